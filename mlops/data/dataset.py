@@ -1,0 +1,90 @@
+"""A data set as the trainers see it, whatever it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+Task = Literal["detection", "classification", "joint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is said of a data set on every run and version trained on it.
+
+    digest: SHA-256 (hex) over the content of every file that training reads.
+    version: the name the user gave it (`--data-version v12`), or "".
+    demo: made by `mlops data demo`; such runs can never be released.
+    """
+
+    name: str
+    path: str
+    digest: str
+    version: str = ""
+    demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One object: centre, width and height as fractions of the picture (0..1), and its outline if annotated.
+
+    polygon: x1, y1, x2, y2, ... as fractions, or () where only the box was annotated.
+    """
+
+    class_index: int
+    x: float
+    y: float
+    width: float
+    height: float
+    polygon: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """One picture of a detection set; no boxes means background."""
+
+    image: Path
+    boxes: tuple[Box, ...]
+    source: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """One split of a classification set: labels (N,) int64 beside N pictures.
+
+    images: N paths, or one uint8 array (N, H, W, 3), RGB.
+    sources: for each picture the data set it came from, where several were given; else ().
+    """
+
+    images: Sequence[Path] | NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    sources: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionDataset:
+    identity: Identity
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, tuple[LabelledPicture, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationDataset:
+    identity: Identity
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, LabelledImages]
+
+
+Dataset: TypeAlias = DetectionDataset | ClassificationDataset

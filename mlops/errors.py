@@ -1,0 +1,72 @@
+"""Every error this product raises on purpose.
+
+    MlopsError                    exit 1  something failed
+    ├── UserError                 exit 2  the user can mend it: the message says what, where and how
+    │   ├── BadSetting                    a system file, `--set` or option holds a value that cannot be
+    │   ├── DataFault                     a data set that cannot be read or must not be trained on
+    │   ├── MissingWeights                pretrained weights that are neither here nor to be fetched
+    │   └── StudyMismatch                 a study name that belongs to other data, system or space
+    ├── ServerUnavailable         exit 1  the tracking server does not answer
+    └── TrialFailed               exit 1  one training failed; the search goes on
+        ├── OutOfMemory                   the device's or the machine's memory was not enough
+        ├── Diverged                      a loss became NaN or infinite
+        └── TrainingCrashed               anything else inside a training
+
+A command prints the message in one line and leaves with `exit_code` (see `entrypoints.errors`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MlopsError(Exception):
+    """Base of all. The message is one line: what is wrong, where, and what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(MlopsError):
+    exit_code: ClassVar[int] = 2
+
+
+class BadSetting(UserError):
+    """A setting that cannot be, with its place, what was given and what is allowed."""
+
+    def __init__(self, where: str, key: str, given: object, allowed: str) -> None:
+        self.where, self.key, self.given, self.allowed = where, key, given, allowed
+        super().__init__(f"{where}: {key} is {given!r}; allowed: {allowed}")
+
+
+class DataFault(UserError):
+    """A data set that cannot be read, or whose check found errors."""
+
+
+class MissingWeights(UserError):
+    """Weights that are neither on this machine nor to be fetched now."""
+
+
+class StudyMismatch(UserError):
+    """A study of this name exists for other data, another system or another space."""
+
+
+class ServerUnavailable(MlopsError):
+    """The tracking server does not answer, or answers with a refusal."""
+
+
+class TrialFailed(MlopsError):
+    """One training failed. `reason` is the short word that is put on its run."""
+
+    reason: ClassVar[str] = "failed"
+
+
+class OutOfMemory(TrialFailed):
+    reason: ClassVar[str] = "out of memory"
+
+
+class Diverged(TrialFailed):
+    reason: ClassVar[str] = "diverged"
+
+
+class TrainingCrashed(TrialFailed):
+    reason: ClassVar[str] = "crashed"
