@@ -1,0 +1,24 @@
+"""Training one network: a module a way to train, behind `protocol.Trainer`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.errors import UserError
+from mlops.training.protocol import Trainer
+
+
+def trainer_for(task: str) -> Trainer[Any]:
+    """The trainer of a task; its libraries are imported here and nowhere earlier."""
+    if task == "detection":
+        from mlops.training.detection import DetectionTrainer
+
+        return DetectionTrainer()
+    if task == "classification":
+        from mlops.training.classification import ClassificationTrainer
+
+        return ClassificationTrainer()
+    raise UserError(
+        f"systems of task {task!r} are declared but cannot be trained in this version; "
+        "`mlops systems` lists those that can"
+    )

@@ -1,0 +1,41 @@
+"""What a study is asked to do: everything a worker needs to take part in it, as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mlops.systems.spec import SystemSpec
+
+
+class StudyRequest(BaseModel):
+    """One call of `mlops train`, after its arguments were checked.
+
+    spec: the system with variant, demo changes and `--set` applied.
+    data: folders, files or s3:// prefixes; several are trained together through `class_map`.
+    study: a name of the user's own, or "" for one made of system, data digest and space.
+    adopt_run: the MLflow run that `mlflow run` made before our code started, or "".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    spec: SystemSpec
+    data: tuple[str, ...]
+    class_map: Path | None = None
+    data_version: str = ""
+    demo: bool = False
+    trials: int = 1
+    parallel: int = 1
+    device: str = "auto"
+    seed: int = 0
+    study: str = ""
+    register_version: bool = True
+    home: Path
+    tracking_uri: str
+    adopt_run: str = ""
+    progress: bool = True
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "cache"

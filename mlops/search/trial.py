@@ -1,0 +1,103 @@
+"""One trial: its recipe, its training, its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.errors import TrialFailed, UserError
+from mlops.search.study import Claim, Study
+from mlops.search.suggest import suggest, with_values
+from mlops.systems.recipe import AnyRecipe
+from mlops.training import trainer_for
+from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
+
+if TYPE_CHECKING:
+    import optuna
+
+    from mlops.data.dataset import Dataset
+    from mlops.search.runs import RunBook
+    from mlops.tracking import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every trial of a study works with."""
+
+    study: Study
+    dataset: Dataset
+    runs: RunBook
+    device: str
+
+
+def run_trial(bench: Bench, claim: Claim) -> None:
+    """Train the claimed trial, or go on with it, and tell the study how it ended.
+
+    A training that fails ends its trial and nothing else. A user's mistake, Ctrl-C and a termination signal
+    pass through with the run closed; the trial of an interrupted one stays open and is gone on with later.
+    """
+    import optuna
+
+    study, trial = bench.study, claim.trial
+    spec = study.request.spec
+    chosen = suggest(trial, spec.space)
+    recipe = with_values(spec.recipe, chosen)
+    if spec.search.trial_epochs is not None and study.request.trials > 1:
+        recipe = with_values(recipe, {"epochs": min(spec.search.trial_epochs, spec.recipe.epochs)})
+    run = bench.runs.trial_run(trial.number, recipe, chosen)
+    try:
+        result = fit(bench, recipe, claim.folder, run, trial)
+    except TrialFailed as failure:
+        bench.runs.failed(run, failure)
+        trial.set_user_attr("failure", f"{failure.reason}: {failure}")
+        study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    except UserError as mistake:
+        bench.runs.failed(run, mistake)
+        trial.set_user_attr("failure", str(mistake))
+        study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        raise
+    except KeyboardInterrupt:
+        run.finish("KILLED")
+        raise
+    bench.runs.trained(run, result)
+    pruned = trial.user_attrs.get("pruned_at") is not None
+    trial.set_user_attr("best_weights", str(result.best_weights))
+    trial.set_user_attr("best_epoch", result.best_epoch)
+    trial.set_user_attr("epochs_done", result.epochs_done)
+    run.set_tags({"mlops.pruned": "true"} if pruned else {})
+    run.finish("FINISHED")
+    if pruned:
+        study.optuna.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.optuna.tell(trial, result.best_metrics[spec.objective])
+
+
+def fit(
+    bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None
+) -> TrainResult:
+    """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
+    request = bench.study.request
+    config = TrainConfig(
+        recipe=recipe,
+        dataset=bench.dataset,
+        out_dir=folder,
+        device=bench.device,
+        seed=request.seed,
+        progress=request.progress,
+    )
+
+    def on_epoch(report: EpochReport) -> Verdict:
+        run.log_epoch(report.epoch, report.metrics)
+        run.barrier()  # the checkpoint that follows must never be ahead of the record
+        if trial is None:
+            return Verdict.CONTINUE
+        trial.report(report.metrics[request.spec.objective], report.epoch)
+        if request.trials > 1 and trial.should_prune():
+            trial.set_user_attr("pruned_at", report.epoch)
+            return Verdict.STOP
+        return Verdict.CONTINUE
+
+    with bench.runs.watched(run):
+        return trainer_for(request.spec.task).fit(config, on_epoch)
