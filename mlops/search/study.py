@@ -179,9 +179,18 @@ class Study:
                 return
         self.optuna.enqueue_trial(point, user_attrs={"recipe": True})
 
-    def claim(self, budget: int) -> Claim | None:
+    def failures(self) -> int:
+        """How many trials have failed so far."""
+        import optuna
+
+        return len(self.optuna.get_trials(deepcopy=False, states=(optuna.trial.TrialState.FAIL,)))
+
+    def claim(self, budget: int, forgiven: int) -> Claim | None:
         """Take the next trial: first one that a dead worker left, then a new one while the study holds fewer
-        than `budget` that did not fail. None when there is nothing left to do."""
+        than `budget`. None when there is nothing left to do.
+
+        forgiven: trials that failed before this command began; a new call may try as often again.
+        """
         import optuna
 
         with _locked(self.folder / "claim.lock"):
@@ -192,8 +201,8 @@ class Study:
                     if lock is not None:
                         trial = optuna.trial.Trial(self.optuna, frozen._trial_id)
                         return self._claimed(trial, lock, resumed=True)
-            waiting = (optuna.trial.TrialState.WAITING, optuna.trial.TrialState.FAIL)
-            if sum(frozen.state not in waiting for frozen in trials) >= budget:
+            started = sum(frozen.state != optuna.trial.TrialState.WAITING for frozen in trials)
+            if started - forgiven >= budget:
                 return None
             trial = self.optuna.ask()
             lock = try_lock(self._trial_lock(trial.number))

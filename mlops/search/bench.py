@@ -1,0 +1,34 @@
+"""Set a study's bench up: the data set read, the runs at hand. Done alike by the command and by each worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlops.data import open_dataset
+from mlops.data.dataset import Dataset
+from mlops.search.request import StudyRequest
+from mlops.search.runs import RunBook
+from mlops.search.study import Study, identity_of
+from mlops.search.trial import Bench
+from mlops.tracking import Tracker
+
+
+def read_data(request: StudyRequest) -> Dataset:
+    """Open what `request` names; the digest is remembered, so a second call is quick."""
+    return open_dataset(
+        request.data,
+        request.spec.task,
+        cache=request.cache,
+        class_map=request.class_map,
+        version=request.data_version,
+        seed=request.seed,
+    )
+
+
+@contextmanager
+def opened(request: StudyRequest, dataset: Dataset, *, worker: int = 0, device: str = "") -> Iterator[Bench]:
+    """The bench of one process; its tracker delivers in the background while it is open."""
+    study = Study(request, identity_of(request, dataset.identity), worker)
+    with Tracker(request.home, request.tracking_uri) as tracker:
+        yield Bench(study, dataset, RunBook(tracker, study, dataset), device or request.device)

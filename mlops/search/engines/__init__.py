@@ -1,0 +1,1 @@
+"""Who works on the trials: this process, or worker processes on this machine."""

@@ -1,0 +1,35 @@
+"""The plain engine: this process takes trial after trial."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from mlops.search.trial import Bench, run_trial
+
+
+def work(bench: Bench, budget: int, forgiven: int) -> None:
+    """Run trials until the study holds `budget` of them; see `Study.claim`."""
+    while (claim := bench.study.claim(budget, forgiven)) is not None:
+        with claim.lock:
+            run_trial(bench, claim)
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: cleanly, with runs marked KILLED."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

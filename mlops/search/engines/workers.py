@@ -1,0 +1,136 @@
+"""The local engine: N worker processes on this machine share the study through its journal.
+
+A worker that dies takes its trial with it and nothing else: the trial is marked failed with the signal that ended
+it, and another worker goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.errors import TrainingCrashed
+from mlops.search.bench import opened, read_data
+from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.request import StudyRequest
+from mlops.search.study import try_lock
+
+if TYPE_CHECKING:
+    from mlops.search.trial import Bench
+
+_POLL_S = 0.5
+
+
+def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
+    """Start `request.parallel` workers and wait until the study holds `budget` trials.
+
+    Raises TrainingCrashed when a worker leaves with an error of its own (its message went to the terminal).
+    """
+    request = bench.study.request
+    file = bench.study.folder / "request.json"
+    file.write_text(request.model_dump_json(), encoding="utf-8")
+    running = {
+        number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)
+    }
+    next_number = request.parallel + 1
+    mistake = 0
+    try:
+        while running:
+            time.sleep(_POLL_S)
+            for number, process in list(running.items()):
+                code = process.poll()
+                if code is None:
+                    continue
+                del running[number]
+                if code < 0:  # ended by a signal: its trial fails alone, and a new worker takes its place
+                    _fail_trial_of(bench, process.pid, -code)
+                    running[next_number] = _start(file, next_number, budget, forgiven)
+                    next_number += 1
+                elif code > 0:
+                    mistake = code
+    except KeyboardInterrupt:
+        for process in running.values():
+            process.send_signal(signal.SIGTERM)
+        for process in running.values():
+            process.wait()
+        raise
+    if mistake:
+        raise TrainingCrashed(f"a worker of study {bench.study.name} gave up; its reason stands above")
+
+
+def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", __name__, str(file), str(number), str(budget), str(forgiven)]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
+    """Close the trial that a dead worker held, with the reason on its run."""
+    import optuna
+
+    study = bench.study
+    reason = f"its worker was ended by signal {signal_number}"
+    if signal_number == signal.SIGKILL:
+        reason += " (often the system's answer to too little memory)"
+    for frozen in study.optuna.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        if frozen.user_attrs.get("pid") != pid:
+            continue
+        lock = try_lock(study.trial_folder(frozen.number) / "lock")
+        if lock is None:
+            continue
+        with lock:
+            bench.runs.failed(bench.runs.known_trial(frozen.number), TrainingCrashed(reason))
+            trial = optuna.trial.Trial(study.optuna, frozen._trial_id)
+            trial.set_user_attr("failure", f"crashed: {reason}")
+            study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _end_with_parent() -> None:
+    """A worker never outlives the command that started it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _device(request: StudyRequest, number: int) -> str:
+    """Workers take the CUDA devices in turn; any other device is shared."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // request.parallel))
+    if request.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
+        return f"cuda:{(number - 1) % torch.cuda.device_count()}"
+    return request.device
+
+
+def main(file: str, number: str, budget: str, forgiven: str) -> int:
+    """What a worker process runs. Returns its exit code."""
+    from mlops.errors import MlopsError
+
+    request = StudyRequest.model_validate_json(Path(file).read_text(encoding="utf-8"))
+    request = request.model_copy(update={"progress": False, "adopt_run": ""})
+    try:
+        with termination_as_interrupt():
+            _end_with_parent()
+            device = _device(request, int(number))
+            with opened(request, read_data(request), worker=int(number), device=device) as bench:
+                work(bench, int(budget), int(forgiven))
+    except KeyboardInterrupt:
+        return 0
+    except MlopsError as error:
+        sys.stderr.write(f"mlops: worker {number}: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

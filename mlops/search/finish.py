@@ -1,0 +1,108 @@
+"""After the last trial: fit the best at full length, test it on the held-out split, register it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.dataset import SplitName
+from mlops.errors import TrainingCrashed
+from mlops.search.suggest import with_values
+from mlops.search.trial import Bench, fit
+from mlops.search.version import model_folder, version_tags
+from mlops.systems.recipe import AnyRecipe
+from mlops.training import trainer_for
+from mlops.training.protocol import TrainConfig
+
+if TYPE_CHECKING:
+    import optuna
+
+    from mlops.tracking import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The best model of a study, measured. `run_key` is the run that trained it."""
+
+    best_trial: int
+    run_key: str
+    split: SplitName
+    test: Mapping[str, float]
+
+
+def finish_study(bench: Bench) -> Finished:
+    """Bring the study's best to a tested, logged and (if asked for) registered model.
+
+    Done once for each best trial: a study that is called again with nothing new to do answers from its record.
+    Raises TrainingCrashed when no trial completed.
+    """
+    study, request = bench.study, bench.study.request
+    best = best_trial(study.optuna)
+    if best is None:
+        reasons = [trial.user_attrs["failure"] for trial in study.optuna.trials if "failure" in trial.user_attrs]
+        raise TrainingCrashed(
+            f"no trial of study {study.name} completed; the last one: {reasons[-1] if reasons else 'was pruned'}"
+        )
+    record = study.folder / "finished.json"
+    done = _read(record)
+    if done is not None and done.best_trial == best.number:
+        return done
+    recipe = with_values(request.spec.recipe, best.params)
+    run, folder, weights = _best_weights(bench, best, recipe)
+    config = TrainConfig(
+        recipe=recipe,
+        dataset=bench.dataset,
+        out_dir=folder,
+        device=bench.device,
+        seed=request.seed,
+        progress=request.progress,
+    )
+    split: SplitName = "test" if bench.dataset.splits.get("test") else "val"
+    trainer = trainer_for(request.spec.task)
+    test = trainer.test(config, weights, split)
+    bench.runs.tested(run, test)
+    serving = trainer.serving_model(config, weights)
+    tags = version_tags(request.spec, recipe, bench.dataset, serving, weights, test)
+    run.log_model(
+        model_folder(serving, folder),
+        "model",
+        register_as=request.spec.name if request.register_version else None,
+        version_tags=tags,
+    )
+    run.finish("FINISHED")
+    finished = Finished(best.number, run.key, split, dict(test.metrics))
+    record.write_text(json.dumps(asdict(finished)), encoding="utf-8")
+    return finished
+
+
+def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
+    """The completed trial with the highest objective."""
+    import optuna
+
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return max(complete, key=lambda trial: trial.value or 0.0, default=None)
+
+
+def _best_weights(bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe) -> tuple[Run, Path, Path]:
+    """The run, folder and weights of the best trial, fitted anew at full length where trials are shorter."""
+    study, spec = bench.study, bench.study.request.spec
+    short = spec.search.trial_epochs is not None and spec.search.trial_epochs < spec.recipe.epochs
+    if not short or study.request.trials == 1:
+        run = bench.runs.trial_run(best.number, recipe, best.params)
+        return run, study.trial_folder(best.number), Path(best.user_attrs["best_weights"])
+    folder = study.folder / f"final-{best.number:03d}"
+    folder.mkdir(exist_ok=True)
+    run = bench.runs.final_run(recipe, best.number)
+    result = fit(bench, recipe, folder, run, trial=None)
+    bench.runs.trained(run, result)
+    return run, folder, result.best_weights
+
+
+def _read(record: Path) -> Finished | None:
+    try:
+        return Finished(**json.loads(record.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None

@@ -1,0 +1,82 @@
+"""What a study came to, as plain values and as the last thing that `mlops train` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLine:
+    """One trial: state is complete, pruned, failed, running or waiting; value is the objective's best."""
+
+    number: int
+    state: str
+    value: float | None
+    epochs: int | None
+    params: Mapping[str, object]
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """A finished study.
+
+    run_id, best_run_id: MLflow's ids, "" while the server has not been reached.
+    version: the registered version, None when not asked for or not delivered yet.
+    left: entries that wait in the outbox for a server.
+    """
+
+    study: str
+    system: str
+    objective: str
+    trials: tuple[TrialLine, ...]
+    best_trial: int
+    best_params: Mapping[str, object]
+    test_split: str
+    test: Mapping[str, float]
+    tracking_uri: str
+    run_id: str
+    best_run_id: str
+    version: int | None
+    left: int
+    demo: bool
+
+
+def as_text(outcome: StudyOutcome) -> str:
+    """The closing table: trials, held-out figures, version, and the commands to look at them."""
+    lines = [f"Study {outcome.study}", "", f"  {'trial':<7}{'state':<10}{outcome.objective:<14}{'epochs':<8}settings"]
+    for trial in outcome.trials:
+        value = "-" if trial.value is None else f"{trial.value:.4f}"
+        mark = "*" if trial.number == outcome.best_trial else " "
+        settings = trial.says or ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items()) or "recipe"
+        epochs = "-" if trial.epochs is None else str(trial.epochs)
+        lines.append(f"{mark} {trial.number:<7}{trial.state:<10}{value:<14}{epochs:<8}{settings}")
+    lines += ["", f"Held-out figures ({outcome.test_split} split):"]
+    headline = {name: value for name, value in outcome.test.items() if name.count("/") == 1}
+    lines += [f"  {name:<22}{value:.4f}" for name, value in headline.items()]
+    lines += ["", *_whereabouts(outcome)]
+    return "\n".join(lines)
+
+
+def _whereabouts(outcome: StudyOutcome) -> list[str]:
+    if outcome.left:
+        return [
+            f"{outcome.left} entries wait for the server at {outcome.tracking_uri}; nothing is lost.",
+            "  mlops sync           deliver them, the version included",
+        ]
+    lines = []
+    if outcome.version is not None:
+        demo = "  (demo data: it can never be released)" if outcome.demo else ""
+        lines.append(f"Registered {outcome.system} version {outcome.version}{demo}")
+    lines.append(f"Study run {outcome.run_id}, best run {outcome.best_run_id}")
+    lines.append(f"  at {outcome.tracking_uri}")
+    if outcome.tracking_uri.startswith(("http://", "https://")):
+        lines.append(f"  open {outcome.tracking_uri}")
+    else:
+        lines.append("  mlops server         look at it in the MLflow UI")
+    return lines
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,140 @@
+"""`mlops train` from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data import check_dataset
+from mlops.errors import DataFault
+from mlops.search.bench import opened, read_data
+from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.engines.workers import work_in_parallel
+from mlops.search.figures import draw_study
+from mlops.search.finish import Finished, best_trial, finish_study
+from mlops.search.outcome import StudyOutcome, TrialLine
+from mlops.search.request import StudyRequest
+from mlops.search.trial import Bench
+from mlops.tracking import Tracker, ensure_store
+
+if TYPE_CHECKING:
+    from mlops.data.check import Fault
+    from mlops.tracking import Run
+
+_LAST_DELIVERY_S = 60.0
+
+
+def run_study(request: StudyRequest) -> StudyOutcome:
+    """Check the data, search, fit the best, test it, register it.
+
+    Called again with the same request it goes on where it was ended, by whatever. Raises UserError for what the
+    user can mend (before anything is written to the store) and TrialFailed when no trial completed.
+    """
+    faults = _checked(request)
+    dataset = read_data(request)
+    ensure_store(request.tracking_uri)
+    with opened(request, dataset) as bench, bench.study.held():
+        run = bench.runs.study_run()
+        bench.runs.data_faults(run, faults, bench.study.folder)
+        try:
+            with termination_as_interrupt():
+                finished = _searched(bench)
+        except KeyboardInterrupt:
+            run.finish("KILLED")
+            raise
+        except Exception:
+            run.finish("FAILED")
+            raise
+        _close(bench, run, finished)
+        with Tracker(request.home, request.tracking_uri, deliver=False) as tracker:
+            report = tracker.sync(_LAST_DELIVERY_S)
+        return _outcome(bench, run, finished, report.left)
+
+
+def _checked(request: StudyRequest) -> list[Fault]:
+    """The faults of all data named. Raises DataFault when one of them is an error."""
+    faults = check_dataset(request.data, request.spec.task, cache=request.cache)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors:
+        first = errors[0]
+        where = f"{first.file}:{first.line}" if first.line else str(first.file)
+        raise DataFault(
+            f"{len(errors)} errors in the data, the first at {where}: {first.says}; "
+            f"`mlops data check {' '.join(request.data)}` lists them all"
+        )
+    return faults
+
+
+def _searched(bench: Bench) -> Finished:
+    study, request = bench.study, bench.study.request
+    study.ensure_recipe_trial()
+    forgiven = study.failures()
+    if request.parallel > 1 and request.trials > 1:
+        work_in_parallel(bench, request.trials, forgiven)
+    else:
+        work(bench, request.trials, forgiven)
+    return finish_study(bench)
+
+
+def _close(bench: Bench, run: Run, finished: Finished) -> None:
+    """Put the study's summary, plots and table on the parent run."""
+    best = best_trial(bench.study.optuna)
+    if best is not None and best.value is not None:
+        run.log_summary(f"best of trial {best.number}", {f"best/{bench.study.request.spec.objective}": best.value})
+        run.set_tags({"mlops.best_trial": str(best.number)})
+    run.log_summary(f"test of trial {finished.best_trial}", finished.test)
+    for file in draw_study(bench.study.optuna, bench.study.folder / "figures"):
+        run.log_artifact(file, "study")
+    run.finish("FINISHED")
+
+
+def _outcome(bench: Bench, run: Run, finished: Finished, left: int) -> StudyOutcome:
+    study, request = bench.study, bench.study.request
+    best_run = bench.runs.known(finished.run_key)
+    return StudyOutcome(
+        study=study.name,
+        system=request.spec.name,
+        objective=request.spec.objective,
+        trials=trial_lines(bench),
+        best_trial=finished.best_trial,
+        best_params=study.optuna.trials[finished.best_trial].params,
+        test_split=finished.split,
+        test=finished.test,
+        tracking_uri=request.tracking_uri,
+        run_id=run.mlflow_id() or "",
+        best_run_id=best_run.mlflow_id() or "",
+        version=best_run.registered_version(),
+        left=left,
+        demo=bench.dataset.identity.demo,
+    )
+
+
+def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
+    """Every trial of the study that was begun."""
+    import optuna
+
+    words = {
+        optuna.trial.TrialState.COMPLETE: "complete",
+        optuna.trial.TrialState.PRUNED: "pruned",
+        optuna.trial.TrialState.FAIL: "failed",
+        optuna.trial.TrialState.RUNNING: "running",
+    }
+    return tuple(
+        TrialLine(
+            number=trial.number,
+            state=words[trial.state],
+            value=trial.value if trial.value is not None else max(trial.intermediate_values.values(), default=None),
+            epochs=max(trial.intermediate_values, default=None),
+            params=trial.params,
+            says=str(trial.user_attrs.get("failure", "")),
+        )
+        for trial in bench.study.optuna.get_trials(deepcopy=False)
+        if trial.state in words
+    )
+
+
+def home_folder(given: Path | None = None) -> Path:
+    """Where this product keeps its outbox, studies and caches: `.mlops` in the working directory, or MLOPS_HOME."""
+    import os
+
+    return (given or Path(os.environ.get("MLOPS_HOME", ".mlops"))).resolve()
