@@ -1,0 +1,99 @@
+"""`mlops train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from entrypoints.output import json_option, show
+
+DEFAULT_SYSTEM = "blood-cell-classifier"
+
+
+@click.command()
+@click.argument("system", default=DEFAULT_SYSTEM)
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    help="Folder, data.yaml, file or s3://bucket/prefix; several are trained together. Left out: demo data.",
+)
+@click.option("--class-map", help="YAML that maps each source's classes to those trained, for several --data.")
+@click.option("--data-version", default="", help="Your own name for this state of the data, e.g. v12.")
+@click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Trainings to spend.")
+@click.option("--epochs", help="Short for --set epochs=N.")
+@click.option("--workers", help="Short for --set workers=N: data-loading processes.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of data, search and training.")
+@click.option("--study", default="", help="Name of the study. Left out: from system, data digest and space.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
+@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")
+@click.option("--no-register", is_flag=True, help="Log the best model, but register no version.")
+@json_option
+def train(
+    system: str,
+    data: tuple[str, ...],
+    class_map: str | None,
+    data_version: str,
+    trials: int,
+    epochs: str | None,
+    workers: str | None,
+    device: str,
+    seed: int,
+    study: str,
+    settings: tuple[str, ...],
+    parallel: int,
+    no_register: bool,
+    as_json: bool,
+) -> None:
+    """Search, train, track and register one system. Ended by anything, the same command goes on.
+
+    SYSTEM is one that `mlops systems` lists, or a YAML file of your own.
+
+    \b
+    Examples:
+      mlops train
+      mlops train railway-detector --data rail/data.yaml --trials 20
+      mlops train oct-detector --data oct/ --set variant=yolo26s --set batch=8
+      mlops train blood-cell-classifier --data cells.npz --trials 8 --parallel 2
+    """
+    from mlops.systems import configure, load_system
+
+    settings += tuple(
+        f"{key}={value}" for key, value in (("epochs", epochs), ("workers", workers)) if value not in (None, "")
+    )
+    data = tuple(part for part in data if part)  # MLproject passes '' for a parameter that was left out
+    demo = not data
+    spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
+
+    from mlops.data import demo_dataset
+    from mlops.search import StudyRequest, as_text, run_study
+    from mlops.search.run import home_folder
+    from mlops.tracking import launched_run, tracking_uri
+
+    home = home_folder()
+    if demo:
+        data = (str(demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)),)
+        click.echo(f"No --data given: training {spec.name} on demo data, which code made.", err=True)
+    outcome = run_study(
+        StudyRequest(
+            spec=spec,
+            data=data,
+            class_map=Path(class_map) if class_map else None,
+            data_version=data_version,
+            demo=demo,
+            trials=trials,
+            parallel=parallel,
+            device=device or "auto",
+            seed=seed,
+            study=study,
+            register_version=not no_register,
+            home=home,
+            tracking_uri=tracking_uri(),
+            adopt_run=launched_run(),
+            progress=sys.stderr.isatty(),
+        )
+    )
+    show(outcome, as_json, as_text(outcome))
