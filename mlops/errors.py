@@ -5,7 +5,8 @@
     │   ├── BadSetting                    a system file, `--set` or option holds a value that cannot be
     │   ├── DataFault                     a data set that cannot be read or must not be trained on
     │   ├── MissingWeights                pretrained weights that are neither here nor to be fetched
-    │   └── StudyMismatch                 a study name that belongs to other data, system or space
+    │   ├── StudyMismatch                 a study name that belongs to other data, system or space
+    │   └── DiskFull                      no room left for what must be kept
     ├── ServerUnavailable         exit 1  the tracking server does not answer
     └── TrialFailed               exit 1  one training failed; the search goes on
         ├── OutOfMemory                   the device's or the machine's memory was not enough
@@ -48,6 +49,16 @@ class MissingWeights(UserError):
 
 class StudyMismatch(UserError):
     """A study of this name exists for other data, another system or another space."""
+
+
+class DiskFull(UserError):
+    """No room left for what must be kept; everything accepted before it is safe."""
+
+    def __init__(self, where: str, what: str) -> None:
+        self.where, self.what = where, what
+        super().__init__(
+            f"no room left in {where} for {what}: free some space and start again; what was accepted before is kept"
+        )
 
 
 class ServerUnavailable(MlopsError):
