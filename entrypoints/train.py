@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from entrypoints.output import json_option, show
+
+def split_parts(given: tuple[str, ...]) -> tuple[str, ...]:
+    """`("a;b", "", "c")` as `("a", "b", "c")`."""
+    return tuple(part for text in given for part in text.split(";") if part)
+
 
 DEFAULT_SYSTEM = "blood-cell-classifier"
 
@@ -61,17 +67,17 @@ def train(
     """
     from mlops.systems import configure, load_system
 
-    settings += tuple(
-        f"{key}={value}" for key, value in (("epochs", epochs), ("workers", workers)) if value not in (None, "")
-    )
-    data = tuple(part for part in data if part)  # MLproject passes '' for a parameter that was left out
+    # MLproject hands over one text for each parameter: '' for one that was left out, `a;b` for several
+    settings = split_parts(settings)
+    settings += tuple(f"{key}={value}" for key, value in (("epochs", epochs), ("workers", workers)) if value)
+    data = split_parts(data)
     demo = not data
     spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
 
     from mlops.data import demo_dataset
     from mlops.search import StudyRequest, as_text, run_study
     from mlops.search.run import home_folder
-    from mlops.tracking import launched_run, tracking_uri
+    from mlops.tracking import tracking_uri
 
     home = home_folder()
     if demo:
@@ -92,7 +98,7 @@ def train(
             register_version=not no_register,
             home=home,
             tracking_uri=tracking_uri(),
-            adopt_run=launched_run(),
+            adopt_run=os.environ.get("MLFLOW_RUN_ID", ""),
             progress=sys.stderr.isatty(),
         )
     )
