@@ -1,0 +1,84 @@
+"""A picture with objects in it, and the YOLO folder that many of them make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from mlops.data.demo.canvas import Picture, Plane, Points, Rng
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlops.data.demo.plan import Plan, SplitPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object. outline: (K, 2) x and y in pixels; two points are the opposite corners of a box."""
+
+    class_index: int
+    outline: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """label: the class of the whole picture, "" where the system has none."""
+
+    picture: Picture
+    things: tuple[Thing, ...]
+    label: str = ""
+
+
+Draw: TypeAlias = Callable[[Rng, int], Scene]
+"""Draws one scene from its random stream and its side in pixels."""
+
+
+def box_of(mask: Plane) -> Points:
+    """Corners, (2, 2) pixels, of the box around what is clearly visible in `mask`."""
+    rows, columns = np.nonzero(mask > 0.3)
+    return np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], dtype=np.float64)
+
+
+def yolo_row(thing: Thing, side: int) -> str:
+    """`class x y w h` for a box, `class x1 y1 x2 y2 ...` for an outline, as fractions of the side."""
+    points = np.clip(thing.outline / side, 0, 1)
+    if len(points) == 2:
+        low, high = points
+        numbers = [*((low + high) / 2), *(high - low)]
+    else:
+        numbers = points.ravel().tolist()
+    return " ".join([str(thing.class_index), *(f"{n:.6f}" for n in numbers)])
+
+
+def write_yolo(folder: Path, plan: Plan, classes: tuple[str, ...], draw: Draw) -> dict[str, str]:
+    """`images/<split>`, `labels/<split>` and `data.yaml`; an empty label file is a picture without objects.
+
+    Returns each picture's path in the folder and its image label, "" where the scene has none.
+    """
+    image_labels: dict[str, str] = {}
+    for split in plan.splits:
+        image_labels |= _write_split(folder, split, plan.side, draw)
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
+    splits = "".join(f"{split.name}: images/{split.name}\n" for split in plan.splits)
+    (folder / "data.yaml").write_text(f"{splits}nc: {len(classes)}\nnames:\n{names}", encoding="utf-8")
+    return image_labels
+
+
+def _write_split(folder: Path, split: SplitPlan, side: int, draw: Draw) -> dict[str, str]:
+    images, labels = folder / "images" / split.name, folder / "labels" / split.name
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    written: dict[str, str] = {}
+    for number in range(split.pictures):
+        scene = draw(split.rng(number), side)
+        stem = f"{split.name}_{number:04d}"
+        Image.fromarray(scene.picture).save(images / f"{stem}.png", compress_level=4)
+        rows = "".join(f"{yolo_row(thing, side)}\n" for thing in scene.things)
+        (labels / f"{stem}.txt").write_text(rows, encoding="utf-8")
+        written[f"images/{split.name}/{stem}.png"] = scene.label
+    return written
