@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -9,6 +10,17 @@ import click
 
 from mlops import __version__
 from mlops.errors import MlopsError
+
+# what the user's choice of a place can bring about; anything else is a fault of the machine
+MISTAKES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 # command -> (module, one line for --help): the help of `mlops` itself imports none of them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -52,17 +64,36 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is one line on stderr and its own exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, as shells have it."""
     try:
-        cli()
+        cli.main(arguments, prog_name="mlops", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return say("stopped; the same command goes on from here", 130)
     except MlopsError as error:
-        message = " ".join(str(error).split())
-        click.echo(f"mlops: {message}", err=True)
-        sys.exit(error.exit_code)
+        return say(str(error), error.exit_code)
     except OSError as error:
         if error.errno is None:
             raise
-        click.echo(f"mlops: {error.strerror}: {error.filename or 'no file named'}", err=True)
-        sys.exit(1)
+        where = error.filename or "a file"
+        if error.errno in MISTAKES:
+            return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
+        return say(f"{where}: {error.strerror}", 1)
+    return 0
+
+
+def say(message: str, code: int) -> int:
+    """Print `message` as one line for a person; hand `code` through."""
+    click.echo(f"mlops: {' '.join(message.split())}", err=True)
+    return code
 
 
 if __name__ == "__main__":

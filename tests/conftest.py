@@ -1,0 +1,31 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command import SHARED_DATA, Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """An empty working directory to run `mlops` in."""
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The blood-cell demo set in its tiny size."""
+    from mlops.data import demo_dataset
+
+    return demo_dataset("blood-cell-classifier", tmp_path_factory.mktemp("demo") / "cells", size="tiny")
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The real data; skipped where they are not at hand."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the shared real data are not beside this checkout")
+    return SHARED_DATA

@@ -1,0 +1,80 @@
+"""Killed at any moment, the same command goes on, and the record neither lacks nor doubles anything."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.command import Shell, tiny
+
+EPOCHS = 12
+KILLS = 10
+
+
+def train_arguments(data: Path, *more: str) -> list[str]:
+    return ["train", "blood-cell-classifier", "--data", str(data), *tiny(f"epochs={EPOCHS}", "patience=0"), *more]
+
+
+def runs_of_kind(shell: Shell, kind: str) -> list[Run]:
+    client = MlflowClient(shell.store)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, f"tags.`mlops.kind` = '{kind}'"))
+
+
+def steps(shell: Shell, run: Run, metric: str) -> list[int]:
+    return sorted(point.step for point in MlflowClient(shell.store).get_metric_history(run.info.run_id, metric))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_ten_kills_at_random_moments_lose_and_double_nothing(shell: Shell, tiny_cells: Path) -> None:
+    moments = random.Random(7)
+    arguments = train_arguments(tiny_cells, "--study", "killed")
+    for _ in range(KILLS):
+        process = shell.start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(6.0, 22.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    outcome = json.loads(shell.succeed(*arguments, "--json", timeout_s=600))
+    [trial] = runs_of_kind(shell, "training")
+    [study] = runs_of_kind(shell, "study")
+    assert trial.info.status == study.info.status == "FINISHED"
+    assert outcome["best_run_id"] == trial.info.run_id
+    every_epoch = list(range(1, EPOCHS + 1))
+    curves = [name for name in trial.data.metrics if name.startswith(("train/", "val/", "lr/", "time/"))]
+    assert "val/macro_f1" in curves
+    assert {name: steps(shell, trial, name) for name in curves} == dict.fromkeys(curves, every_epoch)
+    assert outcome["version"] == 1
+    assert len(MlflowClient(shell.store).search_model_versions("name = 'blood-cell-classifier'")) == 1
+
+
+def test_ctrl_c_marks_the_runs_killed_and_the_same_command_goes_on(shell: Shell, tiny_cells: Path) -> None:
+    arguments = train_arguments(tiny_cells)
+    process = shell.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_an_epoch(shell)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert {run.info.status for kind in ("study", "training") for run in runs_of_kind(shell, kind)} == {"KILLED"}
+    shell.succeed(*arguments)
+    [trial] = runs_of_kind(shell, "training")
+    assert trial.info.status == "FINISHED"
+    assert steps(shell, trial, "val/macro_f1") == list(range(1, EPOCHS + 1))
+
+
+def wait_for_an_epoch(shell: Shell, timeout_s: float = 120) -> None:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if list((shell.folder / ".mlops").glob("studies/*/trial-000/**/last.*")):
+            return
+        time.sleep(0.2)
+    raise AssertionError("no checkpoint appeared")
