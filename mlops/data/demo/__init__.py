@@ -1,5 +1,5 @@
 """Demo data: pictures made by code, so that every system can be tried without a data set of one's own."""
 
-from mlops.data.demo.build import MARKER, SYSTEMS, demo_dataset
+from mlops.data.demo.build import MARKER, SYSTEMS, demo_dataset, read_marker
 
-__all__ = ["MARKER", "SYSTEMS", "demo_dataset"]
+__all__ = ["MARKER", "SYSTEMS", "demo_dataset", "read_marker"]
