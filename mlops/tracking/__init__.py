@@ -1,0 +1,9 @@
+"""The durable record of a run: an outbox on this machine, delivered to MLflow when it can be."""
+
+from __future__ import annotations
+
+from mlops.tracking.delivery import SyncReport
+from mlops.tracking.run import Run, Tracker
+from mlops.tracking.store import ensure_store, tracking_uri
+
+__all__ = ["Run", "SyncReport", "Tracker", "ensure_store", "tracking_uri"]

@@ -1,0 +1,139 @@
+"""Delivery: what waits in the outbox goes to MLflow, by one thread on this machine at a time.
+
+Each round goes through the runs that wait. Metrics, params and tags of a run travel together in `log_batch`;
+files, data sets, models and the run's end follow one by one. An entry is marked delivered on the store's
+answer. A store that is away ends the round and is tried again later; an entry that the store refuses for what
+it is gets parked with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.tracking.locks import OnlyOne
+from mlops.tracking.names import folder_name
+from mlops.tracking.outbox import Outbox
+from mlops.tracking.rounds import Round, RoundReport
+
+_POLL_S = 1.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync came to: entries delivered meanwhile, entries left, and why the first of them could not go."""
+
+    delivered: int
+    left: int
+    error: str | None
+
+
+class Deliverer:
+    """The delivery of one outbox to one store. `start` runs it in the background, `sync` waits for it."""
+
+    def __init__(self, home: Path, uri: str) -> None:
+        self._home, self._uri = home, uri
+        self._lock = OnlyOne(home.resolve() / f"deliver-{folder_name(uri)[-60:]}.lock")
+        self._error_note, self._ask_note = f"error {uri}", f"asked {uri}"
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._work, name="mlops delivery", daemon=True)
+            self._thread.start()
+
+    def stop(self, wait_s: float = 5.0) -> None:
+        """Let the batch on its way end, and leave the rest to the next deliverer."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(wait_s)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def sync(
+        self, timeout_s: float | None, on_progress: Callable[[int, int], None] | None = None
+    ) -> SyncReport:
+        """See `Tracker.sync`. Another process that delivers this outbox is waited for, not disturbed."""
+        started = time.time()
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        outbox = Outbox(self._home)
+        at_first = outbox.counts(self._uri)
+        was_running = self._thread is not None and self._thread.is_alive()
+        outbox.set_note(self._ask_note, repr(started))
+        self.start()
+        self.wake()
+        try:
+            while True:
+                counts = outbox.counts(self._uri)
+                delivered, error = counts.delivered - at_first.delivered, self._error_since(outbox, started)
+                if on_progress is not None:
+                    on_progress(delivered, counts.pending)
+                if not counts.pending:
+                    return SyncReport(delivered, 0, None)
+                if error is not None or (ends is not None and time.monotonic() > ends):
+                    return SyncReport(delivered, counts.pending, error or "the time given was not enough")
+                time.sleep(0.1)
+        finally:
+            outbox.close()
+            if not was_running:
+                self.stop()
+
+    def _error_since(self, outbox: Outbox, moment: float) -> str | None:
+        """The error of a round that began after `moment`, by whichever process delivers."""
+        note = outbox.note(self._error_note)
+        if note is None:
+            return None
+        at, _, text = note.partition(" ")
+        return text if text and float(at) >= moment else None
+
+    def _work(self) -> None:
+        outbox = Outbox(self._home)
+        try:
+            while not self._stop.is_set() and not self._lock.take():
+                self._stop.wait(_POLL_S)  # another process delivers: take over when it is gone
+            if not self._stop.is_set():
+                outbox.spool.drop_orphans(outbox.spooled())
+                self._deliver_until_stopped(outbox)
+        finally:
+            self._lock.give_back()
+            outbox.close()
+
+    def _deliver_until_stopped(self, outbox: Outbox) -> None:
+        wait_s = _FIRST_WAIT_S
+        while not self._stop.is_set():
+            self._wake.clear()
+            if not outbox.counts(self._uri).pending:
+                self._wake.wait(_POLL_S)
+                continue
+            began = time.time()
+            report = Round(outbox, self._uri, self._stop.is_set).run()
+            outbox.set_note(self._error_note, f"{began!r} {report.error or ''}")
+            if report.error is None:
+                wait_s = _FIRST_WAIT_S
+                self._stop.wait(_POLL_S if not self._asked_after(outbox, began - _POLL_S) else 0)
+            else:
+                self._back_off(outbox, wait_s, began)
+                wait_s = _FIRST_WAIT_S if report.delivered else min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _back_off(self, outbox: Outbox, wait_s: float, began: float) -> None:
+        """Wait before the next attempt, unless somebody asks for one."""
+        ends = time.monotonic() + wait_s
+        while time.monotonic() < ends and not self._stop.wait(0.2):
+            if self._asked_after(outbox, began):
+                return
+
+    def _asked_after(self, outbox: Outbox, moment: float) -> bool:
+        asked = outbox.note(self._ask_note)
+        return asked is not None and float(asked) > moment
+
+
+__all__ = ["Deliverer", "RoundReport", "SyncReport"]

@@ -1,0 +1,271 @@
+"""Tracker and Run: what the rest of the product logs through. Nothing here waits for a network."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from mlops.errors import UserError
+from mlops.tracking.delivery import Deliverer, SyncReport
+from mlops.tracking.entries import Kind, RunRow
+from mlops.tracking.mlflow_settings import prepare_environment
+from mlops.tracking.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
+from mlops.tracking.outbox import Outbox, now_ms
+from mlops.tracking.store import absolute_uri
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+EPOCHS = "epoch"
+
+
+class Run:
+    """One run. What a method has accepted is never lost, whatever becomes of this process or the server.
+
+    Every method returns as soon as the outbox has its entry and raises DiskFull when there is no room for it.
+    """
+
+    def __init__(self, outbox: Outbox, row: RunRow, wake: Callable[[], None]) -> None:
+        self._outbox = outbox
+        self._row = row.id
+        self._wake = wake
+        self.key = row.key
+
+    def log_epoch(self, step: int, metrics: Mapping[str, float], at: datetime | int | None = None) -> None:
+        """Accept one epoch's metrics as one row; an epoch that is there already stays as it was.
+
+        step: the epoch, from 1. at: when it ended (ms since 1970 if an int), default now.
+        """
+        self.log_metrics(EPOCHS, step, metrics, at)
+
+    def log_summary(self, name: str, metrics: Mapping[str, float]) -> None:
+        """Accept figures that stand for the whole run (`test`, `best`), once for each `name`."""
+        self.log_metrics(f"summary {name}", 0, metrics)
+
+    def log_metrics(
+        self, series: str, step: int, metrics: Mapping[str, float], at: datetime | int | None = None
+    ) -> None:
+        """Accept metrics as one row of a `series`; the first row of each (series, step) stays."""
+        at_ms = int(at.timestamp() * 1000) if isinstance(at, datetime) else at
+        payload = {name: float(value) for name, value in metrics.items()}
+        self._outbox.accept(self._row, Kind.METRICS, payload, series=series, step=int(step), at_ms=at_ms)
+        self._wake()
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Accept params. MLflow's params never change: a second value is warned of and the first kept."""
+        names = entity_names(params)
+        texts = {names[name]: param_text(value) for name, value in params.items()}
+        for name, kept in self._outbox.accept_params(self._row, texts, now_ms()).items():
+            warnings.warn(
+                f"run {self.key}: param {name} stays {kept!r}, it cannot become {texts[name]!r}", stacklevel=2
+            )
+        self._wake()
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Accept tags; the last value of each stays."""
+        if tags:
+            self._outbox.accept(self._row, Kind.TAGS, tag_texts(tags))
+            self._wake()
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Accept a file, or every file of a folder, as it is now: what happens to it later does not matter.
+
+        folder: where it goes among the run's artifacts, "" for the top. A file whose newest accepted
+        content is the same is not taken again.
+        """
+        if path.is_dir():
+            files = [
+                (p, "/".join((folder, path.name, *p.relative_to(path).parts[:-1]))) for p in _files(path)
+            ]
+        elif path.is_file():
+            files = [(path, folder)]
+        else:
+            raise UserError(f"{path} is no file or folder: it cannot be logged as an artifact")
+        newest = {
+            e.payload["path"]: e.payload["sha256"] for e in self._outbox.entries_of(self._row, Kind.ARTIFACT)
+        }
+        accepted = []
+        for file, where in files:
+            spooled = self._outbox.spool.accept(file)
+            target = f"{where.strip('/')}/{file.name}".lstrip("/")
+            if newest.get(target) == spooled.sha256:
+                self._outbox.spool.drop(spooled.path)
+                continue
+            accepted.append(
+                {
+                    "path": target,
+                    "spool": spooled.path,
+                    "sha256": spooled.sha256,
+                    "size_bytes": spooled.size_bytes,
+                }
+            )
+        self._outbox.accept_once(self._row, Kind.ARTIFACT, accepted)
+        self._wake()
+
+    def log_dataset(
+        self,
+        name: str,
+        digest: str,
+        source: str,
+        context: str = "training",
+        profile: Mapping[str, object] | None = None,
+        schema: Mapping[str, object] | None = None,
+    ) -> None:
+        """Accept the data set that the run reads. MLflow keeps 36 characters of the digest."""
+        payload = {
+            "name": name,
+            "digest": digest[:MAX_DATASET_DIGEST],
+            "source": json.dumps({"uri": source}),
+            "context": context,
+            "profile": None if profile is None else json.dumps(profile),
+            "schema": None if schema is None else json.dumps(schema),
+        }
+        self._outbox.accept_once(
+            self._row, Kind.DATASET, [payload], series=f"dataset {name} {digest} {context}"
+        )
+        self._wake()
+
+    def log_model(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        register_as: str | None = None,
+        version_tags: Mapping[str, str] | None = None,
+        alias: str | None = None,
+    ) -> None:
+        """Accept a complete MLflow model folder (from a flavour's `save_model`), once for each `name`.
+
+        register_as: the registered model that gets a version of it, made if it is missing.
+        """
+        if not (folder / "MLmodel").is_file():
+            raise UserError(f"{folder} is no MLflow model: it holds no MLmodel file")
+        series = f"model {name}"
+        if self._outbox.last_step(self._row, series) is not None:
+            return
+        slot, _ = self._outbox.spool.accept_folder(folder)
+        payload = {
+            "name": name,
+            "spool": slot,
+            "register_as": register_as,
+            "version_tags": dict(version_tags or {}),
+            "alias": alias,
+        }
+        self._outbox.accept_once(self._row, Kind.MODEL, [payload], series=series)
+        self._wake()
+
+    def finish(self, status: Status = "FINISHED") -> None:
+        """Accept the end of the run, at this moment. What is logged later still arrives."""
+        self._outbox.accept(self._row, Kind.STATUS, {"status": status})
+        self.barrier()
+        self._wake()
+
+    def resume(self) -> None:
+        """Make a run that ended one that runs again."""
+        ended = self._outbox.entries_of(self._row, Kind.STATUS)
+        if ended and ended[-1].payload["status"] != "RUNNING":
+            self._outbox.accept(self._row, Kind.STATUS, {"status": "RUNNING"})
+            self._wake()
+
+    def barrier(self) -> None:
+        """Return once everything accepted is safe from a power cut."""
+        self._outbox.barrier()
+
+    def last_step(self, series: str = EPOCHS) -> int | None:
+        """The newest step accepted, or None."""
+        return self._outbox.last_step(self._row, series)
+
+    def mlflow_id(self) -> str | None:
+        """MLflow's id of the run, None until the server has made it."""
+        return self._outbox.run(self._row).mlflow_id
+
+    def registered_version(self) -> int | None:
+        """The version that the newest registered model of this run became, None until it is delivered."""
+        versions = [e.memo.get("version") for e in self._outbox.entries_of(self._row, Kind.MODEL)]
+        found = [int(version) for version in versions if version]
+        return found[-1] if found else None
+
+
+class Tracker:
+    """Opens runs and, while it is open, delivers what is in the outbox of `home` to the store at `uri`.
+
+    deliver: False leaves delivery to others; `sync` works all the same.
+    """
+
+    def __init__(self, home: Path, uri: str, *, deliver: bool = True) -> None:
+        prepare_environment()
+        self.uri = absolute_uri(uri)
+        self._outbox = Outbox(home)
+        self._deliverer = Deliverer(home, self.uri)
+        self._deliver = deliver
+
+    def __enter__(self) -> Self:
+        if self._deliver:
+            self._deliverer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._deliverer.stop()
+        self._outbox.close()
+
+    def start_run(
+        self,
+        key: str,
+        *,
+        experiment: str,
+        name: str,
+        parent: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        adopt: str | None = None,
+    ) -> Run:
+        """The run of this key: a new one, or the same one as before, which then runs again.
+
+        parent: the key of a run that was started before. adopt: the id of an existing MLflow run to use.
+        """
+        given = tag_texts({"mlflow.user": _user(), **(tags or {})})
+        parent_row = None if parent is None else self._known(parent).id
+        row, is_new = self._outbox.open_run(
+            self.uri, key, experiment=experiment, name=name, parent=parent_row, adopt=adopt or "", tags=given
+        )
+        run = Run(self._outbox, row, self._deliverer.wake)
+        if not is_new:
+            run.resume()
+            run.set_tags(tags or {})
+        self._deliverer.wake()
+        return run
+
+    def run(self, key: str) -> Run:
+        """A run that was started before, by this process or another; its status is left alone."""
+        return Run(self._outbox, self._known(key), self._deliverer.wake)
+
+    def sync(
+        self, timeout_s: float | None, on_progress: Callable[[int, int], None] | None = None
+    ) -> SyncReport:
+        """Deliver all that waits. Returns when nothing is left, the store fails, or the time is up.
+
+        timeout_s: None sets no limit. on_progress: called with (delivered, left) about once a second.
+        """
+        return self._deliverer.sync(timeout_s, on_progress)
+
+    def _known(self, key: str) -> RunRow:
+        row = self._outbox.find_run(self.uri, key)
+        if row is None:
+            raise UserError(f"no run {key!r} has been started for {self.uri}: start it first")
+        return row
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

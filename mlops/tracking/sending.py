@@ -1,0 +1,145 @@
+"""How each kind of entry is given to MLflow, so that giving it again changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlops.tracking.entries import Entry, Kind, RunRow
+from mlops.tracking.names import RUN_KEY_TAG, RUN_UID_TAG, entity_names
+from mlops.tracking.outbox import Outbox
+from mlops.tracking.store import artifact_location
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+
+class Blocked(Exception):
+    """A run that the store will not make as it stands; its entries wait."""
+
+
+def make_run(client: MlflowClient, outbox: Outbox, uri: str, row: RunRow) -> str:
+    """The MLflow run of `row`: the adopted one, the one an earlier attempt made, or a new one. Returns its id.
+
+    Raises Blocked with the reason where the store will not have it.
+    """
+    parent = None if row.parent is None else outbox.run(row.parent)
+    if parent is not None and parent.mlflow_id is None:
+        raise Blocked(f"its parent run {parent.key} has not been delivered")
+    tags = {**row.tags, RUN_KEY_TAG: row.key, RUN_UID_TAG: row.uid}
+    if parent is not None:
+        tags["mlflow.parentRunId"] = str(parent.mlflow_id)
+    if row.adopt:
+        adopted = _adopt(client, row, tags)
+        if adopted is not None:
+            outbox.mark_made(row.id, row.adopt, adopted)
+            return row.adopt
+    experiment_id = (
+        parent.experiment_id if parent and parent.experiment_id else _experiment(client, uri, row.experiment)
+    )
+    found = _made_before(client, experiment_id, row) if row.create_tried else None
+    if found is None:
+        outbox.mark_create_tried(row.id)
+        found = client.create_run(
+            experiment_id, start_time=row.start_ms, tags=tags, run_name=row.name
+        ).info.run_id
+    outbox.mark_made(row.id, found, experiment_id)
+    return found
+
+
+def _adopt(client: MlflowClient, row: RunRow, tags: dict[str, str]) -> str | None:
+    """Make the existing run ours; its experiment's id, or None where there is no such run to use."""
+    from mlflow.entities import RunTag
+    from mlflow.exceptions import MlflowException
+
+    try:
+        info = client.get_run(row.adopt).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if info.lifecycle_stage != "active":
+        return None
+    named = {**tags, "mlflow.runName": row.name}
+    client.log_batch(row.adopt, tags=[RunTag(k, v) for k, v in named.items()])
+    client.update_run(row.adopt, name=row.name, status="RUNNING")
+    return str(info.experiment_id)
+
+
+def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifact_location(uri, name)))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    if found.lifecycle_stage != "active":
+        raise Blocked(
+            f"experiment {name!r} was deleted: bring it back with"
+            f" `mlflow experiments restore --experiment-id {found.experiment_id}`, then `mlops sync`"
+        )
+    return str(found.experiment_id)
+
+
+def _made_before(client: MlflowClient, experiment_id: str, row: RunRow) -> str | None:
+    found = client.search_runs([experiment_id], f"tags.`{RUN_UID_TAG}` = '{row.uid}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def metrics_of(entry: Entry) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    names = entity_names(entry.payload)
+    return [Metric(names[name], value, entry.at_ms, entry.step) for name, value in entry.payload.items()]
+
+
+def newest_tags(outbox: Outbox, entries: list[Entry]) -> dict[str, str]:
+    """The tags of `entries`, each with the newest value accepted, so that a late retry sets nothing back."""
+    if not entries:
+        return {}
+    wanted = {name for entry in entries for name in entry.payload}
+    newest: dict[str, str] = {}
+    for entry in outbox.entries_of(entries[0].run, Kind.TAGS, after=entries[0].seq - 1):
+        newest.update({name: value for name, value in entry.payload.items() if name in wanted})
+    return newest
+
+
+def send_dataset(client: MlflowClient, run_id: str, payload: dict[str, Any]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=payload["name"],
+        digest=payload["digest"],
+        source_type="local",
+        source=payload["source"],
+        schema=payload["schema"],
+        profile=payload["profile"],
+    )
+    tags = [InputTag("mlflow.data.context", payload["context"])]
+    client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
+
+
+def send_artifact(client: MlflowClient, outbox: Outbox, run_id: str, entry: Entry) -> None:
+    """Upload the file, unless one that was accepted later goes to the same place."""
+    later = outbox.entries_of(entry.run, Kind.ARTIFACT, after=entry.seq)
+    if any(other.payload["path"] == entry.payload["path"] for other in later):
+        return
+    folder = entry.payload["path"].rpartition("/")[0]
+    client.log_artifact(run_id, str(outbox.spool.path(entry.payload["spool"])), folder or None)
+
+
+def send_status(client: MlflowClient, outbox: Outbox, run_id: str, entry: Entry) -> None:
+    """Set the newest status, and for an end the time at which it was."""
+    if outbox.entries_of(entry.run, Kind.STATUS, after=entry.seq):
+        return
+    status = entry.payload["status"]
+    if status == "RUNNING":
+        client.update_run(run_id, status=status)
+    else:
+        client.set_terminated(run_id, status, end_time=entry.at_ms)

@@ -1,0 +1,105 @@
+"""Where the record ends up: an MLflow server, or a database file used directly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from mlops.errors import BadSetting, DiskFull, MlopsError
+from mlops.tracking.locks import only_one
+from mlops.tracking.mlflow_settings import prepare_environment
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+_SQLITE = "sqlite:///"
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def tracking_uri() -> str:
+    """The store in use: MLFLOW_TRACKING_URI, or `mlflow.db` in the working directory."""
+    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+
+
+def absolute_uri(uri: str) -> str:
+    """`uri` in the one way it is written in the outbox. Raises BadSetting for a kind of store that cannot be used.
+
+    >>> absolute_uri("http://127.0.0.1:5000/")
+    'http://127.0.0.1:5000'
+    """
+    uri = uri or DEFAULT_URI
+    if uri.startswith(_SQLITE):
+        return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).expanduser().absolute())
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if scheme in ("http", "https") or scheme in _DATABASES[1:] or uri.startswith("databricks"):
+        return uri.rstrip("/")
+    raise BadSetting(
+        "the tracking URI",
+        "MLFLOW_TRACKING_URI",
+        without_password(uri),
+        "http(s)://..., sqlite:///FILE, postgresql://...",
+    )
+
+
+def is_database(uri: str) -> bool:
+    """Whether `uri` names a database that this process writes itself, with no server between."""
+    return urlsplit(uri).scheme.split("+")[0] in _DATABASES
+
+
+def database_file(uri: str) -> Path | None:
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def artifact_root(uri: str) -> Path:
+    """The folder of artifacts that belongs to a store used directly: `mlartifacts` beside its file.
+
+    It is what `mlops server` serves, so a run made without a server shows its files once there is one.
+    """
+    file = database_file(uri)
+    return (file.parent if file else Path.cwd()) / "mlartifacts"
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Where a new experiment's files go, as an absolute file URI; None leaves it to the server."""
+    if not is_database(uri):
+        return None
+    from mlops.tracking.names import folder_name
+
+    return (artifact_root(uri) / folder_name(experiment)).as_uri()
+
+
+def ensure_store(uri: str) -> None:
+    """Make the tables of a SQLite store once, before anything uses it in parallel; nothing for a server.
+
+    MLflow makes them without a lock, and processes that start together on a new file fail.
+    Raises DiskFull, or MlopsError where the file cannot be a store.
+    """
+    uri = absolute_uri(uri)
+    file = database_file(uri)
+    if file is None:
+        return
+    prepare_environment()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(file.with_name(file.name + ".lock")):
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            SqlAlchemyStore(uri, str(artifact_root(uri)))
+        except (MlflowException, SQLAlchemyError) as error:
+            first_line = str(error).splitlines()[0]
+            if "disk is full" in first_line:
+                raise DiskFull(str(file.parent), "the tracking store") from error
+            raise MlopsError(f"{file} cannot be used as a tracking store: {first_line}") from error
+
+
+def without_password(uri: str) -> str:
+    """`uri` as it may be printed.
+
+    >>> without_password("https://ann:secret@example.org/mlflow")
+    'https://ann:***@example.org/mlflow'
+    """
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
