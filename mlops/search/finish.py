@@ -59,6 +59,7 @@ def finish_study(bench: Bench) -> Finished:
         device=bench.device,
         seed=request.seed,
         progress=request.progress,
+        cache=request.cache,
     )
     split: SplitName = "test" if bench.dataset.splits.get("test") else "val"
     trainer = trainer_for(request.spec.task)

@@ -86,6 +86,7 @@ def fit(
         device=bench.device,
         seed=request.seed,
         progress=request.progress,
+        cache=request.cache,
     )
 
     def on_epoch(report: EpochReport) -> Verdict:

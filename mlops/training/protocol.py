@@ -50,6 +50,7 @@ class TrainConfig(Generic[RecipeT]):
     out_dir: belongs to this training alone; checkpoints live in it, and a training that finds its own
         unfinished checkpoint there goes on from it.
     device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    cache: what trainings share (views of data sets, fetched weights); None keeps it in `out_dir`.
     """
 
     recipe: RecipeT
@@ -58,6 +59,12 @@ class TrainConfig(Generic[RecipeT]):
     device: str = "auto"
     seed: int = 0
     progress: bool = True
+    cache: Path | None = None
+
+    @property
+    def shared(self) -> Path:
+        """The folder of `cache`, wherever it is."""
+        return self.cache if self.cache is not None else self.out_dir / "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +131,7 @@ class Trainer(Protocol[RecipeT_contra]):
         """
         ...
 
-    def test(
-        self, config: TrainConfig[RecipeT_contra], weights: Path, split: SplitName
-    ) -> TestResult:
+    def test(self, config: TrainConfig[RecipeT_contra], weights: Path, split: SplitName) -> TestResult:
         """Measure `weights` on a split that training never saw. Writes under `config.out_dir`."""
         ...
 
