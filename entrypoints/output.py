@@ -15,7 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def json_option(command: F) -> F:
     """Add `--json`, handed over as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")(
+        command
+    )
 
 
 def show(value: object, as_json: bool, text: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from entrypoints.output import json_option, show
 
+
 def split_parts(given: tuple[str, ...]) -> tuple[str, ...]:
     """`("a;b", "", "c")` as `("a", "b", "c")`."""
     return tuple(part for text in given for part in text.split(";") if part)
@@ -26,13 +27,17 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     multiple=True,
     help="Folder, data.yaml, file or s3://bucket/prefix; several are trained together. Left out: demo data.",
 )
-@click.option("--class-map", help="YAML that maps each source's classes to those trained, for several --data.")
+@click.option(
+    "--class-map", help="YAML that maps each source's classes to those trained, for several --data."
+)
 @click.option("--data-version", default="", help="Your own name for this state of the data, e.g. v12.")
 @click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Trainings to spend.")
 @click.option("--epochs", help="Short for --set epochs=N.")
 @click.option("--workers", help="Short for --set workers=N: data-loading processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of data, search and training.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of data, search and training."
+)
 @click.option("--study", default="", help="Name of the study. Left out: from system, data digest and space.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")

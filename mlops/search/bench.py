@@ -31,4 +31,4 @@ def opened(request: StudyRequest, dataset: Dataset, *, worker: int = 0, device: 
     """The bench of one process; its tracker delivers in the background while it is open."""
     study = Study(request, identity_of(request, dataset.identity), worker)
     with Tracker(request.home, request.tracking_uri) as tracker:
-        yield Bench(study, dataset, RunBook(tracker, study, dataset), device or request.device)
+        yield Bench(study, dataset, tracker, RunBook(tracker, study, dataset), device or request.device)

@@ -38,7 +38,10 @@ def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
         if plot in _NEED_SEVERAL_COMPLETE and not varied:
             continue
         name = plot.removeprefix("plot_")
-        files += [_interactive(study, plot, folder / f"{name}.html"), _picture(study, plot, folder / f"{name}.png")]
+        files += [
+            _interactive(study, plot, folder / f"{name}.html"),
+            _picture(study, plot, folder / f"{name}.png"),
+        ]
     return tuple(files)
 
 

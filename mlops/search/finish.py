@@ -42,7 +42,9 @@ def finish_study(bench: Bench) -> Finished:
     study, request = bench.study, bench.study.request
     best = best_trial(study.optuna)
     if best is None:
-        reasons = [trial.user_attrs["failure"] for trial in study.optuna.trials if "failure" in trial.user_attrs]
+        reasons = [
+            trial.user_attrs["failure"] for trial in study.optuna.trials if "failure" in trial.user_attrs
+        ]
         raise TrainingCrashed(
             f"no trial of study {study.name} completed; the last one: {reasons[-1] if reasons else 'was pruned'}"
         )

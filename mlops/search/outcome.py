@@ -45,7 +45,11 @@ class StudyOutcome:
 
 def as_text(outcome: StudyOutcome) -> str:
     """The closing table: trials, held-out figures, version, and the commands to look at them."""
-    lines = [f"Study {outcome.study}", "", f"  {'trial':<7}{'state':<10}{outcome.objective:<14}{'epochs':<8}settings"]
+    lines = [
+        f"Study {outcome.study}",
+        "",
+        f"  {'trial':<7}{'state':<10}{outcome.objective:<14}{'epochs':<8}settings",
+    ]
     for trial in outcome.trials:
         value = "-" if trial.value is None else f"{trial.value:.4f}"
         mark = "*" if trial.number == outcome.best_trial else " "

@@ -15,7 +15,7 @@ from mlops.search.finish import Finished, best_trial, finish_study
 from mlops.search.outcome import StudyOutcome, TrialLine
 from mlops.search.request import StudyRequest
 from mlops.search.trial import Bench
-from mlops.tracking import Tracker, ensure_store
+from mlops.tracking import ensure_store
 
 if TYPE_CHECKING:
     from mlops.data.check import Fault
@@ -46,9 +46,8 @@ def run_study(request: StudyRequest) -> StudyOutcome:
             run.finish("FAILED")
             raise
         _close(bench, run, finished)
-        with Tracker(request.home, request.tracking_uri, deliver=False) as tracker:
-            report = tracker.sync(_LAST_DELIVERY_S)
-        return _outcome(bench, run, finished, report.left)
+        left = bench.tracker.sync(_LAST_DELIVERY_S).left
+        return _outcome(bench, run, finished, left)
 
 
 def _checked(request: StudyRequest) -> list[Fault]:
@@ -80,7 +79,9 @@ def _close(bench: Bench, run: Run, finished: Finished) -> None:
     """Put the study's summary, plots and table on the parent run."""
     best = best_trial(bench.study.optuna)
     if best is not None and best.value is not None:
-        run.log_summary(f"best of trial {best.number}", {f"best/{bench.study.request.spec.objective}": best.value})
+        run.log_summary(
+            f"best of trial {best.number}", {f"best/{bench.study.request.spec.objective}": best.value}
+        )
         run.set_tags({"mlops.best_trial": str(best.number)})
     run.log_summary(f"test of trial {finished.best_trial}", finished.test)
     for file in draw_study(bench.study.optuna, bench.study.folder / "figures"):
@@ -123,7 +124,9 @@ def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
         TrialLine(
             number=trial.number,
             state=words[trial.state],
-            value=trial.value if trial.value is not None else max(trial.intermediate_values.values(), default=None),
+            value=trial.value
+            if trial.value is not None
+            else max(trial.intermediate_values.values(), default=None),
             epochs=max(trial.intermediate_values, default=None),
             params=trial.params,
             says=str(trial.user_attrs.get("failure", "")),

@@ -83,7 +83,9 @@ class RunBook:
     def final_run(self, recipe: AnyRecipe, best_trial: int) -> Run:
         """The run of the best parameters' fit at full length."""
         name = f"final fit of trial {best_trial}"
-        return self._training_run(f"{self._study.key}/final-{best_trial:03d}", name, recipe, {"mlops.trial": "final"})
+        return self._training_run(
+            f"{self._study.key}/final-{best_trial:03d}", name, recipe, {"mlops.trial": "final"}
+        )
 
     def _training_run(self, key: str, name: str, recipe: AnyRecipe, tags: dict[str, str]) -> Run:
         run = self._tracker.start_run(

@@ -3,18 +3,17 @@
 Layout of a study's folder::
 
     journal.log      Optuna's JournalStorage: the trials
-    study.lock       held (flock) by the command that runs the study
+    study.lock       held by the command that runs the study
     claim.lock       held while a worker picks its next trial
     trial-000/       a trial's checkpoints and artifacts, and its lock
     final/           the fit of the best parameters at full length, where trials are shorter
 
-Locks are the kernel's (flock): a process that dies, however it dies, lets go of them. That is how a trial whose
-worker was killed is told from one that is being worked on.
+Locks are the kernel's: a process that dies, however it dies, lets go of them. That is how a trial whose worker was
+killed is told from one that is being worked on.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,11 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mlops.errors import StudyMismatch, UserError
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
+from mlops.tracking.locks import OnlyOne, only_one
 
 if TYPE_CHECKING:
     import optuna
@@ -63,32 +63,14 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     return StudyIdentity(request.spec.name, data.digest, hashlib.sha256(text.encode()).hexdigest())
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
-    with path.open("a+") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-
-
-def try_lock(path: Path) -> IO[str] | None:
-    """Hold `path`'s lock until the returned file is closed; None when somebody alive holds it."""
-    handle = path.open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        return None
-    return handle
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial that this process works on; `lock` is kept open as long as it does."""
+    """A trial that this process works on, and the lock that says so to others."""
 
     trial: optuna.Trial
     folder: Path
     resumed: bool
-    lock: IO[str]
+    lock: OnlyOne
 
 
 class Study:
@@ -106,15 +88,17 @@ class Study:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one command that runs this study. Raises UserError while another one does."""
-        lock = try_lock(self.folder / "study.lock")
-        if lock is None:
+        lock = OnlyOne(self.folder / "study.lock")
+        if not lock.take():
             raise UserError(
                 f"study {self.name} is being run by another process; wait for it, or give this one a name "
                 "of its own with --study"
             )
-        with lock:
+        try:
             _mend_journal(self.folder / "journal.log")
             yield
+        finally:
+            lock.give_back()
 
     @property
     def optuna(self) -> optuna.Study:
@@ -193,24 +177,26 @@ class Study:
         """
         import optuna
 
-        with _locked(self.folder / "claim.lock"):
+        with only_one(self.folder / "claim.lock"):
             trials = self.optuna.get_trials(deepcopy=False)
             for frozen in trials:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
-                    lock = try_lock(self._trial_lock(frozen.number))
-                    if lock is not None:
+                    lock = self.trial_lock(frozen.number)
+                    if lock.take():
                         trial = optuna.trial.Trial(self.optuna, frozen._trial_id)
                         return self._claimed(trial, lock, resumed=True)
             started = sum(frozen.state != optuna.trial.TrialState.WAITING for frozen in trials)
             if started - forgiven >= budget:
                 return None
             trial = self.optuna.ask()
-            lock = try_lock(self._trial_lock(trial.number))
-            if lock is None:
-                raise UserError(f"{self.trial_folder(trial.number)} is in use; give another name with --study")
+            lock = self.trial_lock(trial.number)
+            if not lock.take():
+                raise UserError(
+                    f"{self.trial_folder(trial.number)} is in use; give another name with --study"
+                )
             return self._claimed(trial, lock, resumed=False)
 
-    def _claimed(self, trial: optuna.Trial, lock: IO[str], *, resumed: bool) -> Claim:
+    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, *, resumed: bool) -> Claim:
         trial.set_user_attr("pid", os.getpid())
         return Claim(trial, self.trial_folder(trial.number), resumed, lock)
 
@@ -219,8 +205,9 @@ class Study:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _trial_lock(self, number: int) -> Path:
-        return self.trial_folder(number) / "lock"
+    def trial_lock(self, number: int) -> OnlyOne:
+        """Held by whoever works on the trial."""
+        return OnlyOne(self.trial_folder(number) / "lock")
 
     def trial_key(self, number: int) -> str:
         """The key of a trial's run in the outbox; the same after any number of restarts."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mlops.data.dataset import Dataset
     from mlops.search.runs import RunBook
-    from mlops.tracking import Run
+    from mlops.tracking import Run, Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Bench:
 
     study: Study
     dataset: Dataset
+    tracker: Tracker
     runs: RunBook
     device: str
 
@@ -74,9 +75,7 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         study.optuna.tell(trial, result.best_metrics[spec.objective])
 
 
-def fit(
-    bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None
-) -> TrainResult:
+def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:
     """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
     request = bench.study.request
     config = TrainConfig(

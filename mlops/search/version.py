@@ -53,7 +53,12 @@ def model_folder(serving: ServingModel, out: Path) -> Path:
 
 
 def version_tags(
-    spec: SystemSpec, recipe: AnyRecipe, dataset: Dataset, serving: ServingModel, weights: Path, test: TestResult
+    spec: SystemSpec,
+    recipe: AnyRecipe,
+    dataset: Dataset,
+    serving: ServingModel,
+    weights: Path,
+    test: TestResult,
 ) -> dict[str, str]:
     """What a version answers for: DESIGN's list, the digest of its weights, and its held-out headline."""
     code, identity = code_state(), dataset.identity

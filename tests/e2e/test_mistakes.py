@@ -30,7 +30,9 @@ def test_missing_data_names_the_path(shell: Shell) -> None:
 
 def test_a_broken_data_yaml_is_named_with_its_line(shell: Shell) -> None:
     (shell.folder / "data.yaml").write_text("train: [images\nnames: {0: a")
-    assert "data.yaml" in mistake(shell, "train", "railway-detector", "--data", "data.yaml", "--set", "weights=none")
+    assert "data.yaml" in mistake(
+        shell, "train", "railway-detector", "--data", "data.yaml", "--set", "weights=none"
+    )
 
 
 def test_an_empty_split_is_said(shell: Shell) -> None:
@@ -50,7 +52,14 @@ def test_a_value_out_of_range_says_what_is_allowed(shell: Shell, tiny_cells: Pat
 
 def test_weights_that_are_not_there_name_the_flag(shell: Shell, tiny_cells: Path) -> None:
     said = mistake(
-        shell, "train", "blood-cell-classifier", "--data", str(tiny_cells), *tiny(), "--set", "weights=gone.safetensors"
+        shell,
+        "train",
+        "blood-cell-classifier",
+        "--data",
+        str(tiny_cells),
+        *tiny(),
+        "--set",
+        "weights=gone.safetensors",
     )
     assert "gone.safetensors" in said
 

@@ -20,7 +20,14 @@ KILLS = 10
 
 
 def train_arguments(data: Path, *more: str) -> list[str]:
-    return ["train", "blood-cell-classifier", "--data", str(data), *tiny(f"epochs={EPOCHS}", "patience=0"), *more]
+    return [
+        "train",
+        "blood-cell-classifier",
+        "--data",
+        str(data),
+        *tiny(f"epochs={EPOCHS}", "patience=0"),
+        *more,
+    ]
 
 
 def runs_of_kind(shell: Shell, kind: str) -> list[Run]:
@@ -30,7 +37,9 @@ def runs_of_kind(shell: Shell, kind: str) -> list[Run]:
 
 
 def steps(shell: Shell, run: Run, metric: str) -> list[int]:
-    return sorted(point.step for point in MlflowClient(shell.store).get_metric_history(run.info.run_id, metric))
+    return sorted(
+        point.step for point in MlflowClient(shell.store).get_metric_history(run.info.run_id, metric)
+    )
 
 
 @pytest.mark.slow
@@ -64,7 +73,9 @@ def test_ctrl_c_marks_the_runs_killed_and_the_same_command_goes_on(shell: Shell,
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert {run.info.status for kind in ("study", "training") for run in runs_of_kind(shell, kind)} == {"KILLED"}
+    assert {run.info.status for kind in ("study", "training") for run in runs_of_kind(shell, kind)} == {
+        "KILLED"
+    }
     shell.succeed(*arguments)
     [trial] = runs_of_kind(shell, "training")
     assert trial.info.status == "FINISHED"

@@ -36,9 +36,9 @@ def finish(study: Study, budget: int, value: float = 0.5, forgiven: int = 0) -> 
     """Claim one trial and complete it. Returns its number."""
     claim = study.claim(budget, forgiven)
     assert claim is not None
-    with claim.lock:
-        suggest(claim.trial, study.request.spec.space)
-        study.optuna.tell(claim.trial, value)
+    suggest(claim.trial, study.request.spec.space)
+    study.optuna.tell(claim.trial, value)
+    claim.lock.give_back()
     return claim.trial.number
 
 
@@ -74,7 +74,7 @@ def test_a_trial_that_failed_in_an_earlier_call_is_tried_again(tmp_path: Path) -
     claim = study.claim(1, 0)
     assert claim is not None
     study.optuna.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
-    claim.lock.close()
+    claim.lock.give_back()
     assert study.claim(1, 0) is None, "the call that failed does not try for ever"
     again = study_in(tmp_path)
     again.ensure_recipe_trial()
@@ -137,7 +137,11 @@ def test_a_last_line_that_a_kill_left_unfinished_does_not_spoil_the_study(tmp_pa
 
 
 def test_two_commands_do_not_run_one_study_at_a_time(tmp_path: Path) -> None:
-    with study_in(tmp_path).held(), pytest.raises(UserError, match="another process"), study_in(tmp_path).held():
+    with (
+        study_in(tmp_path).held(),
+        pytest.raises(UserError, match="another process"),
+        study_in(tmp_path).held(),
+    ):
         pass
 
 

@@ -14,8 +14,10 @@ from mlops.search.trial import Bench, run_trial
 def work(bench: Bench, budget: int, forgiven: int) -> None:
     """Run trials until the study holds `budget` of them; see `Study.claim`."""
     while (claim := bench.study.claim(budget, forgiven)) is not None:
-        with claim.lock:
+        try:
             run_trial(bench, claim)
+        finally:
+            claim.lock.give_back()
 
 
 @contextmanager

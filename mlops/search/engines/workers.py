@@ -19,7 +19,6 @@ from mlops.errors import TrainingCrashed
 from mlops.search.bench import opened, read_data
 from mlops.search.engines.process import termination_as_interrupt, work
 from mlops.search.request import StudyRequest
-from mlops.search.study import try_lock
 
 if TYPE_CHECKING:
     from mlops.search.trial import Bench
@@ -35,9 +34,7 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
     request = bench.study.request
     file = bench.study.folder / "request.json"
     file.write_text(request.model_dump_json(), encoding="utf-8")
-    running = {
-        number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)
-    }
+    running = {number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)}
     next_number = request.parallel + 1
     mistake = 0
     try:
@@ -80,14 +77,16 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
     for frozen in study.optuna.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         if frozen.user_attrs.get("pid") != pid:
             continue
-        lock = try_lock(study.trial_folder(frozen.number) / "lock")
-        if lock is None:
+        lock = study.trial_lock(frozen.number)
+        if not lock.take():
             continue
-        with lock:
+        try:
             bench.runs.failed(bench.runs.known_trial(frozen.number), TrainingCrashed(reason))
             trial = optuna.trial.Trial(study.optuna, frozen._trial_id)
             trial.set_user_attr("failure", f"crashed: {reason}")
             study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        finally:
+            lock.give_back()
 
 
 def _end_with_parent() -> None:
