@@ -1,4 +1,4 @@
-"""`mlops`: the one command line. Each command lives in a module of its own and is imported when it is called."""
+"""`mlops`: the one command line. Each command is a module of its own, imported when it is called."""
 
 from __future__ import annotations
 

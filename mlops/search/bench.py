@@ -1,4 +1,4 @@
-"""Set a study's bench up: the data set read, the runs at hand. Done alike by the command and by each worker."""
+"""Set a study's bench up: data set read, runs at hand. The command and each worker do it alike."""
 
 from __future__ import annotations
 

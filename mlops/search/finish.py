@@ -36,18 +36,14 @@ class Finished:
 def finish_study(bench: Bench) -> Finished:
     """Bring the study's best to a tested, logged and (if asked for) registered model.
 
-    Done once for each best trial: a study that is called again with nothing new to do answers from its record.
+    Done once for each best trial: a study called again with nothing new to do answers from its record.
     Raises TrainingCrashed when no trial completed.
     """
     study, request = bench.study, bench.study.request
     best = best_trial(study.optuna)
     if best is None:
-        reasons = [
-            trial.user_attrs["failure"] for trial in study.optuna.trials if "failure" in trial.user_attrs
-        ]
-        raise TrainingCrashed(
-            f"no trial of study {study.name} completed; the last one: {reasons[-1] if reasons else 'was pruned'}"
-        )
+        reasons = [str(trial.user_attrs.get("failure", "it was pruned")) for trial in study.optuna.trials]
+        raise TrainingCrashed(f"no trial of study {study.name} completed; the last one: {reasons[-1]}")
     record = study.folder / "finished.json"
     done = _read(record)
     if done is not None and done.best_trial == best.number:

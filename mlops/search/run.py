@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ _LAST_DELIVERY_S = 60.0
 def run_study(request: StudyRequest) -> StudyOutcome:
     """Check the data, search, fit the best, test it, register it.
 
-    Called again with the same request it goes on where it was ended, by whatever. Raises UserError for what the
-    user can mend (before anything is written to the store) and TrialFailed when no trial completed.
+    Called again with the same request it goes on where it was ended, by whatever. Raises UserError for what
+    the user can mend, before anything is written to the store, and TrialFailed when no trial completed.
     """
     faults = _checked(request)
     dataset = read_data(request)
@@ -136,8 +137,6 @@ def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
     )
 
 
-def home_folder(given: Path | None = None) -> Path:
-    """Where this product keeps its outbox, studies and caches: `.mlops` in the working directory, or MLOPS_HOME."""
-    import os
-
-    return (given or Path(os.environ.get("MLOPS_HOME", ".mlops"))).resolve()
+def home_folder() -> Path:
+    """Where outbox, studies and caches are kept: MLOPS_HOME, or `.mlops` in the working directory."""
+    return Path(os.environ.get("MLOPS_HOME") or ".mlops").resolve()

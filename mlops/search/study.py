@@ -8,8 +8,8 @@ Layout of a study's folder::
     trial-000/       a trial's checkpoints and artifacts, and its lock
     final/           the fit of the best parameters at full length, where trials are shorter
 
-Locks are the kernel's: a process that dies, however it dies, lets go of them. That is how a trial whose worker was
-killed is told from one that is being worked on.
+Locks are the kernel's: a process that dies, however it dies, lets go of them. That is how a trial whose
+worker was killed is told from one that is being worked on.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Study:
 
 
 def _mend_journal(journal: Path) -> None:
-    """Cut off a last line that a kill left unfinished: it was never acknowledged, and would spoil the next one."""
+    """Cut off a last line that a kill left unfinished: never acknowledged, it would spoil the next one."""
     if not journal.exists():
         return
     with journal.open("rb+") as file:

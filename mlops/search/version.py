@@ -1,4 +1,4 @@
-"""From best weights to a registered version: ONNX as an MLflow model, with the tags a release is judged by."""
+"""From best weights to a version: ONNX as an MLflow model, with the tags a release is judged by."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The local engine: N worker processes on this machine share the study through its journal.
 
-A worker that dies takes its trial with it and nothing else: the trial is marked failed with the signal that ended
-it, and another worker goes on.
+A worker that dies takes its trial with it and nothing else: the trial is marked failed with the signal that
+ended it, and another worker goes on.
 """
 
 from __future__ import annotations
