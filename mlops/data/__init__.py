@@ -1,0 +1,59 @@
+"""Reading, checking and naming data sets, and making demo data.
+
+The functions here are the room's face; what they need is imported when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mlops.data.dataset import Dataset, DetectionDataset
+
+__all__ = ["demo_dataset", "open_dataset", "yolo_view"]
+
+
+def open_dataset(
+    paths: Sequence[str],
+    task: str,
+    *,
+    cache: Path,
+    class_map: Path | None = None,
+    version: str = "",
+    seed: int = 0,
+    classes: Sequence[str] = (),
+) -> Dataset:
+    """Read one or several data sets as one, and take its digest.
+
+    paths: folders, files or s3:// prefixes, in any format of `mlops.data.readers`.
+    task: detection, classification or joint; data that cannot serve it are refused.
+    cache: where digests, fetched and derived files are kept; nothing is written beside the data.
+    class_map: see `mlops.data.classmap`; without one, classes of the same name are the same class.
+    version: the user's own name for the data, kept in the identity.
+    seed: draws the splits of a set that has none.
+    classes: names for labels where the format has none (npz).
+
+    Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting (a class
+    or source that the class map leaves out).
+    """
+    from mlops.data.open import open_dataset as opened
+
+    return opened(paths, task, cache=cache, class_map=class_map, version=version, seed=seed, classes=classes)
+
+
+def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
+    """A folder that Ultralytics can train on, made of symlinks in the cache; `data.yaml` lies in it."""
+    from mlops.data.view import yolo_view as view
+
+    return view(dataset, cache)
+
+
+def demo_dataset(
+    system_name: str, folder: Path, seed: int = 0, size: Literal["small", "tiny"] = "small"
+) -> Path:
+    """Write a system's demo data into `folder` (same seed, same bytes) and give what `--data` takes."""
+    from mlops.data.demo import demo_dataset as made
+
+    return made(system_name, folder, seed, size)

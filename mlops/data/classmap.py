@@ -1,0 +1,75 @@
+"""A class map: what each source's classes are called in the set that is trained on.
+
+    bloodmnist:                      one section a source, by its name (its folder's or file's)
+      immature granulocytes: ig
+    bccd:
+      WBC: leukocyte
+      Platelets: platelet
+      RBC: null                      left out on purpose
+
+A file without sections (`source class: target class`) holds for every source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mlops.errors import BadSetting, DataFault
+
+Section = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """sections: by source name; the key "" holds for every source."""
+
+    file: Path
+    sections: Mapping[str, Section]
+
+    def section(self, source: str, classes: Sequence[str]) -> Section:
+        """The targets of each of a source's classes. Raises BadSetting naming what has none."""
+        section = self.sections.get(source, self.sections.get(""))
+        if section is None:
+            raise BadSetting(
+                str(self.file), "source", source, f"a section for it; there are {', '.join(self.sections)}"
+            )
+        lost = [each for each in classes if each not in section]
+        if lost:
+            where = f"{self.file}: {source}" if source in self.sections else str(self.file)
+            raise BadSetting(
+                where, "class", ", ".join(lost), "each class of the source mapped to a name, or to null"
+            )
+        return section
+
+
+def read_class_map(file: Path) -> ClassMap:
+    """Read a class map. Raises DataFault where it is none."""
+    if not file.is_file():
+        raise DataFault(f"class map {file} does not exist")
+    try:
+        fields = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataFault(f"{file}: no YAML: {error}") from error
+    if not isinstance(fields, dict) or not fields:
+        raise DataFault(
+            f"{file}: no class map; write `source class: target class` lines, in a section for each source"
+        )
+    nested = [isinstance(value, dict) for value in fields.values()]
+    if all(nested):
+        return ClassMap(file, {str(name): _section(file, section) for name, section in fields.items()})
+    if any(nested):
+        raise DataFault(
+            f"{file}: sections and plain lines are mixed; put every line into its source's section"
+        )
+    return ClassMap(file, {"": _section(file, fields)})
+
+
+def _section(file: Path, fields: Mapping[object, object]) -> Section:
+    for key, value in fields.items():
+        if isinstance(value, (dict, list)):
+            raise DataFault(f"{file}: {key} is {value!r}; a class maps to one name, or to null")
+    return {str(key): None if value is None else str(value) for key, value in fields.items()}

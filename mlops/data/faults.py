@@ -1,0 +1,86 @@
+"""What can be wrong with a data set, and how much it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlops.errors import DataFault
+
+Severity = Literal["error", "warning"]
+
+# Errors are what training cannot be trusted with. Leaks between splits are warnings: they spoil the
+# figures, not the training, and the release gates judge the figures.
+SEVERITY: Mapping[str, Severity] = {
+    "unreadable-set": "error",
+    "unreadable-image": "error",
+    "misnamed-image": "warning",
+    "missing-image": "error",
+    "missing-label": "warning",
+    "orphan-label": "warning",
+    "unreadable-label": "error",
+    "not-a-number": "error",
+    "unknown-class": "error",
+    "wrong-columns": "error",
+    "outside-image": "error",
+    "over-edge": "warning",
+    "zero-area": "warning",
+    "wrong-size": "error",
+    "class-never": "warning",
+    "class-one-split": "warning",
+    "identical-across-splits": "warning",
+    "near-identical-across-splits": "warning",
+    "empty-split": "error",
+    "no-test-split": "warning",
+    "made-split": "warning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a data set.
+
+    code: a key of `SEVERITY`.
+    line: counted from 1; None where the fault is the whole file's.
+    says: what is wrong, in one line, without the place.
+    """
+
+    severity: Severity
+    code: str
+    file: Path
+    line: int | None
+    says: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+
+
+def fault(code: str, file: Path, says: str, line: int | None = None) -> Fault:
+    """A fault of the severity that its code has."""
+    return Fault(SEVERITY[code], code, file, line, says)
+
+
+def raise_errors(faults: Iterable[Fault], path: str) -> None:
+    """Raise DataFault, naming the first and the number of errors, if there is an error among `faults`."""
+    errors = [each for each in faults if each.severity == "error"]
+    if not errors:
+        return
+    others = f" (and {len(errors) - 1} more: `mlops data check {path}` lists them)" if len(errors) > 1 else ""
+    raise DataFault(f"{errors[0].place}: {errors[0].says}{others}")
+
+
+def as_rows(faults: Iterable[Fault]) -> list[dict[str, str | int | None]]:
+    """Faults as what JSON and tables know."""
+    return [
+        {
+            "severity": each.severity,
+            "code": each.code,
+            "file": str(each.file),
+            "line": each.line,
+            "says": each.says,
+        }
+        for each in faults
+    ]

@@ -1,0 +1,113 @@
+"""Open the data that a training is given: read, refuse what cannot be trained on, merge, digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from mlops.data.classmap import read_class_map
+from mlops.data.dataset import (
+    ClassificationDataset,
+    Dataset,
+    DetectionDataset,
+    Identity,
+    LabelledImages,
+    Task,
+)
+from mlops.data.demo.build import read_marker
+from mlops.data.faults import raise_errors
+from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
+from mlops.data.readers import read_source
+from mlops.data.readers.formats import source_name
+from mlops.data.source import ClassificationSource, DetectionSource, Source
+from mlops.errors import BadSetting, DataFault
+
+
+def open_dataset(
+    paths: Sequence[str],
+    task: str,
+    *,
+    cache: Path,
+    class_map: Path | None = None,
+    version: str = "",
+    seed: int = 0,
+    classes: Sequence[str] = (),
+) -> Dataset:
+    """The data set at `paths`; see `mlops.data.open_dataset`."""
+    if task not in get_args(Task):
+        raise BadSetting("open_dataset", "task", task, ", ".join(get_args(Task)))
+    sources = read_sources(paths, cache, seed=seed, classes=classes)
+    for path, source in zip(paths, sources, strict=True):
+        refuse_other_task(path, source, task)
+        refuse_missing_splits(path, source)
+        raise_errors(source.faults, path)
+    mapped = read_class_map(class_map) if class_map is not None else None
+    names, tables = merged_classes(sources, mapped)
+    identity = Identity(
+        name="+".join(source.name for source in sources),
+        path=", ".join(paths),
+        digest=digest(sources, cache, mapped, seed),
+        version=version,
+        demo=any(read_marker(source.root) is not None for source in sources),
+    )
+    boxed = [each for each in sources if isinstance(each, DetectionSource)]
+    if boxed:
+        return DetectionDataset(identity, names, merged_pictures(boxed, tables))
+    labelled = [each for each in sources if isinstance(each, ClassificationSource)]
+    return ClassificationDataset(identity, names, merged_images(labelled, tables, cache))
+
+
+def read_sources(
+    paths: Sequence[str], cache: Path, *, seed: int = 0, classes: Sequence[str] = ()
+) -> list[Source]:
+    """Read each path, fetching those of an object store first. Sources of the same name get a number."""
+    if not paths:
+        raise DataFault("no data given; name a folder or file with --data")
+    names: list[str] = []
+    sources: list[Source] = []
+    for path in paths:
+        local = local_path(path, cache)
+        name = source_name(local)
+        names.append(name)
+        unique = name if names.count(name) == 1 else f"{name}-{names.count(name)}"
+        sources.append(read_source(local, name=unique, seed=seed, classes=classes))
+    return sources
+
+
+def local_path(path: str, cache: Path) -> Path:
+    """Where a path lies on this machine; an s3:// prefix is fetched into the cache."""
+    if path.startswith("s3://"):
+        from mlops.data.remote import fetch
+
+        return fetch(path, cache)
+    return Path(path)
+
+
+def refuse_other_task(path: str, source: Source, task: str) -> None:
+    """Raise DataFault when a source cannot serve the task."""
+    if task == "classification" and isinstance(source, DetectionSource):
+        raise DataFault(
+            f"{path} holds boxes, and a classifier needs one label a picture; "
+            f"`mlops data convert {path} --to imagefolder --out FOLDER` cuts the objects out"
+        )
+    if task != "classification" and isinstance(source, ClassificationSource):
+        raise DataFault(
+            f"{path} holds one label a picture and no boxes; a detector needs boxes (YOLO, VOC or COCO)"
+        )
+
+
+def refuse_missing_splits(path: str, source: Source) -> None:
+    """Raise DataFault where train or val is not there or empty; a missing test split is allowed."""
+    for split in ("train", "val"):
+        content = source.splits.get(split, ())
+        count = len(content) if isinstance(content, (LabelledImages, tuple)) else 0
+        if not count:
+            raise DataFault(f"{path} has no pictures in its {split} split; {split_hint(source)}")
+
+
+def split_hint(source: Source) -> str:
+    """What to do about a set without a val split."""
+    if isinstance(source, DetectionSource):
+        return "name a folder for it in data.yaml, or draw splits with `mlops data convert PATH --to yolo --out FOLDER`"
+    return "give it one, or hand over the pictures without any split, and splits are drawn by seed"

@@ -1,0 +1,5 @@
+"""One module a format; each has `read(path, ...)`, which gives a source and notes the faults it met on the way."""
+
+from mlops.data.readers.formats import FORMATS, detect_format, read_source
+
+__all__ = ["FORMATS", "detect_format", "read_source"]

@@ -1,0 +1,93 @@
+"""Read class folders: train/<class>/*.jpg, or <class>/*.jpg with splits still to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.images import folder_of_split, pictures_in, subfolders
+from mlops.data.source import ClassificationSource
+from mlops.data.split import draw_splits
+from mlops.errors import DataFault
+
+
+def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
+    """Read a folder of split folders, else of class folders. The classes are the folders' names, sorted.
+
+    Raises DataFault where there are no pictures in class folders.
+    """
+    root = path.resolve()
+    folders = {split: found for split in SPLITS if (found := folder_of_split(root, split)) is not None}
+    if "train" in folders:
+        return _with_splits(root, name, folders)
+    return _without_splits(root, name, seed)
+
+
+def _with_splits(root: Path, name: str, folders: Mapping[SplitName, Path]) -> ClassificationSource:
+    classes = tuple(sorted({each.name for folder in folders.values() for each in subfolders(folder)}))
+    if not classes:
+        raise DataFault(
+            f"{root}: no class folders in {folders['train'].name}/; expected train/<class>/<picture>"
+        )
+    faults: list[Fault] = []
+    splits: dict[SplitName, LabelledImages] = {}
+    for split, folder in folders.items():
+        found = [
+            (picture, index) for index, each in enumerate(classes) for picture in pictures_in(folder / each)
+        ]
+        splits[split] = labelled(found)
+        faults.extend(
+            fault("missing-label", stray, f"lies in no class folder of {split} and is left out")
+            for stray in pictures_in(folder, deep=False)
+        )
+        if not found:
+            faults.append(fault("empty-split", folder, f"no pictures in the {split} split"))
+    files = tuple(each for split in splits.values() for each in paths(split))
+    return ClassificationSource(name, root, classes, splits, files, tuple(faults))
+
+
+def _without_splits(root: Path, name: str, seed: int) -> ClassificationSource:
+    pictures = {each.name: pictures_in(each) for each in subfolders(root)}
+    classes = tuple(each for each in sorted(pictures) if pictures[each])
+    found = [(picture, index) for index, each in enumerate(classes) for picture in pictures[each]]
+    if len(classes) < 2:
+        raise DataFault(f"{root}: {len(classes)} class folders with pictures; a classifier needs two or more")
+    made = fault("made-split", root, "no splits: train, val and test are drawn from all pictures by seed")
+    return ClassificationSource(
+        name=name,
+        root=root,
+        classes=classes,
+        splits=drawn(found, [str(picture.relative_to(root)) for picture, _ in found], seed),
+        files=tuple(picture for picture, _ in found),
+        faults=(made,),
+        made_split=True,
+    )
+
+
+def labelled(found: Sequence[tuple[Path, int]]) -> LabelledImages:
+    """Pictures and class numbers as one split."""
+    import numpy as np
+
+    return LabelledImages(
+        [picture for picture, _ in found], np.array([label for _, label in found], dtype=np.int64)
+    )
+
+
+def drawn(
+    found: Sequence[tuple[Path, int]], groups: Sequence[str], seed: int
+) -> dict[SplitName, LabelledImages]:
+    """Splits drawn from pictures by group, spread by class."""
+    given = draw_splits(groups, [str(label) for _, label in found], seed=seed)
+    return {
+        split: labelled([each for each, its in zip(found, given, strict=True) if its == split])
+        for split in SPLITS
+    }
+
+
+def paths(images: LabelledImages) -> list[Path]:
+    """The pictures' files; none where the pictures are an array."""
+    return (
+        [each for each in images.images if isinstance(each, Path)] if isinstance(images.images, list) else []
+    )

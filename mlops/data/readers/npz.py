@@ -1,0 +1,107 @@
+"""Read an npz with MedMNIST's keys: {train,val,test}_{images,labels} (Yang et al., Sci Data 2023)."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.formats import only_file
+from mlops.data.source import ClassificationSource
+from mlops.errors import DataFault
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# the file has numbers only; the names are medmnist.com's, shortened where they hold brackets
+KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "bloodmnist": (
+        "basophil",
+        "eosinophil",
+        "erythroblast",
+        "immature granulocytes",
+        "lymphocyte",
+        "monocyte",
+        "neutrophil",
+        "platelet",
+    ),
+}
+
+
+def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> ClassificationSource:
+    """Read the splits of an npz, or of the one npz in a folder.
+
+    classes: the labels' names; used where the file's name tells none. Else they are `class_0` and so on.
+    Raises DataFault where the file is no npz, or has no train pictures.
+    """
+    import numpy as np
+
+    file = path if path.is_file() else only_file(path, (".npz",))
+    if file is None:
+        raise DataFault(f"{path}: no single .npz file in it")
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
+    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DataFault(f"{file}: no npz of plain arrays: {error}") from error
+    if "train_images" not in arrays:
+        raise DataFault(
+            f"{file}: no train_images in it; an npz needs MedMNIST's keys, train_images, train_labels, ..."
+        )
+
+    splits = {split: _split(file, arrays, split) for split in SPLITS if f"{split}_images" in arrays}
+    count = 1 + max(int(each.labels.max()) for each in splits.values() if len(each))
+    named = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
+    faults: list[Fault] = []
+    if named and count > len(named):
+        says = f"label {count - 1} is unknown; the set has {len(named)} classes, 0 to {len(named) - 1}"
+        faults.append(fault("unknown-class", file, says))
+    return ClassificationSource(
+        name=name,
+        root=file.parent.resolve(),
+        classes=named or tuple(f"class_{index}" for index in range(count)),
+        splits=splits,
+        files=(file.resolve(),),
+        faults=(
+            *faults,
+            *(
+                fault("empty-split", file, f"no pictures in {k}_images")
+                for k, v in splits.items()
+                if not len(v)
+            ),
+        ),
+    )
+
+
+def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitName) -> LabelledImages:
+    import numpy as np
+
+    images, labels = arrays[f"{split}_images"], arrays.get(f"{split}_labels")
+    if labels is None:
+        raise DataFault(f"{file}: {split}_images has no {split}_labels beside it")
+    if (
+        images.dtype != np.uint8
+        or images.ndim not in (3, 4)
+        or (images.ndim == 4 and images.shape[3] not in (1, 3))
+    ):
+        raise DataFault(
+            f"{file}: {split}_images is {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3)"
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise DataFault(
+            f"{file}: {split}_labels is {labels.dtype} {labels.shape} beside {len(images)} pictures; "
+            "expected one whole number a picture (several labels a picture are not supported)"
+        )
+    if len(labels) and int(labels.min()) < 0:
+        raise DataFault(f"{file}: {split}_labels holds {int(labels.min())}; labels are counted from 0")
+    if images.ndim == 3 or images.shape[3] == 1:
+        images = np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3)
+    return LabelledImages(images.view(np.uint8), labels.astype(np.int64))

@@ -1,0 +1,185 @@
+"""Read YOLO sets: data.yaml, or folders of `images` and `labels`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.formats import yolo_yaml
+from mlops.data.readers.images import folder_of_split, is_picture, pictures_in
+from mlops.data.readers.yolo_config import YoloConfig, read_config
+from mlops.data.readers.yolo_labels import read_labels
+from mlops.data.source import DetectionSource
+from mlops.data.split import draw_detection
+from mlops.errors import DataFault
+
+_NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "labels.txt"})
+
+
+def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
+    """Read a data.yaml, or the folder of one; without one, the folders tell the splits and classes.txt the names.
+
+    Raises DataFault where data.yaml is broken, or there are neither pictures nor class names.
+    """
+    file = path if path.is_file() else yolo_yaml(path)
+    config = read_config(file) if file is not None else _config_of_folder(path)
+    pictures: dict[SplitName, list[Path]] = {}
+    faults = list(config.faults)
+    for split, places in config.places.items():
+        pictures[split], wrong = _pictures(places)
+        faults.extend(wrong)
+        if not pictures[split]:
+            faults.append(fault("empty-split", places[0], f"no pictures in the {split} split"))
+
+    read_from = _Labels(config.classes)
+    labelled = {split: tuple(map(read_from.picture, found)) for split, found in pictures.items()}
+    faults.extend(read_from.faults)
+    faults.extend(_orphans(each for found in pictures.values() for each in found))
+    made_split = set(labelled) == {"train"} and file is None
+    if made_split:
+        labelled = draw_detection(labelled["train"], seed)
+        faults.append(
+            fault("made-split", path, "no splits: train, val and test are drawn from all pictures by seed")
+        )
+    return DetectionSource(
+        name=name,
+        root=config.root.resolve(),
+        classes=config.classes,
+        splits=labelled,
+        files=tuple(read_from.files),
+        faults=tuple(faults),
+        made_split=made_split,
+    )
+
+
+def label_file(picture: Path) -> Path:
+    """Where a picture's label file lies: the last `images` in its path is `labels` (Ultralytics' rule)."""
+    before, found, after = str(picture).rpartition(f"{os.sep}images{os.sep}")
+    return Path(f"{before}{os.sep}labels{os.sep}{after}" if found else picture).with_suffix(".txt")
+
+
+class _Labels:
+    """Reads each picture's labels once, and remembers what it read and what was wrong."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+        self.faults: list[Fault] = []
+        self.files: list[Path] = []
+        self._known: dict[Path, LabelledPicture] = {}
+
+    def picture(self, image: Path) -> LabelledPicture:
+        if image not in self._known:
+            self._known[image] = LabelledPicture(image, self._boxes(image))
+        return self._known[image]
+
+    def _boxes(self, image: Path) -> tuple[Box, ...]:
+        self.files.append(image)
+        label = label_file(image)
+        try:
+            boxes, faults = read_labels(label, self.classes)
+        except (FileNotFoundError, NotADirectoryError):
+            self.faults.append(
+                fault("missing-label", image, f"no label file {label.name}; taken as background")
+            )
+            return ()
+        self.files.append(label)
+        self.faults.extend(faults)
+        return boxes
+
+
+def _pictures(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
+    found: list[Path] = []
+    faults: list[Fault] = []
+    for place in places:
+        if place.is_dir():
+            found.extend(pictures_in(place))
+        elif is_picture(place.name):
+            found.append(place)
+        else:
+            listed, wrong = _listed(place)
+            found.extend(listed)
+            faults.extend(wrong)
+    return list(dict.fromkeys(found)), faults
+
+
+def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
+    """The pictures that a .txt names, one a line, relative to the file."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataFault(f"{file}: no list of pictures: it is no text (UTF-8)") from error
+    found: list[Path] = []
+    faults: list[Fault] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        picture = file.parent / line.strip()
+        if picture.is_file():
+            found.append(Path(os.path.abspath(picture)))  # noqa: PTH100 (a symlink keeps its name)
+        else:
+            faults.append(fault("missing-image", file, f"{line.strip()} is not there", number))
+    return found, faults
+
+
+def _orphans(pictures: Iterable[Path]) -> list[Fault]:
+    """Label files that no picture belongs to, in the folders where labels were looked for."""
+    stems_of: dict[Path, set[str]] = {}
+    for folder in {picture.parent for picture in pictures}:
+        stems = {Path(name).stem for name in os.listdir(folder) if is_picture(name)}
+        stems_of.setdefault(label_file(folder / "x.jpg").parent, set()).update(stems)
+    return [
+        fault("orphan-label", label, "no picture belongs to this label file")
+        for folder, stems in sorted(stems_of.items())
+        if folder.is_dir()
+        for label in sorted(folder.glob("*.txt"))
+        if label.stem not in stems and label.name not in _NO_LABELS and not label.name.startswith("README")
+    ]
+
+
+def _config_of_folder(folder: Path) -> YoloConfig:
+    """What a data.yaml would say of a folder that has none."""
+    places = _places_of_folder(folder)
+    if not places:
+        raise DataFault(
+            f"{folder}: no pictures beside labels; expected images/ and labels/, or train/images/ and so on"
+        )
+    return YoloConfig(folder, _classes_of_folder(folder, places), places)
+
+
+def _places_of_folder(folder: Path) -> dict[SplitName, tuple[Path, ...]]:
+    for above in (folder, folder / "images"):
+        if above.is_dir():
+            split_folders = {split: folder_of_split(above, split) for split in SPLITS}
+            places = {split: (_inner(found),) for split, found in split_folders.items() if found is not None}
+            if places:
+                return places
+    pool = folder / "images" if (folder / "images").is_dir() else folder
+    return {"train": (pool.resolve(),)} if pictures_in(pool) else {}
+
+
+def _inner(folder: Path) -> Path:
+    return (folder / "images" if (folder / "images").is_dir() else folder).resolve()
+
+
+def _classes_of_folder(folder: Path, places: Mapping[SplitName, tuple[Path, ...]]) -> tuple[str, ...]:
+    """classes.txt (as LabelImg writes it), else as many unnamed classes as the labels use."""
+    for place in (folder, folder / "labels"):
+        file = place / "classes.txt"
+        if file.is_file():
+            return tuple(
+                line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            )
+    highest = -1
+    for picture in (each for found in places.values() for each in _pictures(found)[0]):
+        label = label_file(picture)
+        if label.is_file():
+            firsts = (row.split()[0] for row in label.read_text(errors="replace").splitlines() if row.split())
+            highest = max([highest, *(int(first) for first in firsts if first.isdigit())])
+    if highest < 0:
+        raise DataFault(
+            f"{folder}: no class names; write a data.yaml with train, val and names, or a classes.txt"
+        )
+    return tuple(f"class_{index}" for index in range(highest + 1))

@@ -1,0 +1,81 @@
+"""Draw train, val and test from a set that has no splits: by group, alike for the same seed, on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from mlops.data.dataset import SPLITS, LabelledPicture, SplitName
+
+VAL_FRACTION = 0.15
+TEST_FRACTION = 0.15
+
+
+def draw_splits(
+    groups: Sequence[str],
+    strata: Sequence[str],
+    *,
+    seed: int = 0,
+    val: float = VAL_FRACTION,
+    test: float = TEST_FRACTION,
+) -> list[SplitName]:
+    """The split of each picture.
+
+    groups: what must not be torn apart (a patient, a sequence; the picture's own name where there is none).
+    strata: what should be spread evenly (its class); a group counts as its commonest one.
+    val, test: fractions of the pictures of each stratum. Where a stratum has groups enough (3), val and test get
+        one at least, unless their fraction is 0.
+
+    The order of groups comes from SHA-256 of seed and name, so neither the order of files nor a picture added
+    later moves the others between the ends of it.
+    """
+    size = Counter(groups)
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, stratum in zip(groups, strata, strict=True):
+        seen[group][stratum] += 1
+    members: dict[str, list[str]] = defaultdict(list)
+    for group, counts in seen.items():
+        members[min(counts, key=lambda stratum: (-counts[stratum], stratum))].append(group)
+
+    split_of: dict[str, SplitName] = {}
+    for names in members.values():
+        ordered = sorted(names, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
+        split_of.update(_cut(ordered, size, val, test))
+    return [split_of[group] for group in groups]
+
+
+def _cut(ordered: Sequence[str], size: Counter[str], val: float, test: float) -> dict[str, SplitName]:
+    """Walk through groups in order: test until its share is reached, then val, the rest is train."""
+    total = sum(size[name] for name in ordered)
+    splits: dict[str, SplitName] = {}
+    position = 0
+    wanted: tuple[tuple[SplitName, float], ...] = (("test", test), ("val", val))
+    for split, fraction in wanted:
+        taken = 0
+        enough = len(ordered) >= 3
+        while fraction > 0 and position < len(ordered) - 1:
+            count = size[ordered[position]]
+            first = taken == 0 and enough
+            if not first and taken + count / 2 > fraction * total:
+                break
+            splits[ordered[position]] = split
+            taken += count
+            position += 1
+    splits.update(dict.fromkeys(ordered[position:], "train"))
+    return splits
+
+
+def draw_detection(
+    pictures: tuple[LabelledPicture, ...], seed: int
+) -> dict[SplitName, tuple[LabelledPicture, ...]]:
+    """Splits drawn by group (else by name), spread by the first box's class."""
+    drawn = draw_splits(
+        [each.group or each.image.name for each in pictures],
+        [str(each.boxes[0].class_index) if each.boxes else "" for each in pictures],
+        seed=seed,
+    )
+    return {
+        split: tuple(each for each, given in zip(pictures, drawn, strict=True) if given == split)
+        for split in SPLITS
+    }

@@ -1,0 +1,50 @@
+"""Write an array's pictures as files, so that they can be trained on beside pictures that are files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def as_files(images: NDArray[np.uint8], cache: Path) -> list[Path]:
+    """PNG files of (N, H, W, 3) RGB pictures, under `<cache>/tiles/<digest>`; made once, whole or not at all."""
+    import numpy as np
+
+    key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[
+        :24
+    ]
+    folder = cache.resolve() / "tiles" / key
+    if not folder.is_dir():
+        _write(images, folder)
+    return [folder / f"{index:06d}.png" for index in range(len(images))]
+
+
+def _write(images: NDArray[np.uint8], folder: Path) -> None:
+    from PIL import Image
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        for index, picture in enumerate(images):
+            Image.fromarray(picture).save(work / f"{index:06d}.png", compress_level=1)
+        publish(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def publish(work: Path, folder: Path) -> None:
+    """Move a finished folder to its place in one step; another process's, made meanwhile, is left there."""
+    work.chmod(0o755)  # mkdtemp's is for its owner alone
+    try:
+        os.rename(work, folder)  # noqa: PTH104
+    except OSError:
+        if not folder.is_dir():
+            raise
