@@ -63,6 +63,20 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     return StudyIdentity(request.spec.name, data.digest, hashlib.sha256(text.encode()).hexdigest())
 
 
+def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Optuna's multivariate TPE; workers that sample at the same time keep apart (constant liar)."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+
+
+def make_pruner(warmup_epochs: int) -> optuna.pruners.BasePruner:
+    """Stop a trial that is below the median of the earlier ones at the same epoch."""
+    import optuna
+
+    return optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=warmup_epochs)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A trial that this process works on, and the lock that says so to others."""
@@ -116,16 +130,13 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
-        seed = self.request.seed + 1000 * self._worker
         study = optuna.create_study(
             study_name=self.name,
             storage=storage,
             direction="maximize",
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS),
-            pruner=optuna.pruners.MedianPruner(
-                n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=self.request.spec.search.warmup_epochs
-            ),
+            sampler=make_sampler(self.request.seed + 1000 * self._worker),
+            pruner=make_pruner(self.request.spec.search.warmup_epochs),
         )
         self._check_identity(study)
         return study
