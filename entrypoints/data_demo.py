@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, cast
 
 import click
 
@@ -34,7 +33,7 @@ def demo(system: str, out: Path | None, seed: int, size: str, as_json: bool) -> 
     """
     from mlops.data.demo import demo_dataset, read_marker
 
-    folder = demo_dataset(system, out or Path("demo") / system, seed, cast('Literal["small", "tiny"]', size))
+    folder = demo_dataset(system, out or Path("demo") / system, seed, size)
     marker = read_marker(folder)
     assert marker is not None  # demo_dataset leaves no folder without one
     show(

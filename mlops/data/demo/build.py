@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from mlops.data.demo.blood import write_blood
 from mlops.data.demo.oct import write_oct
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mlops.data.dataset import SplitName
 
-Size: TypeAlias = Literal["small", "tiny"]
 MARKER = "demo.json"
 FORMAT = 1  # raise it when the pictures change, so that data made before is made again
 
@@ -67,7 +66,7 @@ class Marker:
     files: dict[str, int]
 
 
-def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: Size = "small") -> Path:
+def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "small") -> Path:
     """Make the demo data of a system in `folder`, and return the folder.
 
     The same system, seed and size give the same bytes. A folder that holds just that is left alone; other or
@@ -133,7 +132,7 @@ def _refuse_foreign(folder: Path) -> None:
             raise DataFault(f"{folder} holds {what}, such as {first}; name an empty or a new folder")
 
 
-def _write(folder: Path, system_name: str, seed: int, size: Size) -> None:
+def _write(folder: Path, system_name: str, seed: int, size: str) -> None:
     recipe = SYSTEMS[system_name]
     amount = recipe.small if size == "small" else recipe.tiny
     classes = recipe.write(folder, make_plan(system_name, seed, amount.side, amount.pictures()))

@@ -1,0 +1,192 @@
+"""Data sets in an S3-compatible store: fetched once, checked every time, fetched again where they changed.
+
+cache/s3/<digest of endpoint and address>/
+    manifest.jsonl   key, size, etag and SHA-256 of every object held
+    files/           the objects, under their names below the prefix
+    parts/           what an interruption left of one, gone on from by the next fetch
+    lock             held by the one process that fetches
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops.data.remote_manifest import Held, Manifest, is_intact, may_be, sha256_of
+from mlops.data.remote_store import Interrupted, RemoteObject, Store, parse_location
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+THREADS = 16
+CHUNK_BYTES = 1 << 18
+ATTEMPTS = 4
+OnBytes = Callable[[int], None]
+
+
+def is_remote(path: str) -> bool:
+    return path.startswith("s3://")
+
+
+def fetch(url: str, cache: Path) -> Path:
+    """Bring `s3://bucket/prefix`, a folder or one object, to this machine; returns the folder or the file.
+
+    What is held already is compared with the store by size and etag, and with itself by SHA-256; only objects
+    that are missing, changed there or damaged here are fetched, `THREADS` at a time. Objects deleted in the
+    store disappear from the folder. A bar on stderr shows long work when that is a terminal.
+
+    Credentials, region and endpoint are boto3's: AWS_* variables and profiles; MLFLOW_S3_ENDPOINT_URL is also
+    taken. Raises DataFault: no credentials, no such bucket, no answer within ten seconds, nothing there.
+    """
+    store = Store(parse_location(url))
+    objects = store.objects()
+    home = cache / "s3" / _folder_name(store)
+    with _held_alone(home):
+        shelf = _Shelf(home, Manifest(home / "manifest.jsonl"))
+        missing = shelf.missing(objects)
+        with _progress(store.location.url, missing) as on_bytes:
+            _fetch_all(store, shelf, missing, on_bytes)
+        shelf.keep_only(objects)
+    alone = objects[0] if objects[0].key == store.location.prefix else None
+    return shelf.file(alone) if alone else shelf.files
+
+
+def _folder_name(store: Store) -> str:
+    """One folder for an endpoint and address, that a person can tell from the next."""
+    address = f"{store.endpoint or ''}\n{store.location.url}"
+    last = store.location.prefix.rpartition("/")[2] or store.location.bucket
+    readable = "".join(c if c.isalnum() or c in "-_" else "-" for c in last)[:40]
+    return f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The cache of one address."""
+
+    home: Path
+    manifest: Manifest
+
+    @property
+    def files(self) -> Path:
+        return self.home / "files"
+
+    def file(self, thing: RemoteObject) -> Path:
+        return self.files / thing.name
+
+    def part(self, thing: RemoteObject) -> Path:
+        """Where an unfinished fetch of this version of the object is kept."""
+        version = hashlib.sha256(f"{thing.key}\n{thing.etag}".encode()).hexdigest()
+        return self.home / "parts" / version
+
+    def missing(self, objects: list[RemoteObject]) -> list[RemoteObject]:
+        """What is not held, is another version than the store's, or has other bytes than were fetched."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            intact = list(pool.map(self._is_held, objects))
+        return [thing for thing, here in zip(objects, intact, strict=True) if not here]
+
+    def _is_held(self, thing: RemoteObject) -> bool:
+        held = self.manifest.get(thing.key)
+        same = held is not None and (held.size_bytes, held.etag) == (thing.size_bytes, thing.etag)
+        return held is not None and same and is_intact(self.file(thing), held)
+
+    def keep_only(self, objects: list[RemoteObject]) -> None:
+        """Drop what the store no longer has, and what interruptions left of other versions."""
+        wanted = {self.file(thing) for thing in objects}
+        for path in sorted(self.files.rglob("*"), reverse=True):
+            if path.is_dir():
+                if not any(path.iterdir()):
+                    path.rmdir()
+            elif path not in wanted:
+                path.unlink()
+        for path in (self.home / "parts").iterdir():
+            path.unlink()
+        self.manifest.rewrite(thing.key for thing in objects)
+
+
+def _fetch_all(store: Store, shelf: _Shelf, missing: list[RemoteObject], on_bytes: OnBytes) -> None:
+    """Fetch in parallel; the first failure, or Ctrl-C, ends the others after their chunk."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(THREADS) as pool:
+        running = [pool.submit(_fetch_one, store, shelf, thing, on_bytes, stop) for thing in missing]
+        try:
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _fetch_one(
+    store: Store, shelf: _Shelf, thing: RemoteObject, on_bytes: OnBytes, stop: threading.Event
+) -> None:
+    part, file = shelf.part(thing), shelf.file(thing)
+    part.touch()
+    resumed = _size(part)
+    on_bytes(resumed)
+    if not _complete(store, thing, part, on_bytes, stop):
+        return
+    if resumed and (_size(part) != thing.size_bytes or not may_be(part, thing.etag)):
+        part.write_bytes(b"")  # what the interruption left was damaged
+        if not _complete(store, thing, part, lambda _: None, stop):
+            return
+    digest = sha256_of(part)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(file)
+    shelf.manifest.add(Held(thing.key, thing.size_bytes, thing.etag, digest))
+
+
+def _complete(
+    store: Store, thing: RemoteObject, part: Path, on_bytes: OnBytes, stop: threading.Event
+) -> bool:
+    """Append to `part` until it is whole, through broken connections; False when told to stop before."""
+    attempts = 0
+    while _size(part) < thing.size_bytes:
+        attempts += 1
+        try:
+            with store.stream(thing, _size(part), CHUNK_BYTES) as chunks, part.open("ab") as out:
+                for chunk in chunks:
+                    if stop.is_set():
+                        return False
+                    out.write(chunk)
+                    on_bytes(len(chunk))
+        except Interrupted:
+            if attempts == ATTEMPTS:
+                raise
+    return True
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size
+
+
+@contextmanager
+def _held_alone(home: Path) -> Iterator[None]:
+    """Make the folders, and wait until no other process fetches into them."""
+    for folder in ("files", "parts"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _progress(url: str, missing: list[RemoteObject]) -> Iterator[OnBytes]:
+    """Counts bytes on a bar where stderr is a terminal and there is something to fetch."""
+    if not missing or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"fetching {url}", total=sum(thing.size_bytes for thing in missing))
+        yield lambda count: bar.advance(task, count)
