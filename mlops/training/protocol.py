@@ -24,7 +24,8 @@ class EpochReport:
     """One finished epoch, after its validation.
 
     epoch: counted from 1, as the curves show it.
-    metrics: our metric names (`train/box_loss`, `val/mAP50`, `lr/head`, ... see DESIGN) to finite or NaN floats.
+    metrics: our metric names (`train/box_loss`, `val/mAP50`, `lr/head`, ... see DESIGN) to finite or NaN
+    floats.
     seconds: wall time of the epoch, training and validation.
     images: training images seen in it.
     """

@@ -1,8 +1,8 @@
 """Where a network's first weights come from: nowhere, a file, or its library's own store.
 
-A recipe's `weights` is `none`, a path, or a library's name. A name is looked for on this machine first; only then is
-the library asked to fetch it, and only after its server answered, so that a machine without a network says so within
-ten seconds instead of retrying for minutes.
+A recipe's `weights` is `none`, a path, or a library's name. A name is looked for on this machine first;
+only then is the library asked to fetch it, and only after its server answered, so that a machine without a
+network says so within ten seconds instead of retrying for minutes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def wants_none(setting: str) -> bool:
 def require_server(name: str, url: str, within_s: float = PROBE_S) -> None:
     """Return when the server of `url` answers at all, whatever it says.
 
-    Asks through the proxies of the environment. The question runs in a thread of its own, as looking up a host's name
-    may block for longer than any timeout that can be set on it. Raises MissingWeights after `within_s` at the latest.
+    Asks through the proxies of the environment. The question runs in a thread of its own, as looking up a
+    host's name may block for longer than any timeout that can be set on it. Raises MissingWeights after
+    `within_s` at the latest.
     """
     answers: list[bool] = []
     probe = threading.Thread(target=lambda: answers.append(_answers(url, within_s)), daemon=True)

@@ -1,0 +1,56 @@
+"""What went wrong inside the library, as one of our errors."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlops.errors import DiskFull, MlopsError, OutOfMemory, TrainingCrashed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cublas_status_alloc_failed",
+    "unable to allocate",
+    "insufficient shared memory",
+    "killed by signal: killed",
+)
+
+
+@contextmanager
+def named(folder: Path) -> Iterator[None]:
+    """Raise what comes out of the block as OutOfMemory, DiskFull or TrainingCrashed, with its cause.
+
+    Our own errors and KeyboardInterrupt pass through.
+    """
+    try:
+        yield
+    except MlopsError:
+        raise
+    except Exception as error:
+        traceback.clear_frames(
+            error.__traceback__
+        )  # the tensors they hold are the memory the next trial needs
+        if is_memory(error):
+            raise OutOfMemory(f"{one_line(error)}; a smaller batch or image_size needs less") from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(str(folder), "checkpoints") from error
+        raise TrainingCrashed(f"{type(error).__name__}: {one_line(error)}") from error
+
+
+def is_memory(error: BaseException) -> bool:
+    """True when the device, the machine or the shared memory of the loaders was not enough."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in words for word in _MEMORY_WORDS)
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    words = " ".join(str(error).split())
+    return words if len(words) <= most else words[:most] + " ..."

@@ -1,0 +1,64 @@
+"""Files that are either the old or the new one whatever happens, and what a training leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEIGHTS = "weights"
+
+
+def write_durably(file: Path, content: bytes) -> None:
+    """Replace `file` by `content`: on disk, complete, or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_bytes(content)
+    move_durably(partial, file)
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Put `source` in `target`'s place after its content has reached the disk."""
+    with source.open("rb") as handle:
+        os.fsync(handle.fileno())
+    source.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def cut_results(results: Path, last_epoch: int) -> None:
+    """Drop the rows of `results.csv` after `last_epoch`, so that an epoch that is done again has one row."""
+    if not results.exists():
+        return
+    rows = list(csv.reader(io.StringIO(results.read_text(encoding="utf-8"))))
+    kept = rows[:1] + [row for row in rows[1:] if _epoch_of(row) <= last_epoch]
+    if kept != rows:
+        write_durably(results, "".join(",".join(row) + "\n" for row in kept).encode())
+
+
+def _epoch_of(row: list[str]) -> float:
+    try:
+        return float(row[0])
+    except (IndexError, ValueError):
+        return float("inf")  # a row cut short by a kill is done again
+
+
+def kept_files(folder: Path, under: str) -> dict[Path, str]:
+    """Every file worth keeping in a folder of the library, to the artifact folder it belongs in."""
+    wait_for_pictures()
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path: WEIGHTS if path.parent.name == WEIGHTS else under for path in found}
+
+
+def wait_for_pictures(within_s: float = 60.0) -> None:
+    """The library draws pictures of batches in threads; wait until they are written."""
+    for thread in threading.enumerate():
+        if "plot_images" in thread.name:
+            thread.join(within_s)

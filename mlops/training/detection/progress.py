@@ -1,0 +1,69 @@
+"""One bar an epoch on a terminal, and its line when the epoch is done; nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from mlops.training.protocol import EpochReport
+
+
+class EpochBar:
+    """Shows on standard error. `wanted` False, or no terminal there: every method does nothing."""
+
+    def __init__(self, wanted: bool, epochs: int) -> None:
+        self._epochs = epochs
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._wanted = wanted and sys.stderr.isatty()
+
+    def start(self, epoch: int, batches: int) -> None:
+        if not self._wanted:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.stop()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} batches"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(f"epoch {epoch}/{self._epochs}", total=batches)
+        self._bar.start()
+
+    def advance(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+
+    def done(self, report: EpochReport) -> None:
+        if self._bar is None:
+            return
+        console = self._bar.console
+        self.stop()
+        console.print(epoch_line(report, self._epochs), highlight=False)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._task = None
+
+
+def epoch_line(report: EpochReport, epochs: int) -> str:
+    """`epoch  3/300  box 1.234  cls 0.987  dfl 1.100  mAP50 0.345  mAP50-95 0.201  12.3 s`"""
+    losses = [
+        f"{name.removeprefix('train/').removesuffix('_loss')} {value:.3f}"
+        for name, value in report.metrics.items()
+        if name.startswith("train/") and name.endswith("_loss")
+    ]
+    scores = [
+        f"{name} {report.metrics.get(f'val/{name}', float('nan')):.3f}" for name in ("mAP50", "mAP50-95")
+    ]
+    width = len(str(epochs))
+    return "  ".join([f"epoch {report.epoch:>{width}}/{epochs}", *losses, *scores, f"{report.seconds:.1f} s"])

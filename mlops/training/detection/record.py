@@ -1,0 +1,64 @@
+"""What a training has done, on disk beside its checkpoints: the reports, the fitness, and how it ended.
+
+Written before the checkpoint of the same epoch is put in place. A record may therefore be one epoch ahead
+of the checkpoint, never behind it; the epoch ahead is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from mlops.training.detection.files import write_durably
+from mlops.training.protocol import EpochReport
+
+
+@dataclass(frozen=True, slots=True)
+class DoneEpoch:
+    """An epoch's report and its fitness (Ultralytics: val/mAP50-95), by which the best weights are chosen."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    images: int
+    fitness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`identity` says which recipe and data it belongs to; `ended` is "" while epochs are still to come."""
+
+    identity: str
+    parameters: int = 0
+    epochs: tuple[DoneEpoch, ...] = field(default=())
+    ended: str = ""
+    finished: bool = False
+
+    def with_epoch(self, report: EpochReport, fitness: float, ended: str) -> Record:
+        """This record with one more epoch; one of the same number or later is replaced."""
+        done = DoneEpoch(report.epoch, dict(report.metrics), report.seconds, report.images, fitness)
+        return replace(self, epochs=(*self.up_to(report.epoch - 1).epochs, done), ended=ended)
+
+    def up_to(self, epoch: int) -> Record:
+        """This record as it was when `epoch` was the last one done."""
+        kept = tuple(done for done in self.epochs if done.epoch <= epoch)
+        return self if kept == self.epochs else replace(self, epochs=kept, ended="", finished=False)
+
+    def best(self) -> DoneEpoch:
+        """The epoch whose weights are `best.pt`: the highest fitness, the later one of equals."""
+        return max(self.epochs, key=lambda done: (done.fitness, done.epoch))
+
+
+def read_record(file: Path) -> Record | None:
+    """The record in `file`; None where there is none, or none that can be read."""
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        return Record(**{**held, "epochs": tuple(DoneEpoch(**done) for done in held["epochs"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def write_record(file: Path, record: Record) -> None:
+    write_durably(file, json.dumps(asdict(record)).encode())
