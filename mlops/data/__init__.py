@@ -35,8 +35,8 @@ def open_dataset(
     seed: draws the splits of a set that has none.
     classes: names for labels where the format has none (npz).
 
-    Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting (a class
-    or source that the class map leaves out).
+    Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
+    (a class or source that the class map leaves out).
     """
     from mlops.data.open import open_dataset as opened
 

@@ -55,9 +55,11 @@ class DigestCache:
             for names in _chunks(list(wanted), 500):
                 marks = ",".join("?" * len(names))
                 query = f"SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path IN ({marks})"
-                for path, size, mtime_ns, inode, sha256 in base.execute(query, names):
-                    if wanted[path] == FileKey(path, size, mtime_ns, inode):
-                        found[path] = sha256
+                found.update(
+                    (path, sha256)
+                    for path, size, mtime_ns, inode, sha256 in base.execute(query, names)
+                    if wanted[path] == FileKey(path, size, mtime_ns, inode)
+                )
         return found
 
     def remember(self, hashed: Iterable[tuple[FileKey, str]]) -> None:
@@ -87,9 +89,9 @@ def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
 def content_digest(files: Sequence[Path], root: Path, cache: Path, facts: Iterable[str] = ()) -> str:
     """SHA-256 (hex) over every file's name relative to `root` and its content, in whatever order they come.
 
-    It is the SHA-256 of the sorted lines `name NUL sha256-of-content` and `facts` (what training knows beside the
-    files: class names, which picture is in which split), each ended by a newline. So the same set copied to another
-    place has the same digest, and one byte or one name changed has another.
+    It is the SHA-256 of the sorted lines `name NUL sha256-of-content` and `facts` (what training knows beside
+    the files: class names, which picture is in which split), each ended by a newline. So the same set copied
+    to another place has the same digest, and one byte or one name changed has another.
     """
     digests = file_digests(files, cache)
     lines = [f"{relative_name(file, root)}\0{sha256}" for file, sha256 in digests.items()]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def merged_classes(
     sources: Sequence[Source], class_map: ClassMap | None
 ) -> tuple[tuple[str, ...], list[list[int]]]:
-    """The target classes, in the order of their first appearance, and each source's table to them (-1: left out)."""
+    """The target classes, in the order they first appear, and each source's table to them (-1: left out)."""
     targets = [
         list(source.classes)
         if class_map is None
@@ -75,7 +75,7 @@ def merged_images(
 
 
 def digest(sources: Sequence[Source], cache: Path, class_map: ClassMap | None, seed: int) -> str:
-    """The digest of what is trained on: each source's, and beside them the class map and the seed of drawn splits."""
+    """The digest of what is trained on: each source's, with class map and the seed of drawn splits."""
     digests = [content_digest(each.files, each.root, cache, _facts(each)) for each in sources]
     lines = [f"source\0{each}" for each in digests]
     if class_map is not None:

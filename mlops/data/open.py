@@ -68,7 +68,7 @@ def read_sources(
     sources: list[Source] = []
     for path in paths:
         local = local_path(path, cache)
-        name = source_name(local)
+        name = source_name(local) if not path.startswith("s3://") else path.rstrip("/").rpartition("/")[2]
         names.append(name)
         unique = name if names.count(name) == 1 else f"{name}-{names.count(name)}"
         sources.append(read_source(local, name=unique, seed=seed, classes=classes))
@@ -109,5 +109,5 @@ def refuse_missing_splits(path: str, source: Source) -> None:
 def split_hint(source: Source) -> str:
     """What to do about a set without a val split."""
     if isinstance(source, DetectionSource):
-        return "name a folder for it in data.yaml, or draw splits with `mlops data convert PATH --to yolo --out FOLDER`"
+        return "name one in data.yaml, or draw splits with `mlops data convert PATH --to yolo --out FOLDER`"
     return "give it one, or hand over the pictures without any split, and splits are drawn by seed"

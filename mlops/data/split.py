@@ -1,4 +1,4 @@
-"""Draw train, val and test from a set that has no splits: by group, alike for the same seed, on any machine."""
+"""Draw train, val and test from a set that has no splits: by group, alike for the same seed anywhere."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def draw_splits(
 
     groups: what must not be torn apart (a patient, a sequence; the picture's own name where there is none).
     strata: what should be spread evenly (its class); a group counts as its commonest one.
-    val, test: fractions of the pictures of each stratum. Where a stratum has groups enough (3), val and test get
-        one at least, unless their fraction is 0.
+    val, test: fractions of the pictures of each stratum. Where a stratum has groups enough (3), val and
+        test get one at least, unless their fraction is 0.
 
     The order of groups comes from SHA-256 of seed and name, so neither the order of files nor a picture added
     later moves the others between the ends of it.

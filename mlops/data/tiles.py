@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def as_files(images: NDArray[np.uint8], cache: Path) -> list[Path]:
-    """PNG files of (N, H, W, 3) RGB pictures, under `<cache>/tiles/<digest>`; made once, whole or not at all."""
+    """PNG files of (N, H, W, 3) RGB pictures, in `<cache>/tiles/<digest>`; made once, whole or not at all."""
     import numpy as np
 
     key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[

@@ -22,8 +22,9 @@ _LAYOUT = "1"  # part of the key: raise it when the files written here change
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
     """A folder with `data.yaml` (absolute path), `images/<split>` (symlinks) and `labels/<split>`, made once.
 
-    Its key covers digest, classes, boxes and the pictures' places, so the same set mapped or moved gets a view of
-    its own. A picture without boxes has no label file. Several processes may ask at once: one view is kept.
+    Its key covers digest, classes, boxes and the pictures' places, so a set that was mapped or moved gets a
+    view of its own. A picture without boxes has no label file. Several processes may ask at once: one view is
+    kept.
     Raises OSError where the cache cannot be written.
     """
     folder = cache.resolve() / "views" / _key(dataset)
@@ -60,7 +61,7 @@ def _write(dataset: DetectionDataset, work: Path, home: Path) -> None:
             _place(picture.image.absolute(), images / f"{name}{picture.image.suffix}")
             if picture.boxes:
                 (labels / f"{name}.txt").write_text(label_text(picture.boxes), encoding="utf-8")
-    fields = {
+    fields: dict[str, object] = {
         "path": str(home),
         **{split: f"images/{split}" for split in dataset.splits},
         "names": list(dataset.classes),
@@ -87,8 +88,8 @@ def _place(picture: Path, at: Path) -> None:
 def label_text(boxes: Sequence[Box]) -> str:
     """Boxes as YOLO rows.
 
-    As soon as one has an outline, the plain ones are written as outlines of four corners: Ultralytics takes a file
-    with outlines for one of outlines only.
+    As soon as one has an outline, the plain ones are written as outlines of four corners: Ultralytics takes a
+    file with outlines for one of outlines only.
     """
     outlined = any(box.polygon for box in boxes)
     return "".join(f"{box.class_index} {_numbers(_values(box, outlined))}\n" for box in boxes)

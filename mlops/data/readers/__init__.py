@@ -1,4 +1,4 @@
-"""One module a format; each has `read(path, ...)`, which gives a source and notes the faults it met on the way."""
+"""One module a format; each has `read(path, ...)`, which gives a source with the faults it met."""
 
 from mlops.data.readers.formats import FORMATS, detect_format, read_source
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -35,8 +34,8 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
     seed: used where the source has no splits and they have to be drawn.
     classes: names for the labels where the format has none (npz).
 
-    Raises DataFault where nothing can be made of the path at all; what is wrong with single files or rows is in
-    the source's `faults`.
+    Raises DataFault where nothing can be made of the path at all; what is wrong with single files or rows
+    is in the source's `faults`.
     """
     found = detect_format(path)
     name = name or source_name(path)
@@ -68,9 +67,10 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
 def source_name(path: Path) -> str:
     """A folder's own name; a file's stem, or its folder's name where the file's says nothing (data.yaml)."""
     path = path.resolve()
-    if path.is_dir() or path.suffix in (".npz",):
-        return path.stem if path.is_file() else path.name
-    return path.parent.name if path.suffix in (".yaml", ".yml") else path.stem
+    if path.is_dir():
+        return path.name
+    says_nothing = path.suffix in (".yaml", ".yml", ".json") or path.stem in ("labels", "files", "data")
+    return path.parent.name if says_nothing else path.stem
 
 
 def detect_format(path: Path) -> Format:
@@ -101,7 +101,7 @@ def _of_folder(folder: Path) -> Format | None:
         return "table"
     if _has_labels(folder):
         return "yolo"
-    if any(name.endswith(".xml") for name in names):
+    if any(name.endswith(".xml") for name in names) or _has_annotations(folder):
         return "voc"
     if any(_holds_pictures(each) for each in subfolders(folder)):
         return "imagefolder"
@@ -115,6 +115,11 @@ def _has_labels(folder: Path) -> bool:
     return (folder / "labels").is_dir() or any(
         (each / "labels").is_dir() for each in subfolders(folder) if each.name in SPLIT_OF_WORD
     )
+
+
+def _has_annotations(folder: Path) -> bool:
+    """train/*.xml beside pictures, as Roboflow writes VOC."""
+    return any(any(each.glob("*.xml")) for each in subfolders(folder) if each.name in SPLIT_OF_WORD)
 
 
 def _holds_pictures(folder: Path) -> bool:
@@ -143,7 +148,7 @@ def yolo_yaml(folder: Path) -> Path | None:
 
 
 def coco_files(folder: Path) -> list[Path]:
-    """The COCO files of a folder: annotations/*.json, a JSON in each split's folder, or JSON files in itself."""
+    """The COCO files of a folder: annotations/*.json, one in each split's folder, or its own *.json."""
     annotations = folder / "annotations"
     if annotations.is_dir() and (found := sorted(annotations.glob("*.json"))):
         instances = [each for each in found if each.name.startswith("instances")]
@@ -174,6 +179,6 @@ def table_file(folder: Path) -> Path | None:
     if only is None:
         return None
     with only.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        header = next(csv.reader(stream, delimiter="\t" if only.suffix == ".tsv" else ","), [])
-    columns = {each.strip().lower() for each in header}
+        header = stream.readline()
+    columns = {each.strip().strip('"').lower() for each in header.split(max(",;\t", key=header.count))}
     return only if columns & set(IMAGE_COLUMNS) and columns & set(LABEL_COLUMNS) else None

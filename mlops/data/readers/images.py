@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mlops.data.dataset import SplitName
+
 # what both Ultralytics and Pillow read, to the format that Pillow finds in such a file
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",
@@ -41,7 +43,7 @@ def subfolders(folder: Path) -> list[Path]:
     )
 
 
-def folder_of_split(root: Path, split: str) -> Path | None:
+def folder_of_split(root: Path, split: SplitName) -> Path | None:
     """The folder of a split directly in `root`, under whichever of its usual names."""
     for name in SPLIT_WORDS[split]:
         if (root / name).is_dir():
@@ -49,9 +51,9 @@ def folder_of_split(root: Path, split: str) -> Path | None:
     return None
 
 
-SPLIT_WORDS: dict[str, tuple[str, ...]] = {
+SPLIT_WORDS: dict[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
+SPLIT_OF_WORD: dict[str, SplitName] = {word: split for split, words in SPLIT_WORDS.items() for word in words}

@@ -91,7 +91,8 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
         or (images.ndim == 4 and images.shape[3] not in (1, 3))
     ):
         raise DataFault(
-            f"{file}: {split}_images is {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3)"
+            f"{file}: {split}_images is {images.dtype} {images.shape}; "
+            "expected uint8 (N, H, W) or (N, H, W, 3)"
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

@@ -20,7 +20,7 @@ _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "tes
 
 
 def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
-    """Read a data.yaml, or the folder of one; without one, the folders tell the splits and classes.txt the names.
+    """Read a data.yaml, or the folder of one; without one, folders tell the splits, classes.txt the names.
 
     Raises DataFault where data.yaml is broken, or there are neither pictures nor class names.
     """
@@ -128,7 +128,7 @@ def _orphans(pictures: Iterable[Path]) -> list[Fault]:
     """Label files that no picture belongs to, in the folders where labels were looked for."""
     stems_of: dict[Path, set[str]] = {}
     for folder in {picture.parent for picture in pictures}:
-        stems = {Path(name).stem for name in os.listdir(folder) if is_picture(name)}
+        stems = {each.stem for each in folder.iterdir() if is_picture(each.name)}
         stems_of.setdefault(label_file(folder / "x.jpg").parent, set()).update(stems)
     return [
         fault("orphan-label", label, "no picture belongs to this label file")
@@ -153,7 +153,9 @@ def _places_of_folder(folder: Path) -> dict[SplitName, tuple[Path, ...]]:
     for above in (folder, folder / "images"):
         if above.is_dir():
             split_folders = {split: folder_of_split(above, split) for split in SPLITS}
-            places = {split: (_inner(found),) for split, found in split_folders.items() if found is not None}
+            places: dict[SplitName, tuple[Path, ...]] = {
+                split: (_inner(found),) for split, found in split_folders.items() if found is not None
+            }
             if places:
                 return places
     pool = folder / "images" if (folder / "images").is_dir() else folder

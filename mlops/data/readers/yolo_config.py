@@ -27,8 +27,9 @@ class YoloConfig:
 def read_config(file: Path) -> YoloConfig:
     """Read data.yaml.
 
-    A `path:` from another machine is passed over: places are looked for under it, then beside data.yaml, then with
-    leading parts taken off. Raises DataFault where the file is broken, or train or val is named and not there.
+    A `path:` from another machine is passed over: places are looked for under it, then beside data.yaml, then
+    with leading parts taken off. Raises DataFault where the file is broken, or train or val is named and not
+    there.
     """
     fields = _fields(file)
     classes = _classes(file, fields)
@@ -110,7 +111,7 @@ def _place(file: Path, base: object, entry: str) -> Path | None:
 
 
 def _spellings(entry: str) -> list[str]:
-    """The entry as it stands, then with leading parts off (`../train/images` as Roboflow writes, a foreign path)."""
+    """The entry as it stands, then with leading parts off (Roboflow's `../train/images`, a foreign path)."""
     parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     tails = [tail for tail in tails if "/" in tail or tail.split(".")[0] in SPLIT_OF_WORD]

@@ -40,7 +40,7 @@ def read_row(
     """One row's box (None where it has an error or no area) and its faults."""
     count = len(tokens)
     if count != 5 and (count < 7 or count % 2 == 0):
-        says = f"{count} columns; a box has 5 (class x y w h), an outline 7 or more, an odd number (class x1 y1 ...)"
+        says = f"{count} columns; a box has 5 (class x y w h), an outline an odd number from 7 on"
         return None, [fault("wrong-columns", file, says, line)]
     try:
         numbers = [float(token) for token in tokens]
@@ -65,7 +65,7 @@ def read_row(
 def box_of_outline(
     index: int, points: Sequence[float], file: Path, line: int | None
 ) -> tuple[Box | None, list[Fault]]:
-    """The box around an outline, which is kept with it; coordinates within the tolerance are moved to the edge."""
+    """The box around an outline, which is kept with it; coordinates just outside are moved to the edge."""
     inside = tuple(min(max(value, 0.0), 1.0) for value in points)
     left, right = min(inside[0::2]), max(inside[0::2])
     top, bottom = min(inside[1::2]), max(inside[1::2])

@@ -1,0 +1,233 @@
+"""Read COCO JSON (Lin et al., ECCV 2014; cocodataset.org/#format-data) through pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlops.data.dataset import Box, LabelledPicture, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.formats import coco_files
+from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners, box_of_outline
+from mlops.data.source import DetectionSource
+from mlops.data.split import draw_detection
+from mlops.errors import DataFault
+
+Record = Mapping[str, Any]  # one object of the file, as JSON gives it
+
+
+def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
+    """Read one COCO file, or a folder's files by split (instances_train.json, valid/_annotations.coco.json).
+
+    Classes are in the order of the category ids. Crowd regions are left out. An outline in one part is kept;
+    of one in several parts, or given as a mask, the box is. A file given by itself, or whose name tells no
+    split, has its splits drawn by seed. Raises DataFault where a file is no COCO file.
+    """
+    files = coco_files(path) if path.is_dir() else [path]
+    root = (path if path.is_dir() else path.parent).resolve()
+    of_split = {} if path.is_file() else {split: file for file in files if (split := split_of(file, root))}
+    made_split = "train" not in of_split
+    if made_split and len(files) > 1:
+        names = ", ".join(each.name for each in files)
+        raise DataFault(
+            f"{path}: which of {names} is train? Name them instances_train.json, instances_val.json, ..."
+        )
+    loaded = {split: _load(file.resolve()) for split, file in (of_split or {"train": files[0]}).items()}
+    classes = _classes(loaded.values())
+    reading = _Reading(root, classes)
+    splits = {split: reading.pictures(file, split) for split, file in loaded.items()}
+    for split, own in splits.items():
+        if not own:
+            reading.faults.append(
+                fault("empty-split", loaded[split].path, f"no pictures in the {split} split")
+            )
+    if made_split:
+        splits = draw_detection(splits["train"], seed)
+        says = "no splits: train, val and test are drawn from all pictures by seed"
+        reading.faults.append(fault("made-split", files[0], says))
+    return DetectionSource(
+        name=name,
+        root=root,
+        classes=classes,
+        splits=splits,
+        files=(*(each.path for each in loaded.values()), *reading.files),
+        faults=tuple(reading.faults),
+        sizes=reading.sizes,
+        made_split=made_split,
+    )
+
+
+def split_of(file: Path, root: Path) -> SplitName | None:
+    """The split that a file's name, or its folder's, tells."""
+    words = re.split(r"[^a-z]+", file.stem.lower())
+    if file.parent.resolve() != root:
+        words.append(file.parent.name)
+    return next((SPLIT_OF_WORD[word] for word in words if word in SPLIT_OF_WORD), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _CocoFile:
+    path: Path
+    images: Sequence[Record]
+    annotations: Mapping[int, Sequence[Record]]
+    categories: Mapping[int, str]
+
+
+def _load(file: Path) -> _CocoFile:
+    from pycocotools.coco import COCO
+
+    coco = COCO()
+    try:
+        coco.dataset = json.loads(file.read_text(encoding="utf-8-sig"))
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+        images = sorted(coco.imgs.values(), key=lambda image: str(image["file_name"]))
+        categories = {int(key): str(value["name"]) for key, value in sorted(coco.cats.items())}
+    except json.JSONDecodeError as error:
+        raise DataFault(f"{file}:{error.lineno}: no JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise DataFault(f"{file}: no JSON: it is no text (UTF-8)") from error
+    except KeyError as error:
+        raise DataFault(f"{file}: no COCO file: an entry has no {error}") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataFault(f"{file}: no COCO file: {error}") from error
+    if not images or not categories:
+        raise DataFault(f"{file}: no COCO file of objects: it needs images, annotations and categories")
+    return _CocoFile(file, images, coco.imgToAnns, categories)
+
+
+def _classes(files: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for file in files for each in file.categories.values()))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far, from one file after the other."""
+
+    root: Path
+    classes: tuple[str, ...]
+    files: list[Path] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def pictures(self, file: _CocoFile, split: str) -> tuple[LabelledPicture, ...]:
+        folders = _picture_folders(file.path, self.root, split)
+        found: list[LabelledPicture] = []
+        for record in file.images:
+            image = _picture(folders, str(record["file_name"]))
+            if image is None:
+                says = f"{record['file_name']} is not there; looked in {folders[0]} and beside"
+                self.faults.append(fault("missing-image", file.path, says))
+                continue
+            self.files.append(image)
+            found.append(LabelledPicture(image, self._boxes(file, record, image)))
+        self._unknown_pictures(file)
+        return tuple(found)
+
+    def _boxes(self, file: _CocoFile, record: Record, image: Path) -> tuple[Box, ...]:
+        size = _size(record)
+        if size is not None:
+            self.sizes[image] = size
+        else:
+            try:
+                size = _actual_size(image)
+            except OSError:
+                return ()  # an unreadable picture, which the check of pictures reports
+        index = {key: self.classes.index(name) for key, name in file.categories.items()}
+        boxes: list[Box] = []
+        for each in file.annotations.get(record["id"], ()):
+            if each.get("iscrowd"):
+                continue
+            box, wrong = _read_box(each, size, index, file.path)
+            self.faults.extend(wrong)
+            if box is not None:
+                boxes.append(box)
+        return tuple(boxes)
+
+    def _unknown_pictures(self, file: _CocoFile) -> None:
+        known = {record["id"] for record in file.images}
+        for image_id, found in file.annotations.items():
+            if image_id not in known:
+                says = f"{len(found)} annotations of image id {image_id}, which is not in images"
+                self.faults.append(fault("orphan-label", file.path, says))
+
+
+def _read_box(
+    annotation: Record, size: tuple[int, int], index: Mapping[int, int], file: Path
+) -> tuple[Box | None, list[Fault]]:
+    """One annotation's box; bbox is x, y, width, height in pixels."""
+    place = f"annotation {annotation.get('id', '?')}"
+    if annotation.get("category_id") not in index:
+        says = f"{place}: category_id {annotation.get('category_id')!r} is not in categories"
+        return None, [fault("unknown-class", file, says)]
+    numbers = annotation.get("bbox")
+    if not isinstance(numbers, list) or len(numbers) != 4:
+        return None, [
+            fault("wrong-columns", file, f"{place}: bbox is {numbers!r}; it has x, y, width, height")
+        ]
+    if not all(isinstance(each, (int, float)) and math.isfinite(each) for each in numbers):
+        return None, [fault("not-a-number", file, f"{place}: bbox is {numbers!r}")]
+    left, top = numbers[0] / size[0], numbers[1] / size[1]
+    right, bottom = left + numbers[2] / size[0], top + numbers[3] / size[1]
+    if min(left, top) < -TOLERANCE or max(right, bottom) > 1 + TOLERANCE:
+        says = f"{place}: bbox {numbers} leaves the {size[0]}x{size[1]} picture"
+        return None, [fault("outside-image", file, says)]
+    class_index = index[annotation["category_id"]]
+    box, faults = box_of_corners(class_index, left, top, right, bottom, file, None)
+    outline = _outline(annotation.get("segmentation"), size)
+    if box is None:
+        return None, [fault("zero-area", file, f"{place}: the box has no area and is left out")]
+    outlined = box_of_outline(class_index, outline, file, None)[0] if outline else None
+    return outlined or box, faults
+
+
+def _outline(segmentation: object, size: tuple[int, int]) -> tuple[float, ...]:
+    if not isinstance(segmentation, list) or len(segmentation) != 1 or not isinstance(segmentation[0], list):
+        return ()
+    points = segmentation[0]
+    if len(points) < 6 or len(points) % 2 or not all(isinstance(each, (int, float)) for each in points):
+        return ()
+    return tuple(value / size[position % 2] for position, value in enumerate(points))
+
+
+def _size(record: Record) -> tuple[int, int] | None:
+    width, height = record.get("width"), record.get("height")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return width, height
+    return None
+
+
+def _actual_size(image: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(image) as opened:
+        return opened.size
+
+
+def _picture_folders(file: Path, root: Path, split: str) -> list[Path]:
+    """Where a file's pictures may lie, the likeliest first."""
+    tail = re.sub(r"^(instances|person_keypoints|captions)_", "", file.stem)
+    names = ["", "images", split, f"images/{split}", tail, f"images/{tail}", f"{split}/images"]
+    if split == "val":
+        names += ["valid", "images/valid", "valid/images"]
+    folders = [base / name for base in (file.parent, root, root.parent) for name in names]
+    return [each for each in dict.fromkeys(folders) if each.is_dir()]
+
+
+def _picture(folders: list[Path], name: str) -> Path | None:
+    """The picture of that name; the folder it was in is asked first from then on."""
+    for folder in folders:
+        if (folder / name).is_file():
+            if folder is not folders[0]:
+                folders.remove(folder)
+                folders.insert(0, folder)
+            return folder / name
+    return None

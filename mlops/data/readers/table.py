@@ -1,0 +1,195 @@
+"""Read a CSV of pictures and labels, with a split and a group (patient, sequence) where columns give them."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
+from mlops.data.readers.imagefolder import drawn, labelled
+from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
+from mlops.data.source import ClassificationSource
+from mlops.errors import DataFault
+
+_SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
+_GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture of a table. split: "" where the table has no such column; group: "" likewise."""
+
+    line: int
+    picture: Path
+    label: str
+    split: SplitName | None
+    group: str
+
+
+def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
+    """Read a table, or the one in a folder. Pictures are named relative to it, or to images/ beside it.
+
+    Raises DataFault where the header names no picture and label.
+    """
+    file = path if path.is_file() else table_file(path)
+    if file is None:
+        raise DataFault(f"{path}: no table with columns image and label in it")
+    file = file.resolve()
+    faults: list[Fault] = []
+    rows = list(_rows(file, faults))
+    if not rows:
+        raise DataFault(f"{file}: no row names a picture that is there; {_first(faults)}")
+    classes = _sorted_classes({row.label for row in rows})
+    number = {each: position for position, each in enumerate(classes)}
+    rows = _without_conflicts(rows, file, faults)
+    found = [(row.picture, number[row.label]) for row in rows]
+    made_split = all(row.split is None for row in rows)
+    if made_split:
+        faults.append(
+            fault("made-split", file, "no split column: train, val and test are drawn by group and seed")
+        )
+        splits = drawn(found, [row.group or row.picture.name for row in rows], seed)
+    else:
+        splits = _given(rows, found, file, faults)
+    files = (file, *(row.picture for row in rows))
+    return ClassificationSource(name, file.parent, classes, splits, files, tuple(faults), made_split)
+
+
+def _rows(file: Path, faults: list[Fault]) -> Iterator[Row]:
+    """The rows that can be used; the others become faults."""
+    places = _Pictures(file.parent)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=_delimiter(file))
+            columns = _Columns.of(next(reader, []), file)
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    row = columns.row(cells, reader.line_num, places, file, faults)
+                    if row is not None:
+                        yield row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataFault(f"{file}: no CSV: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where each column is; None where the table has none of its names."""
+
+    count: int
+    image: int
+    label: int
+    split: int | None
+    group: int | None
+
+    @classmethod
+    def of(cls, header: Sequence[str], file: Path) -> _Columns:
+        names = [each.strip().lower() for each in header]
+
+        def position(accepted: Sequence[str]) -> int | None:
+            return next((names.index(each) for each in accepted if each in names), None)
+
+        image, label = position(IMAGE_COLUMNS), position(LABEL_COLUMNS)
+        if image is None or label is None:
+            raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; it needs image and label")
+        return cls(len(names), image, label, position(_SPLIT_COLUMNS), position(_GROUP_COLUMNS))
+
+    def row(
+        self, cells: Sequence[str], line: int, places: _Pictures, file: Path, faults: list[Fault]
+    ) -> Row | None:
+        if len(cells) != self.count:
+            faults.append(
+                fault("wrong-columns", file, f"{len(cells)} columns, the header has {self.count}", line)
+            )
+            return None
+        name, label = cells[self.image].strip(), cells[self.label].strip()
+        picture = places.find(name)
+        if picture is None:
+            faults.append(fault("missing-image", file, f"picture {name!r} is not there", line))
+            return None
+        if not label:
+            faults.append(fault("missing-label", file, f"{name} has no label and is left out", line))
+            return None
+        split: SplitName | None = None
+        if self.split is not None:
+            word = cells[self.split].strip().lower()
+            split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word) == each), None)
+            if split is None:
+                says = f"split {cells[self.split]!r} is none of train, val, test"
+                faults.append(fault("unknown-split", file, says, line))
+                return None
+        return Row(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
+
+
+class _Pictures:
+    """Finds a table's pictures: by path, in images/, or by their stem anywhere below."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stems: dict[str, Path] | None = None
+
+    def find(self, name: str) -> Path | None:
+        if not name:
+            return None
+        for base in (self._folder, self._folder / "images"):
+            if (base / name).is_file():
+                return base / name
+        if is_picture(name):
+            return None
+        if self._stems is None:
+            self._stems = {each.stem: each for each in pictures_in(self._folder)}
+        return self._stems.get(name)
+
+
+def _given(
+    rows: Sequence[Row], found: Sequence[tuple[Path, int]], file: Path, faults: list[Fault]
+) -> dict[SplitName, LabelledImages]:
+    """The splits as the table gives them; a group that is in two of them is a fault."""
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.group and row.split:
+            splits_of[row.group].add(row.split)
+    for group, names in sorted(splits_of.items()):
+        if len(names) > 1:
+            faults.append(
+                fault("group-across-splits", file, f"group {group} is in {' and '.join(sorted(names))}")
+            )
+    own = {
+        split: [each for each, row in zip(found, rows, strict=True) if row.split == split] for split in SPLITS
+    }
+    return {split: labelled(each) for split, each in own.items() if each or split != "test"}
+
+
+def _without_conflicts(rows: Sequence[Row], file: Path, faults: list[Fault]) -> list[Row]:
+    """Each picture once per split; a second row with another label is a fault."""
+    first: dict[Path, Row] = {}
+    kept: list[Row] = []
+    for row in rows:
+        before = first.setdefault(row.picture, row)
+        if before.label != row.label:
+            says = f"{row.picture.name} is {row.label} here and {before.label} in line {before.line}"
+            faults.append(fault("conflicting-label", file, says, row.line))
+        elif before is row or before.split != row.split:
+            kept.append(row)
+    return kept
+
+
+def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
+    """By number where all are numbers (2 before 10), else by name."""
+    return tuple(sorted(labels, key=int) if all(each.isdecimal() for each in labels) else sorted(labels))
+
+
+def _delimiter(file: Path) -> str:
+    if file.suffix.lower() == ".tsv":
+        return "\t"
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        header = stream.readline()
+    return max(",;\t", key=header.count)
+
+
+def _first(faults: Sequence[Fault]) -> str:
+    return f"line {faults[0].line}: {faults[0].says}" if faults else "it has no rows"
