@@ -35,7 +35,8 @@ KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
 def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> ClassificationSource:
     """Read the splits of an npz, or of the one npz in a folder.
 
-    classes: the labels' names; used where the file's name tells none. Else they are `class_0` and so on.
+    classes: the labels' names; used where neither a `classes` array in the file nor the file's name tells any.
+        Else they are `class_0` and so on.
     Raises DataFault where the file is no npz, or has no train pictures.
     """
     import numpy as np
@@ -46,6 +47,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
+            own = tuple(str(each) for each in stored["classes"]) if "classes" in stored.files else ()
     except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -57,7 +59,8 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
 
     splits = {split: _split(file, arrays, split) for split in SPLITS if f"{split}_images" in arrays}
     count = 1 + max(int(each.labels.max()) for each in splits.values() if len(each))
-    named = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
+    known = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
+    named = own or known
     faults: list[Fault] = []
     if named and count > len(named):
         says = f"label {count - 1} is unknown; the set has {len(named)} classes, 0 to {len(named) - 1}"
