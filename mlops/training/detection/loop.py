@@ -6,7 +6,6 @@ epoch's checkpoint is put in place.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import time
@@ -23,7 +22,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here
-from mlops.training.detection.files import move_durably
+from mlops.training.detection.files import move_durably, one_at_a_time
 from mlops.training.detection.photometric import BrightnessContrast
 from mlops.training.detection.progress import EpochBar
 from mlops.training.protocol import EpochReport
@@ -57,6 +56,10 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
     this has none, and `run_callbacks` runs only what was added here.
     """
 
+    wdir: Path
+    last: Path
+    best: Path
+
     def __init__(self, overrides: dict[str, Any], plan: Plan) -> None:
         self.plan = plan
         super().__init__(cfg={**DEFAULT_CFG_DICT, "save_dir": ""}, overrides=overrides)
@@ -74,7 +77,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
     # what the recipe asks beyond the library
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        with _one_at_a_time(Path(self.args.data).parent):  # it writes its label cache there
+        with one_at_a_time(Path(self.args.data).parent):  # it writes its label cache there
             dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             self._add_photometric(dataset)
@@ -217,19 +220,11 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         finally:
             self.plan.bar.stop()
             for name in ("train_loader", "test_loader"):
-                loader = getattr(self, name, None)
-                if hasattr(loader, "close"):
-                    loader.close()
+                close = getattr(getattr(self, name, None), "close", None)
+                if close is not None:
+                    close()
 
 
 def _shares_layers(model: Any, weights: Any) -> bool:
     mine, theirs = model.state_dict(), weights.state_dict()
     return any(name in mine and mine[name].shape == value.shape for name, value in theirs.items())
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Trials of other processes share the folder."""
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

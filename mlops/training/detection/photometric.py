@@ -38,5 +38,5 @@ def adjust(picture: NDArray[np.uint8], gain: float, spread: float) -> NDArray[np
     values = np.arange(256, dtype=np.float32) * gain
     mean = float(picture.mean()) * gain
     table = np.clip((values - mean) * spread + mean, 0, 255).round().astype(np.uint8)
-    adjusted: NDArray[np.uint8] = cv2.LUT(np.ascontiguousarray(picture), table).reshape(picture.shape)
-    return adjusted
+    adjusted = cv2.LUT(np.ascontiguousarray(picture), table)
+    return np.asarray(adjusted, dtype=np.uint8).reshape(picture.shape)

@@ -1,0 +1,78 @@
+"""Measure a detector on a split, by the library's validator, and keep every box that it looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.data.view import original_of, yolo_view
+from mlops.errors import DataFault
+from mlops.training.detection.boxes import BoxTable, KeepingValidator
+from mlops.training.detection.device import library_device
+from mlops.training.detection.failures import named
+from mlops.training.detection.files import kept_files
+from mlops.training.detection.reports import detection_metrics
+from mlops.training.protocol import TestResult, TrainConfig
+
+if TYPE_CHECKING:
+    from mlops.data.dataset import DetectionDataset, SplitName
+    from mlops.systems.recipe import DetectionRecipe
+
+
+def evaluate(
+    config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, weights: Path, split: SplitName
+) -> TestResult:
+    """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes (see `boxes`).
+
+    Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 a picture at
+    most. Raises DataFault for a split without pictures.
+    """
+    if not dataset.splits.get(split):
+        raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
+    folder = config.out_dir / split
+    shutil.rmtree(folder, ignore_errors=True)
+    with named(config.out_dir):
+        validator = KeepingValidator(
+            save_dir=folder, args=_arguments(config, dataset, split), table=BoxTable(_namer(dataset))
+        )
+        validator(model=str(weights))
+        artifacts = kept_files(folder, split)
+        per_sample = validator.table.write(folder / "boxes.parquet", dataset.classes)
+    classes = dict(enumerate(dataset.classes))
+    return TestResult(
+        metrics=detection_metrics(split, validator.metrics.box, classes, strict=True),
+        artifacts=artifacts,
+        per_sample=per_sample,
+    )
+
+
+def _arguments(
+    config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, split: SplitName
+) -> dict[str, Any]:
+    """As the validation in training: twice the batch, rectangular."""
+    return {
+        "task": "detect",
+        "mode": "val",
+        "data": str(yolo_view(dataset, config.shared) / "data.yaml"),
+        "split": split,
+        "imgsz": config.recipe.image_size,
+        "batch": config.recipe.batch * 2,
+        "workers": config.recipe.workers,
+        "device": library_device(config.device),
+        "rect": True,
+        "plots": True,
+    }
+
+
+def _namer(dataset: DetectionDataset) -> Any:
+    """From a picture of the view to its path below the data set's own folder."""
+    pictures = [picture.image.absolute() for split in dataset.splits.values() for picture in split]
+    top = os.path.commonpath([picture.parent for picture in pictures])
+
+    def name(viewed: str) -> str:
+        original = original_of(Path(viewed))
+        return original.relative_to(top).as_posix() if original.is_relative_to(top) else original.name
+
+    return name
