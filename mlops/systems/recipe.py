@@ -1,7 +1,7 @@
 """The hyperparameters that one training is run with, one typed class a task.
 
-Names are the libraries' own where the field knows them by those (`lr0`, `mosaic`, `cls_pw`); counts and sizes carry
-their unit. `extra="forbid"`: a key that no trainer reads is an error, not silence.
+Names are the libraries' own where the field knows them by those (`lr0`, `mosaic`, `cls_pw`). A key that no
+trainer reads is an error, not silence.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class ClassificationRecipe(Recipe):
 
 
 class JointRecipe(Recipe):
-    """Boxes and image class in one network under GradNorm (Chen et al., ICML 2018). Trains in a later release."""
+    """Boxes and image class in one network under GradNorm (Chen et al., ICML 2018). Declared only."""
 
     optimizer: Literal["SGD", "Adam", "AdamW"]
     lr0: Positive

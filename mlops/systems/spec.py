@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from mlops.systems.recipe import ClassificationRecipe, DetectionRecipe, JointRecipe
+from mlops.systems.recipe import AnyRecipe, ClassificationRecipe, DetectionRecipe, JointRecipe, Recipe
 from mlops.systems.space import Space
 
-RECIPE_OF_TASK: dict[str, type[DetectionRecipe | ClassificationRecipe | JointRecipe]] = {
+RECIPE_OF_TASK: dict[str, type[AnyRecipe]] = {
     "detection": DetectionRecipe,
     "classification": ClassificationRecipe,
     "joint": JointRecipe,
@@ -19,7 +19,7 @@ RECIPE_OF_TASK: dict[str, type[DetectionRecipe | ClassificationRecipe | JointRec
 class SearchSpec(BaseModel):
     """How a study of this system spends its trials.
 
-    trial_epochs: length of a trial; the best one is then fitted at the recipe's full length. None: full length.
+    trial_epochs: length of a trial; the best is then fitted at the recipe's length. None: full length.
     warmup_epochs: epochs before a trial may be pruned.
     """
 
@@ -41,13 +41,23 @@ class SystemSpec(BaseModel):
 
     name: str
     title: str
+    headline: str = ""
     task: Literal["detection", "classification", "joint"]
     seed_report: str
     objective: str
     licence: str
     classes: tuple[str, ...]
-    recipe: DetectionRecipe | ClassificationRecipe | JointRecipe
+    recipe: AnyRecipe
     variants: dict[str, dict[str, object]] = Field(default_factory=dict)
     demo: dict[str, object] = Field(default_factory=dict)
     space: Space = Field(default_factory=dict)
     search: SearchSpec = SearchSpec()
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _recipe_of_the_task(cls, given: Any, info: ValidationInfo) -> Any:
+        """Read the recipe as its task's class, so that an error names that class's keys and no other's."""
+        kind = RECIPE_OF_TASK.get(info.data.get("task", ""))
+        if kind is None or isinstance(given, Recipe):
+            return given
+        return kind.model_validate(given)
