@@ -63,9 +63,8 @@ def one_system(spec: SystemSpec) -> str:
     if spec.demo:
         lines.append(f"On demo data: {_changes(spec.demo)}")
     if spec.search.trial_epochs:
-        lines.append(
-            f"A search's trials take {spec.search.trial_epochs} epochs; the best is then fitted for {recipe['epochs']}."
-        )
+        trial, full = spec.search.trial_epochs, recipe["epochs"]
+        lines.append(f"A search's trials take {trial} epochs; the best is then fitted for {full}.")
     return "\n".join(lines)
 
 
