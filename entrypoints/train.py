@@ -81,8 +81,8 @@ def train(
 
     from mlops.data import demo_dataset
     from mlops.search import StudyRequest, as_text, run_study
-    from mlops.search.run import home_folder
     from mlops.tracking import tracking_uri
+    from mlops.tracking.home import home_folder
 
     home = home_folder()
     if demo:

@@ -23,6 +23,7 @@ def read_data(request: StudyRequest) -> Dataset:
         class_map=request.class_map,
         version=request.data_version,
         seed=request.seed,
+        classes=request.spec.classes,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data import check_dataset
@@ -136,7 +134,3 @@ def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
         if trial.state in words
     )
 
-
-def home_folder() -> Path:
-    """Where outbox, studies and caches are kept: MLOPS_HOME, or `.mlops` in the working directory."""
-    return Path(os.environ.get("MLOPS_HOME") or ".mlops").resolve()
