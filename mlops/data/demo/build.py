@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.demo.blood import write_blood
+from mlops.data.demo.joint import write_joint
 from mlops.data.demo.oct import write_oct
 from mlops.data.demo.plan import Plan, make_plan
 from mlops.data.demo.railway import write_railway
@@ -50,6 +51,7 @@ SYSTEMS: dict[str, Recipe] = {
     "blood-cell-classifier": Recipe(write_blood, Amount(48, 1600, 320, 320), Amount(28, 160, 64, 64)),
     "railway-detector": Recipe(write_railway, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
     "oct-detector": Recipe(write_oct, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
+    "joint-detector": Recipe(write_joint, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
     "xray-detector": Recipe(write_xray, Amount(160, 240, 60, 60), Amount(96, 42, 28, 28)),
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops.data.demo.canvas import Plane, Points, Rng, blur, polygon_mask, smooth_noise
+from mlops.data.demo.canvas import Plane, Points, Rng, blur, line_mask, polygon_mask, smooth_noise
 from mlops.data.demo.scene import Scene, Thing, write_yolo
 
 if TYPE_CHECKING:
@@ -29,10 +29,19 @@ def write_oct(folder: Path, plan: Plan) -> tuple[str, ...]:
 
 def draw_scene(rng: Rng, side: int) -> Scene:
     """One frame of a pullback with no lesion, one or two, each outlined."""
+    count = 0 if rng.random() < NORMAL_SHARE else int(rng.choice([1, 2], p=[0.7, 0.3]))
+    return draw_frame(rng, side, lesions=count)
+
+
+def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> Scene:
+    """A frame with so many lesions, which are outlined, and calcified patches, which are not; 2 at most."""
     surface = _surface(rng, side)
     depth = ((np.arange(side)[:, None] - surface[None, :]) / side).astype(np.float32)
     echo = _wall(rng, depth)
-    outlines = _lesions(rng, echo, surface, depth)
+    places = rng.permutation([0.05, 0.55])
+    outlines = [_lesion(rng, echo, surface, depth, left) for left in places[:lesions]]
+    for left in places[lesions : lesions + calcium]:
+        _calcium(rng, echo, surface, left)
     _shadows(rng, echo, depth)
     _catheter(rng, echo)
     fine, coarse = (rng.rayleigh(0.8, echo.shape).astype(np.float32) for _ in range(2))
@@ -63,22 +72,30 @@ def _wall(rng: Rng, depth: Plane) -> Plane:
     return lively
 
 
-def _lesions(rng: Rng, echo: Plane, surface: Plane, depth: Plane) -> list[Points]:
+def _lesion(rng: Rng, echo: Plane, surface: Plane, depth: Plane, left: float) -> Points:
+    """Draw one in the half that begins at `left` (a fraction); returns its outline, (K, 2) pixels."""
     side = len(echo)
-    count = 0 if rng.random() < NORMAL_SHARE else int(rng.choice([1, 2], p=[0.7, 0.3]))
-    outlines = []
-    for left in rng.permutation([0.05, 0.55])[:count]:
-        width = side * rng.uniform(0.18, 0.32)
-        middle = side * (left + rng.uniform(0.0, 0.12)) + width / 2
-        outline = _lens(rng, surface, middle, width, thickness=side * rng.uniform(0.12, 0.2))
-        pool = blur(polygon_mask(side, outline), side * 0.012)
-        echo *= 1 - pool * rng.uniform(0.68, 0.85)
-        below = (depth > 0) & (np.cumsum(pool, axis=0) > 1) & (pool < 0.3)
-        echo *= 1 - blur(below.astype(np.float32), side * 0.02) * np.float32(rng.uniform(0.25, 0.55))
-        cap = (depth > 0) & (depth < 0.03) & (pool.max(axis=0) > 0.3)
-        echo += cap * np.float32(0.2)
-        outlines.append(outline)
-    return outlines
+    width = side * rng.uniform(0.18, 0.32)
+    middle = side * (left + rng.uniform(0.0, 0.12)) + width / 2
+    outline = _lens(rng, surface, middle, width, thickness=side * rng.uniform(0.12, 0.2))
+    pool = blur(polygon_mask(side, outline), side * 0.012)
+    echo *= 1 - pool * rng.uniform(0.68, 0.85)
+    below = (depth > 0) & (np.cumsum(pool, axis=0) > 1) & (pool < 0.3)
+    echo *= 1 - blur(below.astype(np.float32), side * 0.02) * np.float32(rng.uniform(0.25, 0.55))
+    cap = (depth > 0) & (depth < 0.03) & (pool.max(axis=0) > 0.3)
+    echo += cap * np.float32(0.2)
+    return outline
+
+
+def _calcium(rng: Rng, echo: Plane, surface: Plane, left: float) -> None:
+    """A calcified patch: dark as a lesion, but with a sharp bright edge and the layers below it in sight."""
+    side = len(echo)
+    width = side * rng.uniform(0.16, 0.28)
+    middle = side * (left + rng.uniform(0.0, 0.14)) + width / 2
+    outline = _lens(rng, surface, middle, width, thickness=side * rng.uniform(0.1, 0.16))
+    echo *= 1 - polygon_mask(side, outline) * rng.uniform(0.65, 0.8)
+    edge = line_mask(side, np.concatenate([outline, outline[:1]]), side * 0.012)
+    echo += edge * np.float32(rng.uniform(0.3, 0.45))
 
 
 def _lens(rng: Rng, surface: Plane, middle: float, width: float, thickness: float) -> Points:

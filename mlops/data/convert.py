@@ -1,0 +1,176 @@
+"""Turn a data set of any format that is read into a YOLO folder or an ImageFolder, split by group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlops.data.convert_table import boxes_table, read_boxes_table
+from mlops.data.convert_write import write_objects, write_pictures, write_yolo
+from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitName
+from mlops.data.faults import Fault, raise_errors
+from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of
+from mlops.data.readers import detect_format, read_source
+from mlops.data.readers.formats import source_name, table_file
+from mlops.data.readers.imagefolder import labelled
+from mlops.data.source import ClassificationSource, DetectionSource, Source
+from mlops.data.split import draw_splits
+from mlops.errors import BadSetting, DataFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Target = Literal["yolo", "imagefolder"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequest:
+    """How a source without splits is cut: shares of train, val and test, and what stays together."""
+
+    train: float = 0.7
+    val: float = 0.15
+    test: float = 0.15
+    grouping: Grouping = EACH_FOR_ITSELF
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What was written. pictures: by split, of the source. written: boxes (YOLO) or files (ImageFolder)."""
+
+    folder: Path
+    to: Target
+    classes: tuple[str, ...]
+    pictures: Mapping[str, int]
+    written: int
+    kept_splits: bool
+    warnings: tuple[Fault, ...]
+
+
+def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = None) -> Converted:
+    """Read `source`, split it unless it is split, and write it to `out`, whole or not at all.
+
+    request: None for the defaults; where the source has splits, asking for others is refused.
+    Boxes without area are dropped, each with a warning. Nothing is written into `source`.
+    Raises DataFault: out not empty or inside the source, errors in the labels, too few groups for the splits;
+    BadSetting: a split or grouping that cannot be.
+    """
+    _refuse_out(source, out)
+    found = _read(source)
+    raise_errors(found.faults, str(source))
+    if to == "yolo" and isinstance(found, ClassificationSource):
+        raise DataFault(f"{source} holds one label a picture and no boxes; use --to imagefolder")
+    kept = not found.made_split
+    if kept and request is not None:
+        raise BadSetting(
+            str(source), "--split or --group", "given", "none of them: the source has splits, which are kept"
+        )
+    if not kept:
+        found = _cut(found, source, request or SplitRequest())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        written = _write(work, found, to)
+        work.chmod(0o755)  # mkdtemp's is for its owner alone
+        os.rename(work, out)  # noqa: PTH104 (takes the place of an empty folder, refuses any other)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Converted(
+        folder=out,
+        to=to,
+        classes=found.classes,
+        pictures={split: len(own) for split, own in found.splits.items()},
+        written=written,
+        kept_splits=kept,
+        warnings=tuple(each for each in found.faults if each.code != "made-split"),
+    )
+
+
+def _refuse_out(source: Path, out: Path) -> None:
+    home = source if source.is_dir() else source.parent
+    if out.resolve() == home.resolve() or out.resolve().is_relative_to(source.resolve()):
+        raise DataFault(f"{out} is in the source {source}, where nothing is written; name another folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataFault(f"{out} is not empty; name a new or an empty folder with --out")
+
+
+def _read(path: Path) -> Source:
+    if path.exists() and detect_format(path) == "table" and (file := boxes_table(path)):
+        return read_boxes_table(file.resolve(), source_name(path))
+    return read_source(path)
+
+
+def _write(folder: Path, found: Source, to: Target) -> int:
+    if isinstance(found, ClassificationSource):
+        return write_pictures(folder, found.classes, found.splits)
+    if to == "yolo":
+        return write_yolo(folder, found.classes, found.splits)
+    return write_objects(folder, found.classes, found.splits)
+
+
+def _cut(found: Source, path: Path, request: SplitRequest) -> Source:
+    """The source again, its pictures split anew."""
+    _refuse_shares(request)
+    grouping = request.grouping
+    if not grouping and detect_format(path) == "table":
+        table = path if path.is_file() else table_file(path)
+        grouping = Grouping(column=group_column(table)) if table else grouping
+    root = path.resolve()
+    if isinstance(found, DetectionSource):
+        pictures = [each for split in SPLITS for each in found.splits.get(split, ())]
+        strata = [_stratum(each) for each in pictures]
+        given = _drawn(groups_of([each.image for each in pictures], root, grouping), strata, request)
+        boxed: dict[SplitName, tuple[LabelledPicture, ...]] = {
+            split: tuple(each for each, its in zip(pictures, given, strict=True) if its == split)
+            for split in SPLITS
+        }
+        return replace(found, splits={split: own for split, own in boxed.items() if own})
+    return _cut_labelled(found, root, grouping, request)
+
+
+def _cut_labelled(
+    found: ClassificationSource, root: Path, grouping: Grouping, request: SplitRequest
+) -> ClassificationSource:
+    pairs = [
+        (image, int(label))
+        for own in found.splits.values()
+        for image, label in zip(own.images, own.labels, strict=True)
+        if isinstance(image, Path)
+    ]
+    groups = groups_of([image for image, _ in pairs], root, grouping)
+    given = _drawn(groups, [str(label) for _, label in pairs], request)
+    cut: dict[SplitName, LabelledImages] = {
+        split: labelled([pair for pair, its in zip(pairs, given, strict=True) if its == split])
+        for split in SPLITS
+    }
+    return replace(found, splits={split: own for split, own in cut.items() if len(own)})
+
+
+def _drawn(groups: Sequence[str], strata: Sequence[str], request: SplitRequest) -> list[SplitName]:
+    given = draw_splits(groups, strata, seed=request.seed, val=request.val, test=request.test)
+    wanted = {"train": request.train, "val": request.val, "test": request.test}
+    for split, share in wanted.items():
+        if share > 0 and split not in given:
+            raise DataFault(
+                f"{len(set(groups))} groups are too few for a {split} split of {share:g}; "
+                "group by something finer, or ask for fewer splits"
+            )
+    return given
+
+
+def _stratum(picture: LabelledPicture) -> str:
+    """The class that a picture holds most of."""
+    counts = Counter(box.class_index for box in picture.boxes)
+    return str(min(counts, key=lambda index: (-counts[index], index))) if counts else ""
+
+
+def _refuse_shares(request: SplitRequest) -> None:
+    shares = (request.train, request.val, request.test)
+    if min(shares) < 0 or request.train == 0 or abs(sum(shares) - 1) > 1e-6:
+        given = ",".join(f"{share:g}" for share in shares)
+        raise BadSetting("--split", "shares", given, "train,val,test that add up to 1, train above 0")

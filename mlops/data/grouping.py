@@ -1,0 +1,111 @@
+"""Which pictures belong together (a patient's, a sequence's) and may not be torn apart by a split."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.readers.formats import IMAGE_COLUMNS, coco_files
+from mlops.errors import BadSetting, DataFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# columns that say by their name what belongs together
+GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How groups are told; with neither field, each picture stands for itself.
+
+    column: of a table, or a field of COCO's images.
+    pattern: searched in each picture's path; its groups, or else all of it, name the group.
+    """
+
+    column: str = ""
+    pattern: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.column or self.pattern)
+
+
+EACH_FOR_ITSELF = Grouping()
+
+
+def groups_of(pictures: Sequence[Path], root: Path, grouping: Grouping) -> list[str]:
+    """The group of each picture, in their order.
+
+    Raises BadSetting for a broken pattern or an unknown column, DataFault for a picture without a group.
+    """
+    if grouping.column and grouping.pattern:
+        raise BadSetting("--group-by", "--group-pattern", grouping.pattern, "one of the two, not both")
+    if grouping.pattern:
+        return [_matched(grouping.pattern, _name(picture, root)) for picture in pictures]
+    if grouping.column:
+        values = _values(root, grouping.column)
+        return [_looked_up(values, picture, root, grouping.column) for picture in pictures]
+    return [_name(picture, root) for picture in pictures]
+
+
+def group_column(table: Path) -> str:
+    """The first column of a table that is known to tell groups; "" where there is none."""
+    header = _rows(table)[0]
+    return next((name for name in header if name.strip().lower() in GROUP_COLUMNS), "")
+
+
+def _matched(pattern: str, name: str) -> str:
+    try:
+        found = re.search(pattern, name)
+    except re.error as error:
+        raise BadSetting("--group-pattern", "pattern", pattern, f"a regular expression ({error})") from error
+    if found is None:
+        raise DataFault(f"{name} does not match --group-pattern {pattern!r}; every picture needs a group")
+    return "/".join(part or "" for part in found.groups()) if found.groups() else found.group()
+
+
+def _values(root: Path, column: str) -> Mapping[str, str]:
+    """Picture name -> group, from the tables and COCO files of a data set."""
+    tables = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.tsv")])
+    seen: list[str] = []
+    for table in (each for each in tables if each.suffix.lower() in (".csv", ".tsv")):
+        header, rows = _rows(table)
+        seen += header
+        image = next((name for name in header if name.strip().lower() in IMAGE_COLUMNS), None)
+        if column in header and image is not None:
+            return {row[header.index(image)].strip(): row[header.index(column)].strip() for row in rows}
+    for file in [root] if root.suffix == ".json" else coco_files(root) if root.is_dir() else []:
+        images = json.loads(file.read_text(encoding="utf-8-sig"))["images"]
+        seen += [key for key in images[0] if key not in seen]
+        if images and column in images[0]:
+            return {str(each["file_name"]): str(each.get(column, "")) for each in images}
+    raise BadSetting(
+        str(root), "--group-by", column, ", ".join(seen) or "a column of a table beside the pictures"
+    )
+
+
+def _rows(table: Path) -> tuple[list[str], list[list[str]]]:
+    delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        header, *rows = list(csv.reader(stream, delimiter=delimiter)) or [[]]
+    return header, [row for row in rows if len(row) == len(header)]
+
+
+def _looked_up(values: Mapping[str, str], picture: Path, root: Path, column: str) -> str:
+    """By path, name or stem: tables name their pictures in any of these ways."""
+    for key in (_name(picture, root), picture.name, picture.stem):
+        if values.get(key):
+            return values[key]
+    matching = {group for key, group in values.items() if group and Path(key).name == picture.name}
+    if len(matching) == 1:
+        return matching.pop()
+    raise DataFault(f"{_name(picture, root)} has no value in column {column!r}; every picture needs a group")
+
+
+def _name(picture: Path, root: Path) -> str:
+    base = root if root.is_dir() else root.parent
+    return picture.relative_to(base).as_posix() if picture.is_relative_to(base) else picture.as_posix()
