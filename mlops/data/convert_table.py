@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.table import SPLIT_COLUMNS, Pictures, delimiter_of
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners
 from mlops.data.source import DetectionSource
 from mlops.errors import DataFault
@@ -29,7 +30,7 @@ class BoxRow:
     picture: str
     label: str
     corners: tuple[float, float, float, float] | None
-    split: str
+    split: SplitName | None
 
 
 def boxes_table(path: Path) -> Path | None:
@@ -38,7 +39,7 @@ def boxes_table(path: Path) -> Path | None:
     if file is None or file.suffix.lower() not in (".csv", ".tsv"):
         return None
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        header = {name.strip().lower() for name in next(csv.reader(stream, delimiter=_delimiter(file)), [])}
+        header = {name.strip().lower() for name in next(csv.reader(stream, delimiter=delimiter_of(file)), [])}
     return file if any(header.issuperset(names) for names in CORNERS) else None
 
 
@@ -52,39 +53,66 @@ def read_boxes_table(file: Path, name: str) -> DetectionSource:
     if not rows:
         raise DataFault(f"{file}: no row that can be read" + (f"; {faults[0].says}" if faults else ""))
     classes = tuple(sorted({row.label for row in rows if row.corners}))
-    boxes: dict[Path, list[Box]] = {}
-    split_of: dict[Path, SplitName] = {}
-    sizes: dict[Path, tuple[int, int]] = {}
+    reading = _Reading(file, classes, Pictures(file.parent), faults)
     for row in rows:
-        picture = _find(file, row.picture)
-        if picture is None:
-            faults.append(fault("missing-image", file, f"picture {row.picture!r} is not there", row.line))
-            continue
-        own = boxes.setdefault(picture, [])
-        split_of[picture] = SPLIT_OF_WORD.get(row.split.lower(), "train")
-        if row.corners:
-            if picture not in sizes:
-                sizes[picture] = _size(picture)
-            box, wrong = _box(row, row.corners, classes.index(row.label), sizes[picture], file)
-            faults.extend(wrong)
-            own.extend([box] if box else [])
-    splits = {
-        split: tuple(LabelledPicture(p, tuple(found)) for p, found in boxes.items() if split_of[p] == split)
-        for split in SPLITS
-    }
-    splits = {split: pictures for split, pictures in splits.items() if pictures}
-    made_split = not any(row.split for row in rows)
+        reading.take(row)
+    given = {row.split for row in rows}
     return DetectionSource(
-        name, file.parent, classes, splits, (file, *boxes), tuple(faults), sizes, made_split
+        name=name,
+        root=file.parent,
+        classes=classes,
+        splits=reading.splits(),
+        files=(file, *reading.boxes),
+        faults=tuple(faults),
+        sizes=reading.sizes,
+        made_split=given == {None},
     )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the rows before gave, by picture."""
+
+    file: Path
+    classes: tuple[str, ...]
+    places: Pictures
+    faults: list[Fault]
+    boxes: dict[Path, list[Box]] = field(default_factory=dict)
+    split_of: dict[Path, SplitName] = field(default_factory=dict)
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def take(self, row: BoxRow) -> None:
+        picture = self.places.find(row.picture)
+        if picture is None:
+            says = f"picture {row.picture!r} is not there"
+            self.faults.append(fault("missing-image", self.file, says, row.line))
+            return
+        own = self.boxes.setdefault(picture, [])
+        self.split_of[picture] = row.split or "train"
+        if row.corners is not None:
+            if picture not in self.sizes:
+                self.sizes[picture] = _size(picture)
+            index = self.classes.index(row.label)
+            box, wrong = _box(row, row.corners, index, self.sizes[picture], self.file)
+            self.faults.extend(wrong)
+            own.extend([box] if box else [])
+
+    def splits(self) -> dict[SplitName, tuple[LabelledPicture, ...]]:
+        found = {split: [p for p, its in self.split_of.items() if its == split] for split in SPLITS}
+        return {
+            split: tuple(LabelledPicture(picture, tuple(self.boxes[picture])) for picture in own)
+            for split, own in found.items()
+            if own
+        }
 
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=_delimiter(file))
+        reader = csv.reader(stream, delimiter=delimiter_of(file))
         header = [name.strip().lower() for name in next(reader, [])]
         image = next(name for name in header if name in IMAGE_COLUMNS)
         label = next((name for name in header if name in LABEL_COLUMNS), "")
+        split = next((name for name in header if name in SPLIT_COLUMNS), "")
         corners = next(names for names in CORNERS if set(names) <= set(header))
         if not label:
             raise DataFault(f"{file}: no column of labels; name it label")
@@ -94,18 +122,25 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
                 faults.append(fault("wrong-columns", file, says, reader.line_num))
                 continue
             row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+            if split and row[split].lower() not in SPLIT_OF_WORD:
+                says = f"split {row[split]!r} is none of train, val, test"
+                faults.append(fault("unknown-split", file, says, reader.line_num))
+                continue
             try:
-                yield _row(row, image, label, corners, reader.line_num)
+                yield _row(row, (image, label, split), corners, reader.line_num)
             except ValueError as error:
                 faults.append(fault("not-a-number", file, str(error), reader.line_num))
 
 
-def _row(row: Mapping[str, str], image: str, label: str, corners: Sequence[str], line: int) -> BoxRow:
+def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[str], line: int) -> BoxRow:
+    """named: the columns of picture, label and split ("" where there is none)."""
+    picture, label, word = (row.get(name, "") for name in named)
+    split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word.lower()) == each), None)
     texts = [row[name] for name in corners]
-    if not any(texts) and not row[label]:
-        return BoxRow(line, row[image], "", None, row.get("split", ""))
+    if not any(texts) and not label:
+        return BoxRow(line, picture, "", None, split)
     left, top, right, bottom = (float(text) for text in texts)
-    return BoxRow(line, row[image], row[label], (left, top, right, bottom), row.get("split", ""))
+    return BoxRow(line, picture, label, (left, top, right, bottom), split)
 
 
 def _box(
@@ -119,10 +154,6 @@ def _box(
     return box_of_corners(index, left, top, right, bottom, file, row.line)
 
 
-def _find(file: Path, name: str) -> Path | None:
-    return next((p for p in (file.parent / name, file.parent / "images" / name) if p.is_file()), None)
-
-
 def _size(picture: Path) -> tuple[int, int]:
     from PIL import Image
 
@@ -131,7 +162,3 @@ def _size(picture: Path) -> tuple[int, int]:
             return image.size
     except OSError as error:
         raise DataFault(f"{picture}: no picture that can be read ({error})") from error
-
-
-def _delimiter(file: Path) -> str:
-    return "\t" if file.suffix.lower() == ".tsv" else ","

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.readers.formats import IMAGE_COLUMNS, coco_files
+from mlops.data.readers.table import GROUP_COLUMNS, delimiter_of
 from mlops.errors import BadSetting, DataFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-# columns that say by their name what belongs together
-GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,8 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
 
 
 def _rows(table: Path) -> tuple[list[str], list[list[str]]]:
-    delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
     with table.open(encoding="utf-8-sig", newline="") as stream:
-        header, *rows = list(csv.reader(stream, delimiter=delimiter)) or [[]]
+        header, *rows = list(csv.reader(stream, delimiter=delimiter_of(table))) or [[]]
     return header, [row for row in rows if len(row) == len(header)]
 
 

@@ -35,8 +35,8 @@ KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
 def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> ClassificationSource:
     """Read the splits of an npz, or of the one npz in a folder.
 
-    classes: the labels' names; used where neither a `classes` array in the file nor the file's name tells any.
-        Else they are `class_0` and so on.
+    classes: the labels' names; used where neither a `classes` array in the file nor the file's name tells
+        them. Else they are `class_0` and so on.
     Raises DataFault where the file is no npz, or has no train pictures.
     """
     import numpy as np
@@ -58,7 +58,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
         )
 
     splits = {split: _split(file, arrays, split) for split in SPLITS if f"{split}_images" in arrays}
-    count = 1 + max(int(each.labels.max()) for each in splits.values() if len(each))
+    count = 1 + max((int(each.labels.max()) for each in splits.values() if len(each)), default=0)
     known = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
     named = own or known
     faults: list[Fault] = []

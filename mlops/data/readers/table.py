@@ -16,8 +16,8 @@ from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
 from mlops.data.source import ClassificationSource
 from mlops.errors import DataFault
 
-_SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
-_GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
+SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
+GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[Row]:
     """The rows that can be used; the others become faults."""
-    places = _Pictures(file.parent)
+    places = Pictures(file.parent)
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=_delimiter(file))
+            reader = csv.reader(stream, delimiter=delimiter_of(file))
             columns = _Columns.of(next(reader, []), file)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -96,10 +96,10 @@ class _Columns:
         image, label = position(IMAGE_COLUMNS), position(LABEL_COLUMNS)
         if image is None or label is None:
             raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; it needs image and label")
-        return cls(len(names), image, label, position(_SPLIT_COLUMNS), position(_GROUP_COLUMNS))
+        return cls(len(names), image, label, position(SPLIT_COLUMNS), position(GROUP_COLUMNS))
 
     def row(
-        self, cells: Sequence[str], line: int, places: _Pictures, file: Path, faults: list[Fault]
+        self, cells: Sequence[str], line: int, places: Pictures, file: Path, faults: list[Fault]
     ) -> Row | None:
         if len(cells) != self.count:
             faults.append(
@@ -125,7 +125,7 @@ class _Columns:
         return Row(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
 
 
-class _Pictures:
+class Pictures:
     """Finds a table's pictures: by path, in images/, or by their stem anywhere below."""
 
     def __init__(self, folder: Path) -> None:
@@ -183,7 +183,8 @@ def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=int) if all(each.isdecimal() for each in labels) else sorted(labels))
 
 
-def _delimiter(file: Path) -> str:
+def delimiter_of(file: Path) -> str:
+    """What parts the columns: a tab, or whichever of , ; and tab the header holds most of."""
     if file.suffix.lower() == ".tsv":
         return "\t"
     with file.open(encoding="utf-8-sig", errors="replace") as stream:
