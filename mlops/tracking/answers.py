@@ -38,12 +38,16 @@ def meaning_of(error: BaseException) -> Meaning:
     A status of 500 and a plain BAD_REQUEST (which MLflow also answers for its database's troubles) condemn
     neither the entry nor the server.
     """
-    code = getattr(error, "error_code", "")
+    code = code_of(error)
     if code in _REFUSED_CODES:
         return Meaning.REFUSED
     if code in _AWAY_CODES:
         return Meaning.AWAY
     return Meaning.AWAY if _never_reached(error) else Meaning.FAILED
+
+
+def is_missing(error: BaseException) -> bool:
+    return code_of(error) == "RESOURCE_DOES_NOT_EXIST"
 
 
 def code_of(error: BaseException) -> str:

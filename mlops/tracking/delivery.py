@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mlops.tracking.answers import in_words
+from mlops.tracking.book import DeliveryBook
 from mlops.tracking.locks import OnlyOne
 from mlops.tracking.names import folder_name
-from mlops.tracking.outbox import Outbox
 from mlops.tracking.rounds import Round, RoundReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _POLL_S = 1.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
@@ -25,7 +29,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync came to: entries delivered meanwhile, entries left, and why the first of them could not go."""
+    """What a sync came to: entries delivered meanwhile, entries left, and why what is left could not go."""
 
     delivered: int
     left: int
@@ -42,6 +46,7 @@ class Deliverer:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._own_error: tuple[float, str] | None = None  # one that could not be written down
 
     def start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -65,7 +70,7 @@ class Deliverer:
         """See `Tracker.sync`. Another process that delivers this outbox is waited for, not disturbed."""
         started = time.time()
         ends = None if timeout_s is None else time.monotonic() + timeout_s
-        outbox = Outbox(self._home)
+        outbox = DeliveryBook(self._home)
         at_first = outbox.counts(self._uri)
         was_running = self._thread is not None and self._thread.is_alive()
         outbox.set_note(self._ask_note, repr(started))
@@ -87,8 +92,10 @@ class Deliverer:
             if not was_running:
                 self.stop()
 
-    def _error_since(self, outbox: Outbox, moment: float) -> str | None:
+    def _error_since(self, outbox: DeliveryBook, moment: float) -> str | None:
         """The error of a round that began after `moment`, by whichever process delivers."""
+        if self._own_error is not None and self._own_error[0] >= moment:
+            return self._own_error[1]
         note = outbox.note(self._error_note)
         if note is None:
             return None
@@ -96,7 +103,7 @@ class Deliverer:
         return text if text and float(at) >= moment else None
 
     def _work(self) -> None:
-        outbox = Outbox(self._home)
+        outbox = DeliveryBook(self._home)
         try:
             while not self._stop.is_set() and not self._lock.take():
                 self._stop.wait(_POLL_S)  # another process delivers: take over when it is gone
@@ -107,33 +114,40 @@ class Deliverer:
             self._lock.give_back()
             outbox.close()
 
-    def _deliver_until_stopped(self, outbox: Outbox) -> None:
+    def _deliver_until_stopped(self, outbox: DeliveryBook) -> None:
         wait_s = _FIRST_WAIT_S
         while not self._stop.is_set():
             self._wake.clear()
-            if not outbox.counts(self._uri).pending:
-                self._wake.wait(_POLL_S)
-                continue
             began = time.time()
-            report = Round(outbox, self._uri, self._stop.is_set).run()
-            outbox.set_note(self._error_note, f"{began!r} {report.error or ''}")
-            if report.error is None:
+            report = self._one_round(outbox, began)
+            if report is None:
+                self._wake.wait(_POLL_S)
+            elif report.error is None:
                 wait_s = _FIRST_WAIT_S
-                self._stop.wait(_POLL_S if not self._asked_after(outbox, began - _POLL_S) else 0)
+                self._pause(outbox, _POLL_S, began)  # what is logged meanwhile travels together
             else:
-                self._back_off(outbox, wait_s, began)
+                self._pause(outbox, wait_s, began)
                 wait_s = _FIRST_WAIT_S if report.delivered else min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _back_off(self, outbox: Outbox, wait_s: float, began: float) -> None:
-        """Wait before the next attempt, unless somebody asks for one."""
+    def _one_round(self, outbox: DeliveryBook, began: float) -> RoundReport | None:
+        """Deliver what waits and note what came of it; None where nothing waits."""
+        try:
+            if not outbox.counts(self._uri).pending:
+                return None
+            report = Round(outbox, self._uri, self._stop.is_set).run()
+            outbox.set_note(self._error_note, f"{began!r} {report.error or ''}")
+        except Exception as error:  # noqa: BLE001  whatever it is, delivery goes on trying and `sync` tells of it
+            self._own_error = (began, in_words(error, self._uri))
+            return RoundReport(0, self._own_error[1])
+        return report
+
+    def _pause(self, outbox: DeliveryBook, wait_s: float, began: float) -> None:
+        """Wait before the next round, unless somebody asks for one."""
         ends = time.monotonic() + wait_s
-        while time.monotonic() < ends and not self._stop.wait(0.2):
+        while time.monotonic() < ends and not self._stop.wait(0.1):
             if self._asked_after(outbox, began):
                 return
 
-    def _asked_after(self, outbox: Outbox, moment: float) -> bool:
+    def _asked_after(self, outbox: DeliveryBook, moment: float) -> bool:
         asked = outbox.note(self._ask_note)
         return asked is not None and float(asked) > moment
-
-
-__all__ = ["Deliverer", "RoundReport", "SyncReport"]

@@ -6,9 +6,12 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _held_here: set[str] = set()
 _guard = threading.Lock()

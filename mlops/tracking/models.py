@@ -7,25 +7,28 @@ attempt looks for what the last one made by the entry's uid, which is on it as a
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.entries import Entry, RunRow
 from mlops.tracking.names import ENTRY_UID_TAG
-from mlops.tracking.outbox import Outbox
 from mlops.tracking.store import is_database
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
+
+    from mlops.tracking.book import DeliveryBook
+    from mlops.tracking.entries import Entry, RunRow
 
 
 class ModelDelivery:
     """The delivery of one model entry, gone on with from its memo."""
 
-    def __init__(self, client: MlflowClient, outbox: Outbox, uri: str, run: RunRow, entry: Entry) -> None:
+    def __init__(
+        self, client: MlflowClient, outbox: DeliveryBook, uri: str, run: RunRow, entry: Entry
+    ) -> None:
         self._client, self._outbox, self._uri, self._run, self._entry = client, outbox, uri, run, entry
         self._memo: dict[str, Any] = dict(entry.memo)
 
@@ -87,7 +90,7 @@ class ModelDelivery:
                 self._remember(version_tried=True)
                 version = self._client.create_model_version(
                     name,
-                    # a database used directly looks `models:/` up in MLflow's global store, which may be another
+                    # a database used directly would look `models:/` up in MLflow's global store
                     source=model.artifact_location if is_database(self._uri) else f"models:/{model.model_id}",
                     run_id=self._run.mlflow_id,
                     tags={**self._entry.payload["version_tags"], ENTRY_UID_TAG: self._entry.uid},
@@ -128,4 +131,4 @@ def _name_model_inside(folder: Path, model: LoggedModel, run_id: str) -> None:
     described.run_id = run_id
     fresh = path.with_name("MLmodel.new")
     described.save(str(fresh))
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -10,7 +10,10 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MAX_NAME = 250
 MAX_PARAM_VALUE = 6000

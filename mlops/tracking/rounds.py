@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.answers import Meaning, in_words, meaning_of
+from mlops.tracking.answers import Meaning, in_words, is_missing, meaning_of
 from mlops.tracking.entries import QUICK, Entry, Kind, RunRow
+from mlops.tracking.metrics import MAX_BYTES, MetricDelivery
 from mlops.tracking.models import ModelDelivery
-from mlops.tracking.outbox import Outbox
 from mlops.tracking.sending import (
     Blocked,
     make_run,
-    metrics_of,
     newest_tags,
     send_artifact,
     send_dataset,
     send_status,
 )
+from mlops.tracking.store import quiet_store_logs
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from collections.abc import Callable, Iterator, Sequence
 
-MAX_METRICS, MAX_PARAMS, MAX_BYTES = 1000, 100, 900_000  # MLflow's own limit is 1 MB
+    from mlflow import MlflowClient
+
+    from mlops.tracking.book import DeliveryBook
+
+MAX_PARAMS = 100
 _ROWS_AT_ONCE = 2000
 _FAILURES_IN_A_ROW = 5
 _SLOW = (Kind.DATASET, Kind.ARTIFACT, Kind.MODEL, Kind.STATUS)
@@ -39,17 +42,22 @@ class RoundReport:
     error: str | None
 
 
-class StoreAway(Exception):
+class StoreAway(Exception):  # noqa: N818  a signal between these methods, not an error of its own
     """The store cannot be used now; the message says why in one line."""
+
+
+class RunGone(Exception):  # noqa: N818  a signal between these methods, not an error of its own
+    """The run was deleted on the store."""
 
 
 class Round:
     """Delivers until nothing is left to try, the store is away, or `stopped` says so."""
 
-    def __init__(self, outbox: Outbox, uri: str, stopped: Callable[[], bool]) -> None:
+    def __init__(self, outbox: DeliveryBook, uri: str, stopped: Callable[[], bool]) -> None:
         from mlflow import MlflowClient
 
         self._outbox, self._uri, self._stopped = outbox, uri, stopped
+        quiet_store_logs()
         self._client: MlflowClient = MlflowClient(uri, registry_uri=uri)
         self._delivered = 0
         self._error: str | None = None
@@ -70,19 +78,23 @@ class Round:
             if not self._make(row):
                 return
             row = self._outbox.run(row.id)
-        run_id = str(row.mlflow_id)
-        tried: set[int] = set()
+        try:
+            self._deliver_entries(row, str(row.mlflow_id))
+        except RunGone as gone:
+            self._outbox.reject_waiting(row.id, str(gone))
+
+    def _deliver_entries(self, row: RunRow, run_id: str) -> None:
+        done_to = 0  # an entry that fails is tried once in a round
         while not self._stopped():
-            waiting = self._outbox.waiting_entries(row.id, QUICK, _ROWS_AT_ONCE)
-            fresh = [entry for entry in waiting if entry.seq not in tried]
-            if not fresh:
+            waiting = self._outbox.waiting_entries(row.id, QUICK, _ROWS_AT_ONCE, after=done_to)
+            if not waiting:
                 break
-            tried.update(entry.seq for entry in fresh)
-            self._deliver_quick(run_id, fresh)
+            done_to = waiting[-1].seq
+            self._deliver_quick(run_id, waiting)
         for entry in self._outbox.waiting_entries(row.id, _SLOW, -1):
             if self._stopped():
                 return
-            self._attempt([entry], lambda entry=entry: self._deliver_slow(row, run_id, entry))
+            self._attempt([entry], partial(self._deliver_slow, row, run_id, entry))
 
     def _make(self, row: RunRow) -> bool:
         """Have the run made on the store; False where that cannot be for now."""
@@ -90,7 +102,7 @@ class Round:
             make_run(self._client, self._outbox, self._uri, row)
         except Blocked as blocked:
             reason = str(blocked)
-        except Exception as error:  # noqa: BLE001  whatever a store's client raises is sorted here
+        except Exception as error:
             if meaning_of(error) is Meaning.AWAY:
                 raise StoreAway(in_words(error, self._uri)) from error
             reason = in_words(error, self._uri)
@@ -106,14 +118,12 @@ class Round:
     def _deliver_quick(self, run_id: str, entries: Sequence[Entry]) -> None:
         tags = [entry for entry in entries if entry.kind is Kind.TAGS]
         if tags:
-            self._attempt(tags, lambda: self._send_tags(run_id, tags))
+            self._attempt(tags, partial(self._send_tags, run_id, tags))
         for entry in entries:
             if entry.kind is Kind.PARAMS:
-                self._attempt([entry], lambda entry=entry: self._send_params(run_id, entry))
-        for batch, complete in _metric_batches([entry for entry in entries if entry.kind is Kind.METRICS]):
-            self._attempt(complete, lambda batch=batch: self._client.log_batch(run_id, metrics=batch))
-            if self._stopped():
-                return
+                self._attempt([entry], partial(self._send_params, run_id, entry))
+        metrics = [entry for entry in entries if entry.kind is Kind.METRICS]
+        MetricDelivery(self._client, self._outbox, run_id).deliver(metrics, self._after, self._stopped)
 
     def _send_tags(self, run_id: str, entries: list[Entry]) -> None:
         from mlflow.entities import RunTag
@@ -160,15 +170,22 @@ class Round:
         """Send, and mark what came of it. Raises StoreAway."""
         try:
             send()
-        except Exception as error:  # noqa: BLE001  whatever a store's client raises is sorted here
-            self._attempt_failed(entries, error)
+        except Exception as error:  # noqa: BLE001  sorted by its meaning, none is dropped
+            self._after(entries, error)
         else:
-            self._outbox.mark_delivered(entry.seq for entry in entries)
-            for entry in entries:
-                if entry.kind in (Kind.ARTIFACT, Kind.MODEL):
-                    self._outbox.spool.drop(entry.payload["spool"])
-            self._delivered += len(entries)
-            self._failures = 0
+            self._after(entries, None)
+
+    def _after(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        """Mark what came of sending `entries`. Raises StoreAway and RunGone."""
+        if error is not None:
+            self._attempt_failed(entries, error)
+            return
+        self._outbox.mark_delivered(entry.seq for entry in entries)
+        for entry in entries:
+            if entry.kind in (Kind.ARTIFACT, Kind.MODEL):
+                self._outbox.spool.drop(entry.payload["spool"])
+        self._delivered += len(entries)
+        self._failures = 0
 
     def _attempt_failed(self, entries: Sequence[Entry], error: Exception) -> None:
         meaning, reason = meaning_of(error), in_words(error, self._uri)
@@ -180,33 +197,32 @@ class Round:
             self._outbox.mark_failed([entry.seq for entry in entries], reason)
             self._error = self._error or reason
             self._count_failure(reason)
-        else:
-            for entry in entries:
-                self._outbox.mark_rejected(entry.seq, reason)
+            return
+        gone = self._run_gone(entries[0].run)
+        if gone is not None:
+            raise RunGone(gone) from error
+        for entry in entries:
+            self._outbox.mark_rejected(entry.seq, reason)
+
+    def _run_gone(self, run: int) -> str | None:
+        """Why nothing can be given to this run any more, or None."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = str(self._outbox.run(run).mlflow_id)
+        try:
+            stage = self._client.get_run(run_id).info.lifecycle_stage
+        except MlflowException as error:
+            return f"run {run_id} is no longer on the server" if is_missing(error) else None
+        if stage == "active":
+            return None
+        back = f"`mlflow runs restore --run-id {run_id}`, then `mlops sync --retry-rejected`"
+        return f"run {run_id} was deleted on the server: bring it back with {back}"
 
     def _count_failure(self, reason: str) -> None:
         """Many failures in a row say that it is the store and not what it is given."""
         self._failures += 1
         if self._failures >= _FAILURES_IN_A_ROW:
             raise StoreAway(reason)
-
-
-def _metric_batches(entries: Sequence[Entry]) -> Iterator[tuple[list[Metric], list[Entry]]]:
-    """Metrics in batches as large as MLflow takes, each with the entries that are complete once it is there."""
-    batch: list[Metric] = []
-    complete: list[Entry] = []
-    size = 0
-    for entry in entries:
-        for metric in metrics_of(entry):
-            bytes_more = len(json.dumps(metric.key)) + 120
-            if len(batch) >= MAX_METRICS or size + bytes_more > MAX_BYTES:
-                yield batch, complete
-                batch, complete, size = [], [], 0
-            batch.append(metric)
-            size += bytes_more
-        complete.append(entry)
-    if complete:
-        yield batch, complete
 
 
 def _parts(items: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import warnings
-from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from mlops.errors import UserError
 from mlops.tracking.delivery import Deliverer, SyncReport
@@ -18,6 +15,11 @@ from mlops.tracking.mlflow_settings import prepare_environment
 from mlops.tracking.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
 from mlops.tracking.outbox import Outbox, now_ms
 from mlops.tracking.store import absolute_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 EPOCHS = "epoch"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlops.tracking.entries import Entry, Kind, RunRow
-from mlops.tracking.names import RUN_KEY_TAG, RUN_UID_TAG, entity_names
-from mlops.tracking.outbox import Outbox
+from mlops.tracking.names import RUN_KEY_TAG, RUN_UID_TAG
 from mlops.tracking.store import artifact_location
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+
+    from mlops.tracking.book import DeliveryBook
 
 
-class Blocked(Exception):
+class Blocked(Exception):  # noqa: N818  a signal to the round, not an error of its own
     """A run that the store will not make as it stands; its entries wait."""
 
 
-def make_run(client: MlflowClient, outbox: Outbox, uri: str, row: RunRow) -> str:
-    """The MLflow run of `row`: the adopted one, the one an earlier attempt made, or a new one. Returns its id.
+def make_run(client: MlflowClient, outbox: DeliveryBook, uri: str, row: RunRow) -> str:
+    """The MLflow run of `row`: the adopted one, the one an earlier attempt made, or a new one. Its id.
 
     Raises Blocked with the reason where the store will not have it.
     """
@@ -92,14 +92,7 @@ def _made_before(client: MlflowClient, experiment_id: str, row: RunRow) -> str |
     return found[0].info.run_id if found else None
 
 
-def metrics_of(entry: Entry) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    names = entity_names(entry.payload)
-    return [Metric(names[name], value, entry.at_ms, entry.step) for name, value in entry.payload.items()]
-
-
-def newest_tags(outbox: Outbox, entries: list[Entry]) -> dict[str, str]:
+def newest_tags(outbox: DeliveryBook, entries: list[Entry]) -> dict[str, str]:
     """The tags of `entries`, each with the newest value accepted, so that a late retry sets nothing back."""
     if not entries:
         return {}
@@ -125,7 +118,7 @@ def send_dataset(client: MlflowClient, run_id: str, payload: dict[str, Any]) -> 
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
 
-def send_artifact(client: MlflowClient, outbox: Outbox, run_id: str, entry: Entry) -> None:
+def send_artifact(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: Entry) -> None:
     """Upload the file, unless one that was accepted later goes to the same place."""
     later = outbox.entries_of(entry.run, Kind.ARTIFACT, after=entry.seq)
     if any(other.payload["path"] == entry.payload["path"] for other in later):
@@ -134,7 +127,7 @@ def send_artifact(client: MlflowClient, outbox: Outbox, run_id: str, entry: Entr
     client.log_artifact(run_id, str(outbox.spool.path(entry.payload["spool"])), folder or None)
 
 
-def send_status(client: MlflowClient, outbox: Outbox, run_id: str, entry: Entry) -> None:
+def send_status(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: Entry) -> None:
     """Set the newest status, and for an end the time at which it was."""
     if outbox.entries_of(entry.run, Kind.STATUS, after=entry.seq):
         return

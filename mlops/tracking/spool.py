@@ -14,9 +14,12 @@ import shutil
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops.errors import DiskFull
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h
 _CHUNK_BYTES = 1 << 20

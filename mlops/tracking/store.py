@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -21,7 +22,7 @@ def tracking_uri() -> str:
 
 
 def absolute_uri(uri: str) -> str:
-    """`uri` in the one way it is written in the outbox. Raises BadSetting for a kind of store that cannot be used.
+    """`uri` in the one way it is written in the outbox. Raises BadSetting for a store that cannot be used.
 
     >>> absolute_uri("http://127.0.0.1:5000/")
     'http://127.0.0.1:5000'
@@ -84,13 +85,20 @@ def ensure_store(uri: str) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
         from sqlalchemy.exc import SQLAlchemyError
 
+        quiet_store_logs()
         try:
-            SqlAlchemyStore(uri, str(artifact_root(uri)))
+            SqlAlchemyStore(uri, str(artifact_root(uri)))  # type: ignore[no-untyped-call]
         except (MlflowException, SQLAlchemyError) as error:
             first_line = str(error).splitlines()[0]
             if "disk is full" in first_line:
                 raise DiskFull(str(file.parent), "the tracking store") from error
             raise MlopsError(f"{file} cannot be used as a tracking store: {first_line}") from error
+
+
+def quiet_store_logs() -> None:
+    """Keep MLflow from printing each migration, and a traceback beside each error that it raises."""
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def without_password(uri: str) -> str:

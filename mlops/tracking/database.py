@@ -1,0 +1,142 @@
+"""The outbox's file: its tables, its connection, its transactions.
+
+One SQLite file in WAL mode, written by any number of processes. With `synchronous = NORMAL` a row that was
+accepted survives the death of its process at any moment; `barrier` makes it survive a power cut too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import DiskFull, MlopsError
+from mlops.tracking.spool import Spool
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY,
+    uri TEXT NOT NULL, key TEXT NOT NULL, uid TEXT NOT NULL,
+    experiment TEXT NOT NULL, name TEXT NOT NULL,
+    parent INTEGER REFERENCES runs(id), adopt TEXT NOT NULL, tags TEXT NOT NULL, start_ms INTEGER NOT NULL,
+    mlflow_id TEXT, experiment_id TEXT, create_tried INTEGER NOT NULL DEFAULT 0, blocked TEXT,
+    UNIQUE (uri, key)
+);
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs(id),
+    kind TEXT NOT NULL, series TEXT, step INTEGER NOT NULL DEFAULT 0, at_ms INTEGER NOT NULL,
+    payload TEXT NOT NULL, uid TEXT NOT NULL DEFAULT '', memo TEXT NOT NULL DEFAULT '{}',
+    state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS first_wins ON entries (run, series, step) WHERE series IS NOT NULL;
+CREATE INDEX IF NOT EXISTS waiting ON entries (state, run, seq) WHERE state <> 1;
+CREATE INDEX IF NOT EXISTS by_kind ON entries (run, kind, seq) WHERE kind NOT IN ('metrics');
+CREATE TABLE IF NOT EXISTS params (
+    run INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_NO_ROOM = ("database or disk is full", "disk I/O error")
+
+
+class Database:
+    """One connection to the outbox in `home`. Any thread may use it, one at a time; open one in each process.
+
+    Raises DiskFull from every method that writes, and MlopsError where the file is not an outbox of ours.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.path = self.home / "outbox.db"
+        self.spool = Spool(self.home / "spool")
+        self._lock = threading.RLock()
+        self._pid = 0
+        try:
+            self.spool.folder.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(str(self.home), "the outbox") from error
+            raise
+        self._connected()
+
+    def close(self) -> None:
+        """Let go of the file; a later call opens it again."""
+        with self._lock:
+            if self._pid == os.getpid():
+                self._db.close()
+                self._pid = 0
+
+    def barrier(self) -> None:
+        """Return once everything accepted is on the disk itself, safe from a power cut."""
+        for path in (self.path.with_name("outbox.db-wal"), self.path, self.home):
+            try:
+                fd = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():  # a forked child must never use its parent's connection
+            self._db = self._connect()
+            self._pid = os.getpid()
+        return self._db
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            with self._room_for("the outbox's tables"):
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                found = db.execute("PRAGMA user_version").fetchone()[0]
+                if found == 0:
+                    db.executescript(
+                        f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                    )
+        except sqlite3.DatabaseError as error:
+            raise MlopsError(
+                f"{self.path} cannot be used as an outbox: {error}; move it away to begin anew"
+            ) from error
+        if found > SCHEMA_VERSION:
+            raise MlopsError(f"{self.path} was written by a later version of this product: upgrade it")
+        return db
+
+    @contextmanager
+    def _room_for(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if any(words in str(error) for words in _NO_ROOM):
+                raise DiskFull(str(self.home), what) from error
+            raise
+
+    @contextmanager
+    def _transaction(self, what: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._room_for(what):
+            db = self._connected()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def _write(self, what: str, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        with self._transaction(what) as db:
+            db.executemany(sql, rows)
+
+    def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connected().execute(sql, tuple(values)).fetchall()

@@ -1,0 +1,182 @@
+"""What can be said of this machine, the store and the outbox before a training, or after one went wrong."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from mlops.errors import MlopsError
+from mlops.tracking.environment import code_state, library_versions
+from mlops.tracking.server import answers
+from mlops.tracking.store import database_file, is_database, without_password
+
+_LITTLE_SPACE_GB, _NO_SPACE_GB = 10.0, 1.0
+_NEEDED = ("mlflow", "optuna", "torch", "ultralytics", "timm", "lightning", "onnxruntime")
+_NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "lustre", "glusterfs", "ceph")
+
+
+class Health(Enum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; advice: what to do, "" when all is well."""
+
+    health: Health
+    what: str
+    says: str
+    advice: str = ""
+
+
+def look_over(home: Path, uri: str) -> list[Finding]:
+    """Every finding, in the order in which a training needs them."""
+    return [
+        _python(),
+        *_libraries(),
+        *_devices(),
+        _store(uri),
+        *_outbox(home, uri),
+        _disk(home),
+        _file_system(home),
+        _code(),
+    ]
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding(Health.OK, "python", found)
+
+
+def _libraries() -> Iterator[Finding]:
+    found = library_versions()
+    for name in _NEEDED:
+        if name in found:
+            yield Finding(Health.OK, name, found[name])
+        else:
+            yield Finding(Health.FAIL, name, "not installed", f"pip install {name}")
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import torch
+    except ImportError:
+        return
+    yield Finding(Health.OK, "cpu", f"{torch.get_num_threads()} threads")
+    for index in range(torch.cuda.device_count()):
+        memory_gb = torch.cuda.get_device_properties(index).total_memory / 1e9
+        yield Finding(Health.OK, f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory_gb:.0f} GB")
+    if torch.backends.mps.is_available():
+        yield Finding(Health.OK, "mps", "available")
+    elif not torch.cuda.is_available():
+        yield Finding(Health.OK, "gpu", "none seen, training runs on the CPU")
+
+
+def _store(uri: str) -> Finding:
+    shown = without_password(uri)
+    if not is_database(uri):
+        if answers(uri):
+            return Finding(Health.OK, "store", f"{shown}, an MLflow server that answers")
+        advice = "start it; training goes on without it, and `mlops sync` delivers later"
+        return Finding(Health.WARN, "store", f"{shown} does not answer", advice)
+    file = database_file(uri)
+    if file is None:
+        return Finding(Health.OK, "store", f"{shown}, a database used directly")
+    if not file.exists():
+        return Finding(Health.OK, "store", f"{shown}, made at the first training")
+    return _sqlite_store(file)
+
+
+def _sqlite_store(file: Path) -> Finding:
+    import sqlite3
+
+    try:
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+            runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
+    except sqlite3.Error as error:
+        return Finding(
+            Health.FAIL, "store", f"{file}: {error}", "move it away, or set MLFLOW_TRACKING_URI to another"
+        )
+    return Finding(Health.OK, "store", f"{file}, SQLite used directly, {runs} runs")
+
+
+def _outbox(home: Path, uri: str) -> Iterator[Finding]:
+    from mlops.tracking.book import DeliveryBook
+
+    if not (home / "outbox.db").is_file():
+        yield Finding(Health.OK, "outbox", f"none yet in {home}")
+        return
+    try:
+        book = DeliveryBook(home)
+    except MlopsError as error:
+        yield Finding(Health.FAIL, "outbox", str(error))
+        return
+    stores = book.uris() or [uri]
+    for store in stores:
+        counts, shown = book.counts(store), without_password(store)
+        says = (
+            f"{counts.delivered} delivered, {counts.pending} waiting, {counts.rejected} refused for {shown}"
+        )
+        if counts.rejected:
+            reason = book.rejected(store)[0].reason
+            yield Finding(
+                Health.WARN, "outbox", says, f"{reason}; mend it, then `mlops sync --retry-rejected`"
+            )
+        elif counts.pending:
+            held = book.blocked(store)
+            yield Finding(Health.WARN, "outbox", says, held[0][1] if held else "run `mlops sync`")
+        else:
+            yield Finding(Health.OK, "outbox", says)
+    book.close()
+
+
+def _disk(home: Path) -> Finding:
+    free_gb = shutil.disk_usage(_existing(home)).free / 1e9
+    says = f"{free_gb:.1f} GB free at {_existing(home)}"
+    if free_gb < _NO_SPACE_GB:
+        return Finding(Health.FAIL, "disk", says, "free some space, or point MLOPS_HOME elsewhere")
+    if free_gb < _LITTLE_SPACE_GB:
+        return Finding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
+    return Finding(Health.OK, "disk", says)
+
+
+def _file_system(home: Path) -> Finding:
+    """SQLite's WAL needs a disk of this machine's own."""
+    kind = _file_system_of(_existing(home))
+    if kind in _NETWORK_FILE_SYSTEMS:
+        advice = "point MLOPS_HOME at a disk of this machine, the outbox is not safe on a network"
+        return Finding(Health.FAIL, "outbox's disk", kind, advice)
+    return Finding(Health.OK, "outbox's disk", kind)
+
+
+def _file_system_of(folder: Path) -> str:
+    """The kind of file system that holds `folder`, from the longest mount point above it; Linux only."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return "unknown"
+    found = [line.split()[1:3] for line in mounts.read_text().splitlines()]
+    holding = [(len(point), kind) for point, kind in found if folder.is_relative_to(point)]
+    return max(holding)[1] if holding else "unknown"
+
+
+def _code() -> Finding:
+    state = code_state()
+    if not state.commit:
+        return Finding(Health.WARN, "code", "no git checkout", "runs cannot say which commit trained them")
+    if state.dirty:
+        return Finding(
+            Health.WARN, "code", f"{state.commit[:12]} with changes", "commit them: a release wants a commit"
+        )
+    return Finding(Health.OK, "code", state.commit[:12])
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

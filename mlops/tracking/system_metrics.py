@@ -1,0 +1,91 @@
+"""The machine's CPU, memory, disk, network and GPU figures, recorded beside a run.
+
+MLflow's own collectors measure; the figures go through the outbox, so an outage loses none.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from mlops.errors import DiskFull
+from mlops.tracking.run import Run
+
+SERIES = "system"
+_log = logging.getLogger(__name__)
+
+
+class SystemMetricsRecorder:
+    """Records `system/...` into `run` while it is entered; the steps go on where an earlier recording ended.
+
+    sample_s: seconds between two measurements. samples: how many make one recorded mean.
+    """
+
+    def __init__(self, run: Run, *, sample_s: float = 5.0, samples: int = 2) -> None:
+        self._run, self._sample_s, self._samples = run, sample_s, samples
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._record, name="mlops system metrics", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=2 * self._sample_s)
+
+    def _record(self) -> None:
+        monitors = _monitors()
+        last = self._run.last_step(SERIES)
+        step = 0 if last is None else last + 1
+        while not self._stop.is_set():
+            for _ in range(self._samples):
+                for monitor in monitors:
+                    monitor.collect_metrics()
+                if self._stop.wait(self._sample_s):
+                    break
+            try:
+                self._run.log_metrics(SERIES, step, _means(monitors))
+            except DiskFull as full:
+                _log.warning("no more system metrics are recorded: %s", full)
+                return
+            step += 1
+
+
+def _means(monitors: Sequence[Any]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for monitor in monitors:
+        figures.update({f"system/{name}": value for name, value in monitor.aggregate_metrics().items()})
+        monitor.clear_metrics()
+    return figures
+
+
+def _monitors() -> list[Any]:
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    kinds: tuple[Any, ...] = (CPUMonitor, DiskMonitor, NetworkMonitor)
+    gpu = _gpu_monitor()
+    return [*(kind() for kind in kinds), *([gpu] if gpu is not None else [])]
+
+
+def _gpu_monitor() -> Any:
+    """MLflow's NVIDIA collector, or None on a machine where it finds no GPU."""
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+
+    kind: Any = GPUMonitor
+    try:
+        return kind()
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ) as error:  # ImportError: no nvidia-ml-py; RuntimeError: no driver
+        _log.debug("no GPU figures: %s", error)
+    return None
