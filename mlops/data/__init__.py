@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, DetectionDataset
+    from mlops.data.faults import Fault
+    from mlops.data.looks import OnProgress
 
-__all__ = ["demo_dataset", "open_dataset", "yolo_view"]
+__all__ = ["check_dataset", "demo_dataset", "open_dataset", "yolo_view"]
 
 
 def open_dataset(
@@ -41,6 +43,22 @@ def open_dataset(
     from mlops.data.open import open_dataset as opened
 
     return opened(paths, task, cache=cache, class_map=class_map, version=version, seed=seed, classes=classes)
+
+
+def check_dataset(
+    paths: Sequence[str], task: str | None, *, cache: Path, on_progress: OnProgress | None = None
+) -> list[Fault]:
+    """Every fault of one or several data sets, errors first; a path that cannot be read is one of them.
+
+    task: what the data are meant for; None for a check without that in mind.
+    cache: where fetched data and what was seen of each picture are kept, so that a second check is quick.
+    on_progress: called with (done, total) pictures; without one, a bar is drawn on a terminal.
+
+    Raises OSError where the cache cannot be written, DataFault where an object store does not answer.
+    """
+    from mlops.data.check import check_dataset as checked
+
+    return checked(paths, task, cache=cache, on_progress=on_progress)
 
 
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:

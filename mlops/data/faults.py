@@ -34,6 +34,7 @@ SEVERITY: Mapping[str, Severity] = {
     "class-one-split": "warning",
     "identical-across-splits": "warning",
     "near-identical-across-splits": "warning",
+    "copy-across-splits": "warning",
     "group-across-splits": "warning",
     "empty-split": "error",
     "no-test-split": "warning",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -61,18 +62,26 @@ def open_dataset(
 def read_sources(
     paths: Sequence[str], cache: Path, *, seed: int = 0, classes: Sequence[str] = ()
 ) -> list[Source]:
-    """Read each path, fetching those of an object store first. Sources of the same name get a number."""
+    """Read each path, fetching those of an object store first."""
+    return [read() for _, read in named_sources(paths, cache, seed=seed, classes=classes)]
+
+
+def named_sources(
+    paths: Sequence[str], cache: Path, *, seed: int = 0, classes: Sequence[str] = ()
+) -> Iterator[tuple[str, Callable[[], Source]]]:
+    """Each path with what reads it. Sources of the same name get a number."""
     if not paths:
         raise DataFault("no data given; name a folder or file with --data")
     names: list[str] = []
-    sources: list[Source] = []
     for path in paths:
-        local = local_path(path, cache)
-        name = source_name(local) if not path.startswith("s3://") else path.rstrip("/").rpartition("/")[2]
+        name = path.rstrip("/").rpartition("/")[2] if path.startswith("s3://") else source_name(Path(path))
         names.append(name)
         unique = name if names.count(name) == 1 else f"{name}-{names.count(name)}"
-        sources.append(read_source(local, name=unique, seed=seed, classes=classes))
-    return sources
+        yield path, partial(_read, path, cache, unique, seed, classes)
+
+
+def _read(path: str, cache: Path, name: str, seed: int, classes: Sequence[str]) -> Source:
+    return read_source(local_path(path, cache), name=name, seed=seed, classes=classes)
 
 
 def local_path(path: str, cache: Path) -> Path:

@@ -1,0 +1,155 @@
+"""Find pictures that are in two splits: the same, nearly the same, or made from the same original."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.dataset import SPLITS, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.looks import Look, thumb_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Measured on real pictures: of pairs whose hashes differ in up to 10 of 64 bits, those whose thumbs correlate
+# at 0.96 and above show the same scene, and below they show another of the same kind.
+MAX_BITS = 10
+MIN_CORRELATION = 0.96
+_ROWS = 256
+
+# Roboflow's `<original>_jpg.rf.<32 hex digits>.jpg`, and `_aug_3` as many augmenters write
+_COPY = re.compile(r"^(?P<origin>.+?)(?:_(?:jpe?g|png|bmp|webp|tiff?))?\.rf\.[0-9a-f]{32}$", re.IGNORECASE)
+_AUGMENTED = re.compile(r"[-_]aug(?:mented)?[-_]?\d.*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture in one split. name: how a person finds it (its path, or `val_images[12]`)."""
+
+    split: SplitName
+    file: Path
+    name: str
+    look: Look
+
+
+def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
+    """At most one fault a picture: named where it leaked to (val or test), with its like in the other."""
+    readable = [each for each in samples if not each.look.problem]
+    identical = list(_identical(readable))
+    told = {id(each) for each, _ in identical}
+    near = [each for each in _near_identical(readable) if id(each[0]) not in told]
+    told.update(id(each) for each, _, _ in near)
+    copies = [each for each in _copies(samples) if id(each[0]) not in told]
+    return [
+        *(
+            fault(
+                "identical-across-splits", each.file, f"{_named(each)}the same picture is in {_where(other)}"
+            )
+            for each, other in identical
+        ),
+        *(
+            fault(
+                "near-identical-across-splits",
+                each.file,
+                f"{_named(each)}nearly the same picture ({correlation:.3f} alike) is in {_where(other)}",
+            )
+            for each, other, correlation in near
+        ),
+        *(
+            fault(
+                "copy-across-splits",
+                each.file,
+                f"{_named(each)}by its name, another copy of its original is in {_where(other)}",
+            )
+            for each, other in copies
+        ),
+    ]
+
+
+def origin(name: str) -> str | None:
+    """The original's name in that of an augmented copy; None where the name tells of none."""
+    stem = Path(name).stem
+    matched = _COPY.match(stem)
+    base = matched["origin"] if matched else stem
+    cut = _AUGMENTED.sub("", base)
+    return cut if matched or cut != base else None
+
+
+def _identical(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
+    yield from _sharing([(each.look.sha256, each) for each in samples])
+
+
+def _copies(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
+    named = [(origin(each.name), each) for each in samples]
+    yield from _sharing([(name, each) for name, each in named if name])
+
+
+def _sharing(keyed: Sequence[tuple[str, Sample]]) -> Iterator[tuple[Sample, Sample]]:
+    """Each sample whose key is in an earlier split too, with the first one there."""
+    first: dict[str, dict[SplitName, Sample]] = defaultdict(dict)
+    for key, sample in keyed:
+        first[key].setdefault(sample.split, sample)
+    for key, sample in keyed:
+        earlier = SPLITS[: SPLITS.index(sample.split)]
+        other = next((first[key][split] for split in earlier if split in first[key]), None)
+        if other is not None:
+            yield sample, other
+
+
+def _near_identical(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample, float]]:
+    """Each sample with its closest in an earlier split, where that is close enough."""
+    import numpy as np
+
+    hashes = np.array([each.look.phash for each in samples], dtype=np.uint64)
+    thumbs = _normalised([thumb_of(each.look) for each in samples])
+    places = {split: np.flatnonzero([each.split == split for each in samples]) for split in SPLITS}
+    for position, split in enumerate(SPLITS):
+        before = np.concatenate([places[each] for each in SPLITS[:position]] or [np.empty(0, dtype=np.int64)])
+        for start in range(0, len(places[split]), _ROWS):
+            rows = places[split][start : start + _ROWS]
+            bits = np.bitwise_count(hashes[rows, None] ^ hashes[before][None])
+            picked, others = np.nonzero(bits <= MAX_BITS)
+            yield from _closest(samples, thumbs, rows[picked], before[others])
+
+
+def _closest(
+    samples: Sequence[Sample], thumbs: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> Iterator[tuple[Sample, Sample, float]]:
+    import numpy as np
+
+    best: dict[int, tuple[float, int]] = {}
+    for start in range(0, len(left), 65536):
+        ours, theirs = left[start : start + 65536], right[start : start + 65536]
+        correlations = np.einsum("ij,ij->i", thumbs[ours], thumbs[theirs])
+        for index in np.flatnonzero(correlations >= MIN_CORRELATION):
+            found = (float(correlations[index]), int(theirs[index]))
+            best[int(ours[index])] = max(found, best.get(int(ours[index]), (0.0, -1)))
+    for sample, (correlation, other) in best.items():
+        yield samples[sample], samples[other], correlation
+
+
+def _normalised(thumbs: Sequence[bytes]) -> NDArray[np.float32]:
+    """Grey values without mean, of length one: a dot product is a correlation; flat ones are zero."""
+    import numpy as np
+
+    values = np.frombuffer(b"".join(thumbs), dtype=np.uint8).reshape(len(thumbs), -1).astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    flat = lengths < 0.5 * values.shape[1] ** 0.5  # half a grey level
+    normalised: NDArray[np.float32] = np.where(flat, 0, values / np.maximum(lengths, 1e-6)).astype(np.float32)
+    return normalised
+
+
+def _where(sample: Sample) -> str:
+    return f"{sample.split}: {sample.name}"
+
+
+def _named(sample: Sample) -> str:
+    """Which picture of a file that holds many."""
+    return "" if sample.name == str(sample.file) else f"{sample.name}: "
