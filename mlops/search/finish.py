@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from mlops.data.dataset import SplitName
 from mlops.errors import TrainingCrashed
 from mlops.search.suggest import with_values
-from mlops.search.trial import Bench, fit
+from mlops.search.trial import Bench, config_for, fit
 from mlops.search.version import model_folder, version_tags
 from mlops.systems.recipe import AnyRecipe
 from mlops.training import trainer_for
-from mlops.training.protocol import TrainConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -40,9 +39,11 @@ def finish_study(bench: Bench) -> Finished:
     Raises TrainingCrashed when no trial completed.
     """
     study, request = bench.study, bench.study.request
-    best = best_trial(study.optuna)
+    best = best_trial(study.optuna_study)
     if best is None:
-        reasons = [str(trial.user_attrs.get("failure", "it was pruned")) for trial in study.optuna.trials]
+        reasons = [
+            str(trial.user_attrs.get("failure", "it was pruned")) for trial in study.optuna_study.trials
+        ]
         raise TrainingCrashed(f"no trial of study {study.name} completed; the last one: {reasons[-1]}")
     record = study.folder / "finished.json"
     done = _read(record)
@@ -50,15 +51,7 @@ def finish_study(bench: Bench) -> Finished:
         return done
     recipe = with_values(request.spec.recipe, best.params)
     run, folder, weights = _best_weights(bench, best, recipe)
-    config = TrainConfig(
-        recipe=recipe,
-        dataset=bench.dataset,
-        out_dir=folder,
-        device=bench.device,
-        seed=request.seed,
-        progress=request.progress,
-        cache=request.cache,
-    )
+    config = config_for(bench, recipe, folder)
     split: SplitName = "test" if bench.dataset.splits.get("test") else "val"
     trainer = trainer_for(request.spec.task)
     test = trainer.test(config, weights, split)

@@ -76,14 +76,14 @@ def _searched(bench: Bench) -> Finished:
 
 def _close(bench: Bench, run: Run, finished: Finished) -> None:
     """Put the study's summary, plots and table on the parent run."""
-    best = best_trial(bench.study.optuna)
+    best = best_trial(bench.study.optuna_study)
     if best is not None and best.value is not None:
         run.log_summary(
             f"best of trial {best.number}", {f"best/{bench.study.request.spec.objective}": best.value}
         )
         run.set_tags({"mlops.best_trial": str(best.number)})
     run.log_summary(f"test of trial {finished.best_trial}", finished.test)
-    for file in draw_study(bench.study.optuna, bench.study.folder / "figures"):
+    for file in draw_study(bench.study.optuna_study, bench.study.folder / "figures"):
         run.log_artifact(file, "study")
     run.finish("FINISHED")
 
@@ -97,7 +97,7 @@ def _outcome(bench: Bench, run: Run, finished: Finished, left: int) -> StudyOutc
         objective=request.spec.objective,
         trials=trial_lines(bench),
         best_trial=finished.best_trial,
-        best_params=study.optuna.trials[finished.best_trial].params,
+        best_params=study.optuna_study.trials[finished.best_trial].params,
         test_split=finished.split,
         test=finished.test,
         tracking_uri=request.tracking_uri,
@@ -130,7 +130,6 @@ def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
             params=trial.params,
             says=str(trial.user_attrs.get("failure", "")),
         )
-        for trial in bench.study.optuna.get_trials(deepcopy=False)
+        for trial in bench.study.optuna_study.get_trials(deepcopy=False)
         if trial.state in words
     )
-

@@ -51,14 +51,13 @@ class StudyIdentity:
 
 def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     """System, data and space (with the recipe that it varies, and the seed)."""
+    # workers change no result, so they do not change the study either
     searched = {
-        "recipe": request.spec.recipe.model_dump(mode="json"),
+        "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers"}),
         "space": {name: span.model_dump(mode="json") for name, span in request.spec.space.items()},
         "search": request.spec.search.model_dump(mode="json"),
         "seed": request.seed,
     }
-    # what does not change a result does not change the study either
-    searched["recipe"].pop("workers", None)
     text = json.dumps(searched, sort_keys=True)
     return StudyIdentity(request.spec.name, data.digest, hashlib.sha256(text.encode()).hexdigest())
 
@@ -97,7 +96,7 @@ class Study:
         self.folder = request.home / "studies" / self.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self._worker = worker
-        self._optuna: optuna.Study | None = None
+        self._study: optuna.Study | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -115,14 +114,14 @@ class Study:
             lock.give_back()
 
     @property
-    def optuna(self) -> optuna.Study:
-        """The study in its storage, made at the first call with the recipe as trial 0.
+    def optuna_study(self) -> optuna.Study:
+        """The study in Optuna's storage, made at the first call.
 
         Raises StudyMismatch when a study of this name is of something else.
         """
-        if self._optuna is None:
-            self._optuna = self._open()
-        return self._optuna
+        if self._study is None:
+            self._study = self._open()
+        return self._study
 
     def _open(self) -> optuna.Study:
         import optuna
@@ -166,19 +165,19 @@ class Study:
         import optuna
 
         point = recipe_point(self.request.spec.recipe, self.request.spec.space)
-        for trial in self.optuna.get_trials(deepcopy=False):
+        for trial in self.optuna_study.get_trials(deepcopy=False):
             if trial.state == optuna.trial.TrialState.FAIL:
                 continue
             planned = trial.system_attrs.get("fixed_params", trial.params)
             if planned == point:
                 return
-        self.optuna.enqueue_trial(point, user_attrs={"recipe": True})
+        self.optuna_study.enqueue_trial(point, user_attrs={"recipe": True})
 
     def failures(self) -> int:
         """How many trials have failed so far."""
         import optuna
 
-        return len(self.optuna.get_trials(deepcopy=False, states=(optuna.trial.TrialState.FAIL,)))
+        return len(self.optuna_study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.FAIL,)))
 
     def claim(self, budget: int, forgiven: int) -> Claim | None:
         """Take the next trial: first one that a dead worker left, then a new one while the study holds fewer
@@ -189,17 +188,17 @@ class Study:
         import optuna
 
         with only_one(self.folder / "claim.lock"):
-            trials = self.optuna.get_trials(deepcopy=False)
+            trials = self.optuna_study.get_trials(deepcopy=False)
             for frozen in trials:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
                     lock = self.trial_lock(frozen.number)
                     if lock.take():
-                        trial = optuna.trial.Trial(self.optuna, frozen._trial_id)
+                        trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
                         return self._claimed(trial, lock, resumed=True)
             started = sum(frozen.state != optuna.trial.TrialState.WAITING for frozen in trials)
             if started - forgiven >= budget:
                 return None
-            trial = self.optuna.ask()
+            trial = self.optuna_study.ask()
             lock = self.trial_lock(trial.number)
             if not lock.take():
                 raise UserError(

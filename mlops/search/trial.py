@@ -52,12 +52,12 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     except TrialFailed as failure:
         bench.runs.failed(run, failure)
         trial.set_user_attr("failure", f"{failure.reason}: {failure}")
-        study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return
     except UserError as mistake:
         bench.runs.failed(run, mistake)
         trial.set_user_attr("failure", str(mistake))
-        study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         raise
     except KeyboardInterrupt:
         run.finish("KILLED")
@@ -70,23 +70,14 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     run.set_tags({"mlops.pruned": "true"} if pruned else {})
     run.finish("FINISHED")
     if pruned:
-        study.optuna.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        study.optuna_study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
-        study.optuna.tell(trial, result.best_metrics[spec.objective])
+        study.optuna_study.tell(trial, result.best_metrics[spec.objective])
 
 
 def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:
     """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
     request = bench.study.request
-    config = TrainConfig(
-        recipe=recipe,
-        dataset=bench.dataset,
-        out_dir=folder,
-        device=bench.device,
-        seed=request.seed,
-        progress=request.progress,
-        cache=request.cache,
-    )
 
     def on_epoch(report: EpochReport) -> Verdict:
         run.log_epoch(report.epoch, report.metrics)
@@ -100,4 +91,18 @@ def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.T
         return Verdict.CONTINUE
 
     with bench.runs.watched(run):
-        return trainer_for(request.spec.task).fit(config, on_epoch)
+        return trainer_for(request.spec.task).fit(config_for(bench, recipe, folder), on_epoch)
+
+
+def config_for(bench: Bench, recipe: AnyRecipe, folder: Path) -> TrainConfig[AnyRecipe]:
+    """What a trainer is given to train `recipe` in `folder`."""
+    request = bench.study.request
+    return TrainConfig(
+        recipe=recipe,
+        dataset=bench.dataset,
+        out_dir=folder,
+        device=bench.device,
+        seed=request.seed,
+        progress=request.progress,
+        cache=request.cache,
+    )

@@ -52,7 +52,7 @@ def parse_system(text: str, where: str) -> SystemSpec:
         raise UserError(f"{where}{line}: not valid YAML: {says}; mend that line") from error
     if not isinstance(content, dict):
         raise UserError(f"{where}: holds no mapping of a system's keys; see `mlops systems` for examples")
-    spec = checked(SystemSpec, content, where)
+    spec: SystemSpec = checked(SystemSpec, content, where)
     for part, changes in [(f"variants.{name}", v) for name, v in spec.variants.items()] + [
         ("demo", spec.demo)
     ]:

@@ -13,11 +13,13 @@ def trainer_for(task: str) -> Trainer[Any]:
     if task == "detection":
         from mlops.training.detection import DetectionTrainer
 
-        return DetectionTrainer()
+        detection: Trainer[Any] = DetectionTrainer()
+        return detection
     if task == "classification":
         from mlops.training.classification import ClassificationTrainer
 
-        return ClassificationTrainer()
+        classification: Trainer[Any] = ClassificationTrainer()
+        return classification
     raise UserError(
         f"systems of task {task!r} are declared but cannot be trained in this version; "
         "`mlops systems` lists those that can"

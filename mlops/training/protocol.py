@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, SplitName
 
-RecipeT = TypeVar("RecipeT")
+RecipeT_co = TypeVar("RecipeT_co", covariant=True)
 RecipeT_contra = TypeVar("RecipeT_contra", contravariant=True)
 
 
@@ -45,7 +45,7 @@ OnEpoch = Callable[[EpochReport], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig(Generic[RecipeT]):
+class TrainConfig(Generic[RecipeT_co]):
     """All that one training needs.
 
     out_dir: belongs to this training alone; checkpoints live in it, and a training that finds its own
@@ -54,7 +54,7 @@ class TrainConfig(Generic[RecipeT]):
     cache: what trainings share (views of data sets, fetched weights); None keeps it in `out_dir`.
     """
 
-    recipe: RecipeT
+    recipe: RecipeT_co
     dataset: Dataset
     out_dir: Path
     device: str = "auto"

@@ -37,7 +37,7 @@ def finish(study: Study, budget: int, value: float = 0.5, forgiven: int = 0) -> 
     claim = study.claim(budget, forgiven)
     assert claim is not None
     suggest(claim.trial, study.request.spec.space)
-    study.optuna.tell(claim.trial, value)
+    study.optuna_study.tell(claim.trial, value)
     claim.lock.give_back()
     return claim.trial.number
 
@@ -55,7 +55,7 @@ def test_trial_0_is_the_recipe(tmp_path: Path) -> None:
 def test_the_recipe_is_queued_once_however_often_the_study_is_called(tmp_path: Path) -> None:
     for _ in range(3):
         study_in(tmp_path).ensure_recipe_trial()
-    assert len(study_in(tmp_path).optuna.trials) == 1
+    assert len(study_in(tmp_path).optuna_study.trials) == 1
 
 
 def test_finished_trials_stay_and_the_budget_counts_them(tmp_path: Path) -> None:
@@ -73,13 +73,15 @@ def test_a_trial_that_failed_in_an_earlier_call_is_tried_again(tmp_path: Path) -
     study.ensure_recipe_trial()
     claim = study.claim(1, 0)
     assert claim is not None
-    study.optuna.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
+    study.optuna_study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
     claim.lock.give_back()
     assert study.claim(1, 0) is None, "the call that failed does not try for ever"
     again = study_in(tmp_path)
     again.ensure_recipe_trial()
     assert finish(again, 1, forgiven=again.failures()) == 1
-    assert again.optuna.trials[1].params == recipe_point(again.request.spec.recipe, again.request.spec.space)
+    assert again.optuna_study.trials[1].params == recipe_point(
+        again.request.spec.recipe, again.request.spec.space
+    )
 
 
 def test_a_trial_that_somebody_alive_works_on_is_left_to_them(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_trial_whose_worker_was_killed_is_gone_on_with(tmp_path: Path) -> None
     claim = study_in(tmp_path).claim(3, 0)
     assert claim is not None
     assert claim.resumed and claim.trial.number == 0
-    frozen = study_in(tmp_path).optuna.trials[0]
+    frozen = study_in(tmp_path).optuna_study.trials[0]
     assert frozen.intermediate_values == {1: 0.25}
 
 
@@ -133,7 +135,7 @@ def test_a_last_line_that_a_kill_left_unfinished_does_not_spoil_the_study(tmp_pa
     again = study_in(tmp_path)
     with again.held():
         assert finish(again, 3) == 1
-    assert [trial.state.name for trial in study_in(tmp_path).optuna.trials] == ["COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in study_in(tmp_path).optuna_study.trials] == ["COMPLETE", "COMPLETE"]
 
 
 def test_two_commands_do_not_run_one_study_at_a_time(tmp_path: Path) -> None:

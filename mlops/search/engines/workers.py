@@ -74,7 +74,7 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
     reason = f"its worker was ended by signal {signal_number}"
     if signal_number == signal.SIGKILL:
         reason += " (often the system's answer to too little memory)"
-    for frozen in study.optuna.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+    for frozen in study.optuna_study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         if frozen.user_attrs.get("pid") != pid:
             continue
         lock = study.trial_lock(frozen.number)
@@ -82,9 +82,9 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
             continue
         try:
             bench.runs.failed(bench.runs.known_trial(frozen.number), TrainingCrashed(reason))
-            trial = optuna.trial.Trial(study.optuna, frozen._trial_id)
+            trial = optuna.trial.Trial(study.optuna_study, frozen._trial_id)
             trial.set_user_attr("failure", f"crashed: {reason}")
-            study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+            study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         finally:
             lock.give_back()
 
