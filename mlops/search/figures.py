@@ -28,7 +28,7 @@ def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
 
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "trials.csv"
-    study.optuna_study_dataframe().to_csv(table, index=False)
+    study.trials_dataframe().to_csv(table, index=False)
     files = [table]
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     varied = len({tuple(trial.params.items()) for trial in complete}) > 1
