@@ -55,9 +55,8 @@ def main() -> None:
         write_set(folder, arguments.pictures)
     shutil.rmtree(cache, ignore_errors=True)
     sizes = [each.stat().st_size for each in folder.rglob("*.jpg")]
-    print(
-        f"{len(sizes)} pictures of {SIDE} px, {sum(sizes) / len(sizes) / 1e3:.0f} kB each, {os.cpu_count()} cores"
-    )
+    mean_kb = sum(sizes) / len(sizes) / 1e3
+    print(f"{len(sizes)} pictures of {SIDE} px, {mean_kb:.0f} kB each, {os.cpu_count()} cores")
     for name in ("first", "second"):
         start = time.perf_counter()
         faults = check_dataset([str(folder)], "detection", cache=cache)

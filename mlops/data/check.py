@@ -11,7 +11,7 @@ from mlops.data.dataset import SPLITS, LabelledImages, SplitName
 from mlops.data.faults import SEVERITY, Fault, as_rows, fault
 from mlops.data.leaks import Sample, find_leaks
 from mlops.data.looks import Look, OnProgress, look_at_files, look_at_tiles
-from mlops.data.open import named_sources, refuse_other_task, split_hint
+from mlops.data.open import SPLIT_HINT, named_sources, refuse_other_task
 from mlops.data.progress import bar
 from mlops.data.readers.images import FORMAT_OF_SUFFIX
 from mlops.data.source import ClassificationSource, DetectionSource, Source
@@ -61,7 +61,7 @@ def _splits(path: Path, source: Source) -> Iterator[Fault]:
     """Splits that are not there at all; those that are there and empty are the reader's to tell."""
     for split in ("train", "val"):
         if split not in source.splits:
-            yield fault("empty-split", path, f"no {split} split; {split_hint(source)}")
+            yield fault("empty-split", path, f"no {split} split; {SPLIT_HINT}")
     if "test" not in source.splits and not any(each.code == "no-test-split" for each in source.faults):
         yield fault(
             "no-test-split", path, "no test split; val is taken for the held-out test, which flatters"

@@ -24,6 +24,11 @@ from mlops.data.readers.formats import source_name
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
 
+SPLIT_HINT = (
+    "hold some train pictures back for it, whole patients or sequences; "
+    "a set without any splits (one folder of pictures, a table without a split column) has them drawn"
+)
+
 
 def open_dataset(
     paths: Sequence[str],
@@ -112,11 +117,4 @@ def refuse_missing_splits(path: str, source: Source) -> None:
         content = source.splits.get(split, ())
         count = len(content) if isinstance(content, (LabelledImages, tuple)) else 0
         if not count:
-            raise DataFault(f"{path} has no pictures in its {split} split; {split_hint(source)}")
-
-
-def split_hint(source: Source) -> str:
-    """What to do about a set without a val split."""
-    if isinstance(source, DetectionSource):
-        return "name one in data.yaml, or draw splits with `mlops data convert PATH --to yolo --out FOLDER`"
-    return "give it one, or hand over the pictures without any split, and splits are drawn by seed"
+            raise DataFault(f"{path} has no pictures in its {split} split; {SPLIT_HINT}")
