@@ -11,9 +11,9 @@ from mlops.data.view import original_of, yolo_view
 from mlops.errors import DataFault
 from mlops.training.detection.boxes import BoxTable, KeepingValidator
 from mlops.training.detection.device import library_device
-from mlops.training.detection.failures import named
 from mlops.training.detection.files import kept_files
 from mlops.training.detection.reports import detection_metrics
+from mlops.training.failures import named
 from mlops.training.protocol import TestResult, TrainConfig
 
 if TYPE_CHECKING:

@@ -1,39 +1,21 @@
-"""Files that are either the old or the new one whatever happens, and what a training leaves behind."""
+"""What the library leaves behind: its table of results, its pictures, its label cache."""
 
 from __future__ import annotations
 
 import csv
 import fcntl
 import io
-import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from mlops.training.durable import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 WEIGHTS = "weights"
-
-
-def write_durably(file: Path, content: bytes) -> None:
-    """Replace `file` by `content`: on disk, complete, or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(content)
-    move_durably(partial, file)
-
-
-def move_durably(source: Path, target: Path) -> None:
-    """Put `source` in `target`'s place after its content has reached the disk."""
-    with source.open("rb") as handle:
-        os.fsync(handle.fileno())
-    source.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def cut_results(results: Path, last_epoch: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import shutil
 from dataclasses import dataclass, replace
@@ -11,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import StudyMismatch
 from mlops.training.detection.files import cut_results
-from mlops.training.detection.record import Record, read_record
+from mlops.training.record import Record, read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops.systems.recipe import DetectionRecipe
-    from mlops.training.protocol import TrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +48,6 @@ class Found:
 
     record: Record
     checkpoint: Path | None = None
-
-
-def identity_of(config: TrainConfig[DetectionRecipe]) -> str:
-    """Digest of all that makes two trainings the same one: recipe, data and seed, not the loading
-    processes.
-    """
-    said = [config.recipe.model_dump(exclude={"workers"}), config.dataset.identity.digest, config.seed]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def look_back(places: Places, identity: str) -> Found:

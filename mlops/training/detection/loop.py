@@ -22,9 +22,10 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here
-from mlops.training.detection.files import move_durably, one_at_a_time
+from mlops.training.detection.files import one_at_a_time
 from mlops.training.detection.photometric import BrightnessContrast
-from mlops.training.detection.progress import EpochBar
+from mlops.training.durable import move_durably
+from mlops.training.progress import EpochBar
 from mlops.training.protocol import EpochReport
 
 log = logging.getLogger(__name__)

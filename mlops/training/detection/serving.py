@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops.errors import TrainingCrashed
 from mlops.systems.recipe import DetectionRecipe
-from mlops.training.detection.failures import named
+from mlops.training.failures import named
 from mlops.training.protocol import ServingModel
 
 INPUT, OUTPUT = "images", "output0"  # the library's own names

@@ -9,8 +9,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
 from mlops.training.detection import files
 from mlops.training.detection.library import quiet, settle
-from mlops.training.detection.lookback import Found, Places, identity_of, look_back
-from mlops.training.detection.record import Record, write_record
+from mlops.training.detection.lookback import Found, Places, look_back
 from mlops.training.protocol import (
     EpochReport,
     OnEpoch,
@@ -20,6 +19,7 @@ from mlops.training.protocol import (
     TrainResult,
     Verdict,
 )
+from mlops.training.record import Record, identity_of, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,8 +86,8 @@ def _train(
     from mlops.data.view import yolo_view
     from mlops.training.detection.arguments import resume_arguments, training_arguments
     from mlops.training.detection.device import library_device
-    from mlops.training.detection.failures import named
     from mlops.training.detection.start import starting_point
+    from mlops.training.failures import named
 
     recipe = config.recipe
     device = library_device(config.device)
@@ -122,7 +122,7 @@ def _train(
 
 def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: Found) -> Plan:
     from mlops.training.detection.loop import Plan
-    from mlops.training.detection.progress import EpochBar
+    from mlops.training.progress import EpochBar
 
     recipe = config.recipe
     return Plan(

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from mlops.training.protocol import EpochReport
 
+SCORES = ("mAP50", "mAP50-95", "accuracy", "macro_f1")
+
 
 class EpochBar:
     """Shows on standard error. `wanted` False, or no terminal there: every method does nothing."""
@@ -60,10 +62,9 @@ def epoch_line(report: EpochReport, epochs: int) -> str:
     losses = [
         f"{name.removeprefix('train/').removesuffix('_loss')} {value:.3f}"
         for name, value in report.metrics.items()
-        if name.startswith("train/") and name.endswith("_loss")
+        if name.startswith("train/") and name.endswith("loss")
     ]
-    scores = [
-        f"{name} {report.metrics.get(f'val/{name}', float('nan')):.3f}" for name in ("mAP50", "mAP50-95")
-    ]
+    found = {name: report.metrics.get(f"val/{name}") for name in SCORES}
+    scores = [f"{name} {value:.3f}" for name, value in found.items() if value is not None]
     width = len(str(epochs))
     return "  ".join([f"epoch {report.epoch:>{width}}/{epochs}", *losses, *scores, f"{report.seconds:.1f} s"])

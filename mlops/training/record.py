@@ -6,18 +6,27 @@ of the checkpoint, never behind it; the epoch ahead is done again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlops.training.detection.files import write_durably
+from mlops.training.durable import write_durably
 from mlops.training.protocol import EpochReport
+
+if TYPE_CHECKING:
+    from mlops.systems.recipe import AnyRecipe
+    from mlops.training.protocol import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
 class DoneEpoch:
-    """An epoch's report and its fitness (Ultralytics: val/mAP50-95), by which the best weights are chosen."""
+    """An epoch's report and its fitness, by which the best weights are chosen.
+
+    fitness: val/mAP50-95 of a detector, val/macro_f1 of a classifier.
+    """
 
     epoch: int
     metrics: Mapping[str, float]
@@ -47,8 +56,16 @@ class Record:
         return self if kept == self.epochs else replace(self, epochs=kept, ended="", finished=False)
 
     def best(self) -> DoneEpoch:
-        """The epoch whose weights are `best.pt`: the highest fitness, the later one of equals."""
+        """The epoch whose weights are the best: the highest fitness, the later one of equals."""
         return max(self.epochs, key=lambda done: (done.fitness, done.epoch))
+
+
+def identity_of(config: TrainConfig[AnyRecipe]) -> str:
+    """Digest of all that makes two trainings the same one: recipe, data and seed, not the loading
+    processes.
+    """
+    said = [config.recipe.model_dump(exclude={"workers"}), config.dataset.identity.digest, config.seed]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def read_record(file: Path) -> Record | None:
