@@ -1,11 +1,12 @@
 """A class map: what each source's classes are called in the set that is trained on.
 
-    bloodmnist:                      one section a source, by its name (its folder's or file's)
-      immature granulocytes: ig
-    bccd:
-      WBC: leukocyte
+    pbc_native:                      one section a source, by its name (its folder's or file's)
+      ig: immature_granulocytes
+      platelet: platelet
+    bccd-cells:
       Platelets: platelet
-      RBC: null                      left out on purpose
+      WBC: null                      left out on purpose
+      RBC: null
 
 A file without sections (`source class: target class`) holds for every source.
 """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlops.data.dataset import Box, LabelledImages, LabelledPicture, SplitName
+from mlops.data.progress import counted, tracked
 from mlops.data.view import label_text
 from mlops.errors import DataFault
 
@@ -20,6 +24,7 @@ Boxed: TypeAlias = Mapping[SplitName, Sequence[LabelledPicture]]
 Labelled: TypeAlias = Mapping[SplitName, LabelledImages]
 CONTEXT = 0.15  # of the longer side, on each side of a cut-out object
 LEAST_SIDE_PIXELS = 8
+PNG_LEVEL = 1  # a third less time than level 4, for a sixth more bytes
 
 
 def write_yolo(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
@@ -29,7 +34,7 @@ def write_yolo(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
-        for stem, picture in _named(pictures):
+        for stem, picture in tracked(list(_named(pictures)), f"Writing {split}"):
             shutil.copyfile(picture.image, images / f"{stem}{picture.image.suffix}")
             (labels / f"{stem}.txt").write_text(label_text(picture.boxes), encoding="utf-8")
             count += len(picture.boxes)
@@ -41,26 +46,33 @@ def write_yolo(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
 
 def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
     """`<split>/<class>/`: each object cut out square, with some of what is around it. Returns how many."""
-    from PIL import Image
-
     folders = _class_folders(classes)
     count = 0
-    for split, pictures in splits.items():
-        for name in folders:
-            (folder / split / name).mkdir(parents=True)
-        for stem, picture in _named(pictures):
-            if not picture.boxes:
-                continue
-            try:
-                with Image.open(picture.image) as opened:
-                    whole = opened.convert("RGB")
-            except OSError as error:
-                raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
-            for number, box in enumerate(picture.boxes):
-                to = folder / split / folders[box.class_index] / f"{stem}_{number:03d}.png"
-                cut_out(whole, box).save(to, compress_level=4)
-                count += 1
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # encoding lets go of the interpreter
+        for split, pictures in splits.items():
+            homes = [folder / split / name for name in folders]
+            for home in homes:
+                home.mkdir(parents=True)
+            written = pool.map(partial(_write_objects_of, homes), _named(pictures))
+            count += sum(counted(written, len(pictures), f"Writing {split}"))
     return count
+
+
+def _write_objects_of(homes: Sequence[Path], named: tuple[str, LabelledPicture]) -> int:
+    from PIL import Image
+
+    stem, picture = named
+    if not picture.boxes:
+        return 0
+    try:
+        with Image.open(picture.image) as opened:
+            whole = opened.convert("RGB")
+    except OSError as error:
+        raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
+    for number, box in enumerate(picture.boxes):
+        to = homes[box.class_index] / f"{stem}_{number:03d}.png"
+        cut_out(whole, box).save(to, compress_level=PNG_LEVEL)
+    return len(picture.boxes)
 
 
 def cut_out(picture: Image.Image, box: Box) -> Image.Image:
@@ -83,12 +95,13 @@ def write_pictures(folder: Path, classes: Sequence[str], splits: Labelled) -> in
         for name in folders:
             (folder / split / name).mkdir(parents=True)
         taken: set[str] = set()
-        for number, (image, label) in enumerate(zip(own.images, own.labels, strict=True)):
+        pairs = zip(own.images, own.labels, strict=True)
+        for number, (image, label) in enumerate(counted(pairs, len(own), f"Writing {split}")):
             home = folder / split / folders[int(label)]
             if isinstance(image, Path):
                 shutil.copyfile(image, home / f"{_unused(image.stem, taken)}{image.suffix}")
             else:
-                Image.fromarray(image).save(home / f"{number:06d}.png", compress_level=4)
+                Image.fromarray(image).save(home / f"{number:06d}.png", compress_level=PNG_LEVEL)
             count += 1
     return count
 

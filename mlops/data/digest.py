@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlops.data.filecache import FileCache, FileKey
+from mlops.data.progress import counted
 
 
 def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
@@ -20,7 +21,8 @@ def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
     unknown = [key for key in keys if key not in known]
     if unknown:
         with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
-            hashed = list(zip(unknown, pool.map(_sha256, unknown), strict=True))
+            digests = counted(pool.map(_sha256, unknown), len(unknown), "Taking the digest")
+            hashed = list(zip(unknown, digests, strict=True))
         remembered.remember(hashed)
         known.update(hashed)
     return {file: known[key] for file, key in zip(unique, keys, strict=True)}

@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.progress import tracked
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,7 +35,7 @@ def _write(images: NDArray[np.uint8], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
-        for index, picture in enumerate(images):
+        for index, picture in enumerate(tracked(images, "Writing pictures")):
             Image.fromarray(picture).save(work / f"{index:06d}.png", compress_level=1)
         publish(work, folder)
     finally:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# the file has numbers only; the names are medmnist.com's, shortened where they hold brackets
+# the file has numbers only; the names are medmnist.com's, without brackets and spaces
 KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
     "bloodmnist": (
         "basophil",
         "eosinophil",
         "erythroblast",
-        "immature granulocytes",
+        "immature_granulocytes",
         "lymphocyte",
         "monocyte",
         "neutrophil",
