@@ -10,6 +10,7 @@ from mlops.tracking.store import without_password
 
 class Meaning(Enum):
     AWAY = "away"  # nothing can be delivered now: wait, try again
+    DENIED = "denied"  # we may not write to this run now: leave it, go on with the others
     FAILED = "failed"  # this did not work now: leave it, go on with the rest, try it again
     REFUSED = "refused"  # this can never work as it is: park it and say why
 
@@ -25,7 +26,6 @@ _AWAY_CODES = {
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
     "DEADLINE_EXCEEDED",
-    "PERMISSION_DENIED",
     "CUSTOMER_UNAUTHORIZED",
     "UNAUTHENTICATED",
     "ENDPOINT_NOT_FOUND",
@@ -43,6 +43,8 @@ def meaning_of(error: BaseException) -> Meaning:
         return Meaning.REFUSED
     if code in _AWAY_CODES:
         return Meaning.AWAY
+    if code == "PERMISSION_DENIED":
+        return Meaning.DENIED
     return Meaning.AWAY if _never_reached(error) else Meaning.FAILED
 
 

@@ -25,13 +25,14 @@ class DeliveryBook(Outbox):
         )
         return [as_run(row) for row in self._all(sql, (uri,))]
 
-    def waiting_entries(self, run: int, kinds: Sequence[Kind], limit: int, after: int = 0) -> list[Entry]:
+    def waiting_entries(self, run: int, kinds: Sequence[Kind], limit: int) -> list[Entry]:
+        """Pending entries, those that failed least often first: what always fails holds up nothing."""
         marks = ", ".join("?" * len(kinds))
         sql = (
-            f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 0 AND run = ? AND seq > ?"
-            f" AND kind IN ({marks}) ORDER BY seq LIMIT ?"
+            f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 0 AND run = ?"
+            f" AND kind IN ({marks}) ORDER BY attempts, seq LIMIT ?"
         )
-        return [as_entry(row) for row in self._all(sql, (run, after, *(k.value for k in kinds), limit))]
+        return [as_entry(row) for row in self._all(sql, (run, *(k.value for k in kinds), limit))]
 
     def counts(self, uri: str | None = None) -> Counts:
         """Entries in each state; a run that the server has not made yet counts as one pending."""

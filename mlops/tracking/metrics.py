@@ -98,6 +98,9 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Batch]:
     batch: Batch = []
     size = 0
     for entry in entries:
+        if batch and entry.attempts:  # it failed before: whatever travels with it may have failed for it
+            yield batch
+            batch, size = [], 0
         for metric in metrics_of(entry):
             bytes_more = len(json.dumps(metric.key)) + _BYTES_BESIDE_NAME
             if len(batch) >= MAX_METRICS or size + bytes_more > MAX_BYTES:

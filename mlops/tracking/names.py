@@ -44,7 +44,7 @@ def entity_names(names: Iterable[str]) -> dict[str, str]:
     """Each name to what MLflow is given; two that would become one get four more characters.
 
     >>> entity_names(["a(b", "a)b", "loss"])
-    {'a(b': 'a_b-c74c', 'a)b': 'a_b-2c8a', 'loss': 'loss'}
+    {'a(b': 'a_b-38d5', 'a)b': 'a_b-23b9', 'loss': 'loss'}
     """
     given = list(dict.fromkeys(names))
     clean = {name: entity_name(name) for name in given}
@@ -70,7 +70,9 @@ def param_text(value: object) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, with an ellipsis where something was cut."""
+    """`text` in at most `limit` characters, with an ellipsis where something was cut; no NUL, which
+    PostgreSQL cannot hold."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

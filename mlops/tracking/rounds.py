@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_PARAMS = 100
 _ROWS_AT_ONCE = 2000
-_FAILURES_IN_A_ROW = 5
+_FAILURES_IN_A_ROW = 5  # these say that it is the store and not what it is given
 _SLOW = (Kind.DATASET, Kind.ARTIFACT, Kind.MODEL, Kind.STATUS)
 
 
@@ -44,6 +44,10 @@ class RoundReport:
 
 class StoreAway(Exception):  # noqa: N818  a signal between these methods, not an error of its own
     """The store cannot be used now; the message says why in one line."""
+
+
+class RunPaused(Exception):  # noqa: N818  a signal between these methods, not an error of its own
+    """Nothing more is given to this run in this round; what waits for other runs goes on."""
 
 
 class RunGone(Exception):  # noqa: N818  a signal between these methods, not an error of its own
@@ -61,7 +65,8 @@ class Round:
         self._client: MlflowClient = MlflowClient(uri, registry_uri=uri)
         self._delivered = 0
         self._error: str | None = None
-        self._failures = 0
+        self._failures = 0  # in a row
+        self._failed: set[int] = set()  # entries that failed: each is tried once in a round
 
     def run(self) -> RoundReport:
         try:
@@ -82,14 +87,15 @@ class Round:
             self._deliver_entries(row, str(row.mlflow_id))
         except RunGone as gone:
             self._outbox.reject_waiting(row.id, str(gone))
+        except RunPaused:
+            return
 
     def _deliver_entries(self, row: RunRow, run_id: str) -> None:
-        done_to = 0  # an entry that fails is tried once in a round
         while not self._stopped():
-            waiting = self._outbox.waiting_entries(row.id, QUICK, _ROWS_AT_ONCE, after=done_to)
+            found = self._outbox.waiting_entries(row.id, QUICK, _ROWS_AT_ONCE + len(self._failed))
+            waiting = [entry for entry in found if entry.seq not in self._failed]
             if not waiting:
                 break
-            done_to = waiting[-1].seq
             self._deliver_quick(run_id, waiting)
         for entry in self._outbox.waiting_entries(row.id, _SLOW, -1):
             if self._stopped():
@@ -106,7 +112,6 @@ class Round:
             if meaning_of(error) is Meaning.AWAY:
                 raise StoreAway(in_words(error, self._uri)) from error
             reason = in_words(error, self._uri)
-            self._count_failure(reason)
         else:
             return True
         self._outbox.mark_blocked(row.id, reason)
@@ -117,8 +122,10 @@ class Round:
 
     def _deliver_quick(self, run_id: str, entries: Sequence[Entry]) -> None:
         tags = [entry for entry in entries if entry.kind is Kind.TAGS]
-        if tags:
-            self._attempt(tags, partial(self._send_tags, run_id, tags))
+        together = [entry for entry in tags if not entry.attempts]
+        for group in [together, *([entry] for entry in tags if entry.attempts)]:
+            if group:
+                self._attempt(group, partial(self._send_tags, run_id, group))
         for entry in entries:
             if entry.kind is Kind.PARAMS:
                 self._attempt([entry], partial(self._send_params, run_id, entry))
@@ -193,10 +200,13 @@ class Round:
             meaning, reason = Meaning.REFUSED, f"its file is gone from the spool: {error.filename}"
         if meaning is Meaning.AWAY:
             raise StoreAway(reason) from error
-        if meaning is Meaning.FAILED:
+        if meaning is not Meaning.REFUSED:
             self._outbox.mark_failed([entry.seq for entry in entries], reason)
+            self._failed.update(entry.seq for entry in entries)
             self._error = self._error or reason
-            self._count_failure(reason)
+            self._failures += 1
+            if meaning is Meaning.DENIED or self._failures >= _FAILURES_IN_A_ROW:
+                raise RunPaused
             return
         gone = self._run_gone(entries[0].run)
         if gone is not None:
@@ -217,12 +227,6 @@ class Round:
             return None
         back = f"`mlflow runs restore --run-id {run_id}`, then `mlops sync --retry-rejected`"
         return f"run {run_id} was deleted on the server: bring it back with {back}"
-
-    def _count_failure(self, reason: str) -> None:
-        """Many failures in a row say that it is the store and not what it is given."""
-        self._failures += 1
-        if self._failures >= _FAILURES_IN_A_ROW:
-            raise StoreAway(reason)
 
 
 def _parts(items: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

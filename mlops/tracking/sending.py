@@ -98,7 +98,8 @@ def newest_tags(outbox: DeliveryBook, entries: list[Entry]) -> dict[str, str]:
         return {}
     wanted = {name for entry in entries for name in entry.payload}
     newest: dict[str, str] = {}
-    for entry in outbox.entries_of(entries[0].run, Kind.TAGS, after=entries[0].seq - 1):
+    oldest = min(entry.seq for entry in entries)
+    for entry in outbox.entries_of(entries[0].run, Kind.TAGS, after=oldest - 1):
         newest.update({name: value for name, value in entry.payload.items() if name in wanted})
     return newest
 
