@@ -44,7 +44,7 @@ def all_systems(specs: list[SystemSpec]) -> str:
 
 def one_system(spec: SystemSpec) -> str:
     """Everything that the system's file declares."""
-    from mlops.systems.fit import describe
+    from mlops.systems.space import describe
 
     recipe = spec.recipe.model_dump()
     rows = [("recipe", "value", "searched")]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import yaml
 
 from mlops.errors import BadSetting
-from mlops.systems.effect import refuse_without_effect
-from mlops.systems.fit import check_space, holds
-from mlops.systems.load import checked, suggestion
-from mlops.systems.space import Choice, FloatRange, IntRange, SearchRange
-from mlops.systems.spec import SystemSpec
+from mlops.systems.allowed import did_you_mean
+from mlops.systems.checked import checked, no_such_key
+from mlops.systems.effect import refuse_without_effect, without_effect
+from mlops.systems.fit import as_field, check_space
+from mlops.systems.recipe import AnyRecipe
+from mlops.systems.space import Choice, SearchRange, holds, parse_range
+from mlops.systems.spec import SearchSpec, SystemSpec
 
 WHERE = "--set"
 
 
 def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) -> SystemSpec:
-    """Apply `variant=NAME`, the demo changes, then each `KEY=VALUE`, and check the whole again.
+    """Apply each `variant=NAME`, the demo changes (not to a variant's model), then each `KEY=VALUE`.
 
+    A range that does not hold a variant's or the demo's value, or has no effect under it, is not searched.
     A key that is set is no longer searched. `space.KEY=LOW..HIGH`, `space.KEY=LOW..HIGH log`,
     `space.KEY=A,B,C` change what is searched, `space.KEY=none` takes it out, `space=none` all of it.
     `search.trial_epochs=N` changes the study. Raises BadSetting.
@@ -29,34 +29,22 @@ def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) 
     640
     """
     given = [_split(setting) for setting in settings]
-    changes: dict[str, Any] = {}
+    base = _start(spec, [value for key, value in given if key == "variant"], demo)
+    fixed = {key: value for key, value in given if "." not in key and key not in ("variant", "space")}
+    _known(fixed, base.recipe)
+    recipe = checked(type(base.recipe), {**base.recipe.model_dump(), **fixed}, WHERE)
+    space = {name: span for name, span in base.space.items() if name not in fixed}
+    search = base.search
     for key, value in given:
-        if key == "variant":
-            changes.update(_variant(spec, value))
-    if demo:
-        changes.update(spec.demo)
-    fixed = {key: _typed(value) for key, value in given if "." not in key and key not in ("variant", "space")}
-    _known(fixed, tuple(type(spec.recipe).model_fields))
-    recipe = checked(type(spec.recipe), {**spec.recipe.model_dump(), **changes, **fixed}, WHERE)
-    values = recipe.model_dump()
-    space = {
-        name: span for name, span in spec.space.items() if name not in fixed and holds(span, values[name])
-    }
-    search = spec.search.model_dump()
-    for key, value in given:
-        room, _, name = key.partition(".")
-        if room == "space" and not name:
-            if value != "none":
-                raise BadSetting(WHERE, key, value, "space=none; one range is space.KEY=LOW..HIGH")
-            space = {}
-        elif room == "space":
-            _change_space(space, name, value, values)
-        elif room == "search":
-            search[name] = _typed(value)
-        elif name:
-            raise BadSetting(WHERE, key, value, "KEY=VALUE, space.KEY=..., search.KEY=...")
-    content = {**spec.model_dump(exclude={"recipe", "space", "search"}), "recipe": recipe, "space": space}
-    result: SystemSpec = checked(SystemSpec, {**content, "search": search}, WHERE)
+        room, dot, name = key.partition(".")
+        if room == "space":
+            space = _change_space(space, name, value, recipe)
+        elif room == "search" and dot:
+            changed = {**search.model_dump(), name: None if value == "none" else value}
+            search = checked(SearchSpec, changed, WHERE, under=("search",))
+        elif dot:
+            raise BadSetting(WHERE, key, value, "KEY=VALUE, space.KEY=RANGE or search.KEY=VALUE")
+    result = base.model_copy(update={"recipe": recipe, "space": space, "search": search})
     check_space(result, WHERE)
     refuse_without_effect(result, {*fixed, *result.space}, WHERE)
     return result
@@ -65,64 +53,53 @@ def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) 
 def _split(setting: str) -> tuple[str, str]:
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
-        raise BadSetting(WHERE, setting, setting, "KEY=VALUE, for example --set epochs=20")
+        raise BadSetting(WHERE, setting, "", "KEY=VALUE, for example --set epochs=20")
     return key.strip(), value.strip()
 
 
-def _typed(value: str) -> Any:
-    """`value` as YAML reads it, so that 3 is a number; what it cannot read stays text."""
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value
-    if isinstance(read, str) or read is None:
-        try:  # YAML reads 1e-4 as text
-            return float(value)
-        except ValueError:
-            return value
-    return read
+def _start(spec: SystemSpec, variants: Sequence[str], demo: bool) -> SystemSpec:
+    changes: dict[str, object] = {}
+    for name in variants:
+        if name not in spec.variants:
+            declared = ", ".join(spec.variants) or f"none, as {spec.name} declares none"
+            raise BadSetting(WHERE, "variant", name, declared + did_you_mean(name, spec.variants))
+        changes.update(spec.variants[name])
+    if demo:  # the demo's size, but the network that a variant names
+        changes = {**changes, **spec.demo, **{key: changes[key] for key in ("model",) if key in changes}}
+    recipe = checked(type(spec.recipe), {**spec.recipe.model_dump(), **changes}, WHERE)
+    space = {name: span for name, span in spec.space.items() if holds(span, getattr(recipe, name))}
+    changed = spec.model_copy(update={"recipe": recipe, "space": space})
+    idle = without_effect(changed, space)
+    return changed.model_copy(update={"space": {n: span for n, span in space.items() if n not in idle}})
 
 
-def _variant(spec: SystemSpec, name: str) -> dict[str, Any]:
-    if name not in spec.variants:
-        allowed = ", ".join(spec.variants) or "none are declared"
-        raise BadSetting(WHERE, "variant", name, allowed + suggestion(name, tuple(spec.variants)))
-    return spec.variants[name]
-
-
-def _known(fixed: dict[str, Any], names: tuple[str, ...]) -> None:
+def _known(fixed: dict[str, str], recipe: AnyRecipe) -> None:
+    names = (*type(recipe).model_fields, "variant", "space.KEY", "search.KEY")
     for key, value in fixed.items():
         if key not in names:
-            raise BadSetting(
-                WHERE,
-                key,
-                value,
-                f"no such key{suggestion(key, names)} Keys: {', '.join(names)}, variant, space.KEY",
-            )
+            raise BadSetting(WHERE, key, value, no_such_key(key, names))
 
 
-def _change_space(space: dict[str, SearchRange], name: str, value: str, recipe: dict[str, object]) -> None:
-    if name not in recipe:
-        raise BadSetting(
-            WHERE, f"space.{name}", value, f"a key of the recipe{suggestion(name, tuple(recipe))}"
-        )
+def _change_space(
+    space: dict[str, SearchRange], name: str, value: str, recipe: AnyRecipe
+) -> dict[str, SearchRange]:
+    key = f"space.{name}" if name else "space"
+    if not name:
+        if value != "none":
+            raise BadSetting(WHERE, key, value, "space=none; one range is space.KEY=LOW..HIGH")
+        return {}
+    field = type(recipe).model_fields.get(name)
+    if field is None:
+        raise BadSetting(WHERE, key, value, no_such_key(name, type(recipe).model_fields))
     if value == "none":
-        space.pop(name, None)
-        return
+        return {other: span for other, span in space.items() if other != name}
+    whole = field.annotation is int
     try:
-        space[name] = _range(value)
+        span = parse_range(value, whole=whole)
     except ValueError as error:
-        raise BadSetting(WHERE, f"space.{name}", value, "LOW..HIGH, LOW..HIGH log, A,B,C or none") from error
-
-
-def _range(text: str) -> SearchRange:
-    if ".." in text:
-        low, _, rest = text.partition("..")
-        high, _, log = rest.strip().partition(" ")
-        if log.strip() not in ("", "log"):
-            raise ValueError(text)
-        ends = (_typed(low.strip()), _typed(high))
-        if all(isinstance(end, int) for end in ends) and not log:
-            return IntRange(type="int", low=ends[0], high=ends[1])
-        return FloatRange(type="float", low=ends[0], high=ends[1], log=bool(log))
-    return Choice(type="choice", values=tuple(_typed(part.strip()) for part in text.split(",")))
+        ranges = "LOW..HIGH, LOW..HIGH " + ("step N" if whole else "log")
+        raise BadSetting(WHERE, key, value, f"{ranges}, A,B,C or none") from error
+    if isinstance(span, Choice):
+        typed = [as_field(recipe, name, text, WHERE, key) for text in span.values]
+        span = Choice.model_validate({"type": "choice", "values": typed})
+    return {**space, name: span}

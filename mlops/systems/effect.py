@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
+from mlops.systems.checked import where_at
 from mlops.systems.fit import ends
+from mlops.systems.space import describe
 
 if TYPE_CHECKING:
+    from mlops.systems.read_yaml import Lines
     from mlops.systems.spec import SystemSpec
 
 Possible = Callable[[str], tuple[object, ...]]
@@ -17,59 +20,121 @@ Possible = Callable[[str], tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`key` has no effect where `applies` holds of the values that the other keys may take."""
+    """`keys` have no effect where `applies` holds of the values that the other keys may take.
 
-    task: str
+    tasks: those whose recipes it is about. searched_only: setting the key is useful, searching it is not.
+    """
+
+    tasks: tuple[str, ...]
     keys: tuple[str, ...]
     applies: Callable[[Possible], bool]
     why: str
+    searched_only: bool = False
 
 
+ANY_TASK = ("detection", "classification", "joint")
 RULES = (
     Rule(
-        "detection",
+        ("detection",),
         ("lr0", "momentum"),
         lambda may: "auto" in may("optimizer"),
         "optimizer=auto chooses it by itself and ignores what is given; name an optimizer",
     ),
     Rule(
-        "detection",
+        ("detection",),
         ("freeze_epochs",),
         lambda may: set(may("freeze_layers")) == {0},
         "freeze_layers is 0, so nothing is frozen; set freeze_layers",
     ),
     Rule(
-        "detection",
+        ("detection",),
         ("close_mosaic",),
-        lambda may: set(may("mosaic")) == {0.0},
-        "mosaic is 0, so there is none to close; set mosaic",
+        lambda may: all(set(may(key)) == {0.0} for key in ("mosaic", "mixup", "copy_paste")),
+        "mosaic, mixup and copy_paste are 0, so there is none to close; set one of them",
     ),
     Rule(
-        "classification",
+        ("detection",),
+        ("cls_pw",),
+        lambda may: may("number of classes") == (1,),
+        "the system declares one class, and the weight of a single class is always 1",
+        searched_only=True,
+    ),
+    Rule(
+        ("detection",),
+        ("save_period",),
+        lambda may: True,
+        "it keeps checkpoints and changes no metric; set it instead",
+        searched_only=True,
+    ),
+    Rule(
+        ("classification",),
         ("warmup_epochs",),
         lambda may: set(may("schedule")) == {"onecycle"},
         "the one-cycle schedule brings its own warm-up; choose schedule=cosine or constant",
     ),
+    Rule(
+        ("classification",),
+        ("compile",),
+        lambda may: True,
+        "it changes the speed and no metric; set it instead",
+        searched_only=True,
+    ),
+    Rule(
+        ("joint",),
+        ("gradnorm_alpha", "gradnorm_lr"),
+        lambda may: set(may("balance")) == {"fixed"},
+        "balance=fixed leaves the two weights as they are; set balance=gradnorm",
+    ),
+    Rule(
+        ("joint",),
+        ("balance", "gradnorm_alpha", "gradnorm_lr"),
+        lambda may: set(may("classify")) == {False},
+        "without the class head there is one loss and nothing to balance; set classify=true",
+        searched_only=True,
+    ),
+    Rule(
+        ANY_TASK,
+        ("epochs",),
+        lambda may: may("search.trial_epochs") != (None,),
+        "every trial takes search.trial_epochs epochs; set search.trial_epochs=none",
+        searched_only=True,
+    ),
 )
 
 
-def refuse_without_effect(spec: SystemSpec, chosen: Collection[str], where: str) -> None:
+def refuse_without_effect(
+    spec: SystemSpec, chosen: Collection[str], where: str, lines: Lines | None = None
+) -> None:
     """Raise BadSetting for a name in `chosen` (searched, or set by the user) that would change nothing."""
-    values = spec.recipe.model_dump()
+    for key, why in without_effect(spec, chosen).items():
+        if key not in spec.space:
+            raise BadSetting(
+                where, key, spec.recipe.model_dump()[key], f"nothing here, it would have no effect: {why}"
+            )
+        place = where_at(where, ("space", key), lines)
+        says = f"no range here, a search of it would have no effect: {why}, or take it out (space.{key}=none)"
+        raise BadSetting(place, f"space.{key}", describe(spec.space[key]), says)
+
+
+def without_effect(spec: SystemSpec, chosen: Collection[str]) -> dict[str, str]:
+    """The names in `chosen` that would change nothing, each with the reason."""
+    values = {
+        **spec.recipe.model_dump(),
+        "number of classes": len(spec.classes),
+        "search.trial_epochs": spec.search.trial_epochs,
+    }
 
     def possible(key: str) -> tuple[object, ...]:
         return ends(spec.space[key]) if key in spec.space else (values[key],)
 
-    for rule in RULES:
-        if rule.task != spec.task:
-            continue
-        for key in rule.keys:
-            if key in chosen and _says_something(key, values, spec) and rule.applies(possible):
-                raise BadSetting(where, key, "set or searched", f"not here: {rule.why}")
-    if "cls_pw" in spec.space and len(spec.classes) == 1:
-        raise BadSetting(where, "cls_pw", "searched", "not here: class weights of one class change nothing")
+    def asks(key: str, rule: Rule) -> bool:
+        """A 0 asks for nothing, so it cannot be without effect."""
+        return key in chosen and (key in spec.space or (bool(values[key]) and not rule.searched_only))
 
-
-def _says_something(key: str, values: dict[str, object], spec: SystemSpec) -> bool:
-    """A 0 asks for nothing, so it cannot be without effect."""
-    return key in spec.space or bool(values[key])
+    return {
+        key: rule.why
+        for rule in RULES
+        if spec.task in rule.tasks
+        for key in rule.keys
+        if asks(key, rule) and rule.applies(possible)
+    }

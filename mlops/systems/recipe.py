@@ -8,63 +8,75 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlops.systems.strict import Settings
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
+Degrees = Annotated[float, Field(ge=0.0, le=180.0)]
 Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
 Weights = Annotated[
     str,
-    Field(description="a library's name (`yolo26m.pt`, `imagenet`), a path to a file, or `none`"),
+    Field(
+        min_length=1, description="a library's name (`yolo26m.pt`, `imagenet`), a path to a file, or `none`"
+    ),
 ]
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """What every task shares."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field(description="the architecture's name in its library, or a model YAML")
+    model: Annotated[str, Field(min_length=1)] = Field(
+        description="the architecture's name in its library, or a model YAML"
+    )
     weights: Weights
     image_size: Annotated[int, Field(ge=16, le=4096)] = Field(description="pixels, square")
     batch: Count = Field(description="pictures a step")
     epochs: Count
-    patience: Annotated[int, Field(ge=0)] = Field(
+    patience: CountOrZero = Field(
         description="epochs without a better objective before training stops; 0 switches it off"
     )
-    workers: Annotated[int, Field(ge=0)] = Field(description="data-loading processes")
+    workers: CountOrZero = Field(description="data-loading processes")
     amp: bool = Field(description="mixed precision where the device gains by it (CUDA, MPS)")
 
 
 class DetectionRecipe(Recipe):
     """Ultralytics' training arguments, under its names; see docs.ultralytics.com/usage/cfg."""
 
-    optimizer: Literal["SGD", "MuSGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSProp", "auto"]
+    image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = Field(
+        description="pixels, square; the library would round what is no multiple of the stride"
+    )
+    optimizer: Literal["SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto"]
     lr0: Positive
-    lrf: Positive = Field(description="final learning rate as a fraction of lr0")
-    cos_lr: bool = False
-    momentum: Fraction
+    lrf: Fraction = Field(description="final learning rate as a fraction of lr0")
+    cos_lr: bool = Field(default=False, description="cosine decay; else linear")
+    momentum: BelowOne
     weight_decay: NotNegative
     warmup_epochs: NotNegative
     box: NotNegative
     cls: NotNegative
-    dfl: NotNegative
+    dfl: NotNegative = Field(description="gain of the distribution focal loss; of the L1 loss on YOLO26")
     cls_pw: Fraction = Field(default=0.0, description="power of inverse class frequency as class weight")
-    freeze_layers: Annotated[int, Field(ge=0)] = Field(
+    freeze_layers: CountOrZero = Field(
         default=0, description="first layers kept frozen (10 or 11: the backbone)"
     )
-    freeze_epochs: Annotated[int, Field(ge=0)] = Field(
+    freeze_epochs: CountOrZero = Field(
         default=0, description="epochs after which `freeze_layers` are released; 0 with freeze_layers: never"
     )
     mosaic: Fraction
-    close_mosaic: Annotated[int, Field(ge=0)] = 10
+    close_mosaic: CountOrZero = Field(
+        default=10, description="last epochs without mosaic, mixup and copy_paste; 0: never without"
+    )
     mixup: Fraction
-    copy_paste: Fraction
-    degrees: Annotated[float, Field(ge=0.0, le=180.0)]
+    copy_paste: Fraction = Field(description="acts on objects annotated by their outline")
+    degrees: Degrees
     translate: Fraction = 0.1
-    scale: Fraction
-    shear: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    scale: BelowOne
+    shear: Degrees = 0.0
     perspective: Annotated[float, Field(ge=0.0, le=0.001)] = 0.0
     flipud: Fraction
     fliplr: Fraction
@@ -88,19 +100,19 @@ class ClassificationRecipe(Recipe):
     warmup_epochs: NotNegative = 0.0
     accumulate: Count = Field(description="batches whose gradients are added up before one step")
     clip_norm: NotNegative = Field(description="largest gradient norm; 0 switches clipping off")
-    freeze_epochs: Annotated[int, Field(ge=0)] = Field(description="epochs with a frozen backbone")
+    freeze_epochs: CountOrZero = Field(description="epochs with a frozen backbone")
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="loss weight of a class: n / (classes * n_class), as scikit-learn's"
     )
     sampler: Literal["shuffle", "balanced"] = Field(
         default="shuffle", description="balanced: each class is drawn equally often"
     )
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    label_smoothing: BelowOne = 0.0
+    dropout: BelowOne = 0.0
     hflip: Fraction = 0.5
     vflip: Fraction = 0.5
-    degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
-    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="largest relative zoom")
+    degrees: Degrees = 0.0
+    scale: BelowOne = Field(default=0.0, description="largest relative zoom")
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
@@ -112,13 +124,20 @@ class JointRecipe(Recipe):
 
     optimizer: Literal["SGD", "Adam", "AdamW"]
     lr0: Positive
-    lrf: Positive
-    momentum: Fraction
+    lrf: Fraction
+    momentum: BelowOne
     weight_decay: NotNegative
+    warmup_epochs: NotNegative = 3.0
+    augment: bool = Field(
+        default=False, description="change the pictures in training; off keeps them as they are"
+    )
+    classify: bool = Field(default=True, description="train the head for the picture's class")
     backbones: Literal["shared", "independent"] = "shared"
     balance: Literal["gradnorm", "fixed"] = "gradnorm"
-    gradnorm_alpha: NotNegative = 1.5
-    gradnorm_lr: Positive = 0.025
+    gradnorm_alpha: NotNegative = Field(
+        default=1.5, description="strength of the pull to equal training rates"
+    )
+    gradnorm_lr: Positive = Field(default=0.025, description="learning rate of the two loss weights")
 
 
 AnyRecipe: TypeAlias = DetectionRecipe | ClassificationRecipe | JointRecipe
