@@ -50,6 +50,9 @@ class DetectionRecipe(Recipe):
     image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = Field(
         description="pixels, square; the library would round what is no multiple of the stride"
     )
+    nbs: Count = Field(
+        default=64, description="nominal batch: gradients of batches are added up to about so many pictures"
+    )
     optimizer: Literal["SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto"]
     lr0: Positive
     lrf: Fraction = Field(description="final learning rate as a fraction of lr0")

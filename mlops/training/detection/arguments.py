@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # The library's own names for what a recipe calls the same.
 _SAME_NAME = (
     "batch",
+    "nbs",
     "epochs",
     "patience",
     "workers",
