@@ -16,6 +16,13 @@ from mlops.systems.spec import RECIPE_OF_TASK, SearchSpec, SystemSpec
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class Missing:
+    """What was given for a key that is not there."""
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
 def checked(
     kind: type[Model],
     content: Mapping[str, Any],
@@ -30,10 +37,12 @@ def checked(
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        problems = error.errors(include_url=False)
+        # a misspelt key is also a missing one: the key that is there is the better one to name
+        first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         path = _path(first["loc"], kind)
         place = where_at(where, (*under, *path), lines)
-        given = "missing" if first["type"] == "missing" else first["input"]
+        given = Missing() if first["type"] == "missing" else first["input"]
         key = ".".join(str(part) for part in (*under, *path)) or "the file"
         raise BadSetting(place, key, given, _allowed(first, path, kind, content)) from error
 
