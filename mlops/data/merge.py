@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def merged_classes(
-    sources: Sequence[Source], class_map: ClassMap | None
+    sources: Sequence[Source], class_map: ClassMap | None, order: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], list[list[int]]]:
-    """The target classes, in the order they first appear, and each source's table to them (-1: left out)."""
+    """The target classes, in the order they first appear, and each source's table to them (-1: left out).
+
+    order: of several sources, classes that are all in it are put in its order, whichever source comes first.
+    """
     targets = [
         list(source.classes)
         if class_map is None
@@ -29,6 +32,8 @@ def merged_classes(
         for source in sources
     ]
     classes = tuple(dict.fromkeys(each for listed in targets for each in listed if each is not None))
+    if len(sources) > 1 and set(classes) <= set(order):
+        classes = tuple(sorted(classes, key=list(order).index))
     tables = [[-1 if each is None else classes.index(each) for each in listed] for listed in targets]
     return classes, tables
 
@@ -74,10 +79,17 @@ def merged_images(
     return joined
 
 
-def digest(sources: Sequence[Source], cache: Path, class_map: ClassMap | None, seed: int) -> str:
-    """The digest of what is trained on: each source's, with class map and the seed of drawn splits."""
+def digest(
+    sources: Sequence[Source], classes: Sequence[str], cache: Path, class_map: ClassMap | None, seed: int
+) -> str:
+    """The digest of what is trained on: each source's, with class map and the seed of drawn splits.
+
+    classes: the merged ones; of several sources they are part of it, since the sources' order gives theirs.
+    """
     digests = [content_digest(each.files, each.root, cache, _facts(each)) for each in sources]
     lines = [f"source\0{each}" for each in digests]
+    if len(sources) > 1:
+        lines.append("classes\0" + json.dumps(classes))
     if class_map is not None:
         lines.append("map\0" + json.dumps(class_map.sections, sort_keys=True))
     if any(each.made_split for each in sources):

@@ -49,11 +49,11 @@ def open_dataset(
         refuse_missing_splits(path, source)
         raise_errors(source.faults, path)
     mapped = read_class_map(class_map) if class_map is not None else None
-    names, tables = merged_classes(sources, mapped)
+    names, tables = merged_classes(sources, mapped, classes)
     identity = Identity(
         name="+".join(source.name for source in sources),
         path=", ".join(paths),
-        digest=digest(sources, cache, mapped, seed),
+        digest=digest(sources, names, cache, mapped, seed),
         version=version,
         demo=any(read_marker(source.root) is not None for source in sources),
     )
