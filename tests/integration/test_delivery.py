@@ -1,4 +1,4 @@
-"""To a real MLflow server: what was accepted arrives once, whatever becomes of the server, the network, us."""
+"""A real MLflow server: what was accepted arrives once, whatever becomes of the server, the network or us."""
 
 from __future__ import annotations
 
@@ -115,10 +115,12 @@ def test_a_lost_answer_to_any_request_doubles_nothing(
     server: MlflowServer, model: Path, tmp_path: Path
 ) -> None:
     server.up()
-    with faulty_way(server.url, lose_first_answers=True) as way:
-        with Tracker(tmp_path / "home", way.url, deliver=False) as tracker:
-            log_a_whole_run(tracker, "lost", model, tmp_path)
-            assert sync_until_done(tracker).left == 0
+    with (
+        faulty_way(server.url, lose_first_answers=True) as way,
+        Tracker(tmp_path / "home", way.url, deliver=False) as tracker,
+    ):
+        log_a_whole_run(tracker, "lost", model, tmp_path)
+        assert sync_until_done(tracker).left == 0
         assert len(way.lost) >= 10, way.lost
     assert_it_is_there_once(server.url, "lost")
 
@@ -128,15 +130,17 @@ def test_a_server_that_refuses_costs_nothing_but_time(
     server: MlflowServer, tmp_path: Path, status: int
 ) -> None:
     server.up()
-    with faulty_way(server.url, refuse_with=status) as way:
-        with Tracker(tmp_path / "home", way.url, deliver=False) as tracker:
-            for n in range(8):
-                run = tracker.start_run(f"refused-{n}", experiment=f"refused-{status}", name=f"run {n}")
-                run.log_epoch(1, figures(1))
-            report = tracker.sync(20)
-            assert report.left == 16 and report.error
-            way.refuse_with = 0
-            assert sync_until_done(tracker).left == 0
+    with (
+        faulty_way(server.url, refuse_with=status) as way,
+        Tracker(tmp_path / "home", way.url, deliver=False) as tracker,
+    ):
+        for n in range(8):
+            run = tracker.start_run(f"refused-{n}", experiment=f"refused-{status}", name=f"run {n}")
+            run.log_epoch(1, figures(1))
+        report = tracker.sync(20)
+        assert report.left == 16 and report.error
+        way.refuse_with = 0
+        assert sync_until_done(tracker).left == 0
     found = runs_of(server.url, f"refused-{status}")
     assert sorted(run.info.run_name for run in found) == [f"run {n}" for n in range(8)]
     assert all(len(run.data.metrics) == METRICS for run in found)
@@ -203,7 +207,7 @@ def test_a_server_that_dies_halfway_and_two_who_deliver_at_once(
     server: MlflowServer, shell: Shell, tmp_path: Path
 ) -> None:
     server.up()
-    epochs = 1500
+    epochs = 600
     with Tracker(tmp_path / ".mlops", server.url, deliver=False) as tracker:
         run = tracker.start_run("halfway", experiment="halfway", name="n")
         for step in range(1, epochs + 1):

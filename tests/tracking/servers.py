@@ -46,7 +46,7 @@ class MlflowServer:
 class FaultyWay:
     """A proxy to an MLflow server. refuse_with: a status answered in the server's place.
 
-    lose_first_answers: the server does what it is asked, and the first answer to each kind of request is lost.
+    lose_first_answers: the server does as asked, and the first answer to each kind of request is lost.
     """
 
     target: str
