@@ -37,14 +37,17 @@ def systems(system: str | None, as_json: bool) -> None:
 
 def all_systems(specs: list[SystemSpec]) -> str:
     """One line a system."""
-    rows = [("system", "task", "model", "maximises", "seed report's headline")]
-    rows += [(s.name, s.task, s.recipe.model, s.objective, s.headline) for s in specs]
+    from mlops.systems.spec import TRAINED_BY
+
+    rows = [("system", "task", "trained by", "model", "maximises", "report's headline")]
+    rows += [(s.name, s.task, TRAINED_BY[s.task], s.recipe.model, s.objective, s.headline) for s in specs]
     return table(rows) + "\n\n`mlops systems SYSTEM` shows one."
 
 
 def one_system(spec: SystemSpec) -> str:
     """Everything that the system's file declares."""
     from mlops.systems.space import describe
+    from mlops.systems.spec import TRAINED_BY
 
     recipe = spec.recipe.model_dump()
     rows = [("recipe", "value", "searched")]
@@ -53,12 +56,10 @@ def one_system(spec: SystemSpec) -> str:
         for key, value in recipe.items()
     ]
     lines = [f"{spec.name}: {spec.title}", f"Classes: {', '.join(spec.classes)}"]
-    lines += [
-        f"Maximises {spec.objective}; seed report {spec.seed_report}: {spec.headline}",
-        "",
-        table(rows),
-        "",
-    ]
+    lines.append(f"Trained by: {TRAINED_BY[spec.task]}; maximises {spec.objective}; licence {spec.licence}")
+    if spec.seed_report:
+        lines.append(f"Recipe from report {spec.seed_report}: {spec.headline}")
+    lines += ["", table(rows), ""]
     for name, changes in spec.variants.items():
         lines.append(f"--set variant={name}: {_changes(changes)}")
     if spec.demo:
