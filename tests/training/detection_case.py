@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from mlops.data.dataset import Box, DetectionDataset, Identity, LabelledPicture, SplitName
@@ -74,7 +75,7 @@ def tiny_dataset(
 def _picture(file: Path, rng: np.random.Generator, polygons: bool) -> LabelledPicture:
     canvas = rng.integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
     boxes = []
-    for index, (width, height) in enumerate(((20, 20), (28, 8))):
+    for index, (width, height) in enumerate(((22, 22), (32, 14))):
         left = int(rng.integers(0, SIDE - width))
         top = int(rng.integers(0, SIDE // 2 - height)) + index * SIDE // 2
         canvas[top : top + height, left : left + width] = COLOURS[index]
@@ -106,6 +107,13 @@ def tiny_config(
         progress=False,
         cache=tmp_path / "cache",
     )
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train without the library's pictures, which take longer than a tiny training."""
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    monkeypatch.setitem(DEFAULT_CFG_DICT, "plots", False)
 
 
 class Reports(list[EpochReport]):
