@@ -106,6 +106,8 @@ def _near_identical(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample,
     """Each sample with its closest in an earlier split, where that is close enough."""
     import numpy as np
 
+    if not samples:
+        return
     hashes = np.array([each.look.phash for each in samples], dtype=np.uint64)
     thumbs = _normalised([thumb_of(each.look) for each in samples])
     places = {split: np.flatnonzero([each.split == split for each in samples]) for split in SPLITS}
