@@ -57,7 +57,8 @@ class DiskFull(UserError):
     def __init__(self, where: str, what: str) -> None:
         self.where, self.what = where, what
         super().__init__(
-            f"no room left in {where} for {what}: free some space and start again; what was accepted before is kept"
+            f"no room left in {where} for {what}: free some space and start again; "
+            "what was accepted before is kept"
         )
 
 
