@@ -35,7 +35,8 @@ def open_dataset(
     class_map: see `mlops.data.classmap`; without one, classes of the same name are the same class.
     version: the user's own name for the data, kept in the identity.
     seed: draws the splits of a set that has none.
-    classes: the system's: names for labels where the format has none (npz), and the order of several sources'.
+    classes: the system's; names for labels where the format has none (npz), and the order where several
+        sources are merged.
 
     Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
     (a class or source that the class map leaves out).

@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from mlops.data.yaml_file import read_yaml
 from mlops.errors import BadSetting, DataFault
 
 Section = Mapping[str, str | None]
@@ -51,10 +50,7 @@ def read_class_map(file: Path) -> ClassMap:
     """Read a class map. Raises DataFault where it is none."""
     if not file.is_file():
         raise DataFault(f"class map {file} does not exist")
-    try:
-        fields = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataFault(f"{file}: no YAML: {error}") from error
+    fields = read_yaml(file)
     if not isinstance(fields, dict) or not fields:
         raise DataFault(
             f"{file}: no class map; write `source class: target class` lines, in a section for each source"

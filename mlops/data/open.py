@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -13,7 +13,7 @@ from mlops.data.dataset import (
     Dataset,
     DetectionDataset,
     Identity,
-    LabelledImages,
+    SplitName,
     Task,
 )
 from mlops.data.demo.build import read_marker
@@ -24,6 +24,7 @@ from mlops.data.readers.formats import source_name
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
 
+TRAINED_ON: tuple[SplitName, ...] = ("train", "val")
 SPLIT_HINT = (
     "hold some train pictures back for it, whole patients or sequences; "
     "a set without any splits (one folder of pictures, a table without a split column) has them drawn"
@@ -46,10 +47,14 @@ def open_dataset(
     sources = read_sources(paths, cache, seed=seed, classes=classes)
     for path, source in zip(paths, sources, strict=True):
         refuse_other_task(path, source, task)
-        refuse_missing_splits(path, source)
+        refuse_missing_splits(path, source.splits)
         raise_errors(source.faults, path)
     mapped = read_class_map(class_map) if class_map is not None else None
     names, tables = merged_classes(sources, mapped, classes)
+    least = 2 if task == "classification" else 1
+    if len(names) < least:
+        where = f"{class_map} leaves" if class_map is not None else f"{', '.join(paths)} has"
+        raise DataFault(f"{where} {len(names)} classes to train on; {task} needs {least} or more")
     identity = Identity(
         name="+".join(source.name for source in sources),
         path=", ".join(paths),
@@ -61,7 +66,9 @@ def open_dataset(
     if boxed:
         return DetectionDataset(identity, names, merged_pictures(boxed, tables))
     labelled = [each for each in sources if isinstance(each, ClassificationSource)]
-    return ClassificationDataset(identity, names, merged_images(labelled, tables, cache))
+    splits = merged_images(labelled, tables, cache)
+    refuse_missing_splits(f"{', '.join(paths)} by {class_map}", splits)
+    return ClassificationDataset(identity, names, splits)
 
 
 def read_sources(
@@ -111,10 +118,8 @@ def refuse_other_task(path: str, source: Source, task: str) -> None:
         )
 
 
-def refuse_missing_splits(path: str, source: Source) -> None:
+def refuse_missing_splits(path: str, splits: Mapping[SplitName, Sized]) -> None:
     """Raise DataFault where train or val is not there or empty; a missing test split is allowed."""
-    for split in ("train", "val"):
-        content = source.splits.get(split, ())
-        count = len(content) if isinstance(content, (LabelledImages, tuple)) else 0
-        if not count:
+    for split in TRAINED_ON:
+        if not len(splits.get(split, ())):
             raise DataFault(f"{path} has no pictures in its {split} split; {SPLIT_HINT}")

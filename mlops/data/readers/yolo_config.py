@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.images import SPLIT_OF_WORD, SPLIT_WORDS
+from mlops.data.yaml_file import read_yaml
 from mlops.errors import DataFault
 
 
@@ -58,14 +57,7 @@ def read_config(file: Path) -> YoloConfig:
 
 
 def _fields(file: Path) -> dict[str, object]:
-    try:
-        fields = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise DataFault(f"{file}:{line}: no YAML: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataFault(f"{file}: no YAML: {error}") from error
+    fields = read_yaml(file)
     if not isinstance(fields, dict):
         raise DataFault(f"{file}: holds no keys; a data.yaml names train, val and names")
     return {str(key): value for key, value in fields.items()}
