@@ -76,10 +76,10 @@ def _named(pictures: Sequence[LabelledPicture]) -> Iterator[tuple[str, LabelledP
 
 
 def _place(picture: Path, at: Path) -> None:
-    """Link a picture; copy a JPEG whose end is missing, since Ultralytics mends those in place."""
+    """Link a picture; copy a JPEG that does not end as one, since Ultralytics mends those in place."""
     with picture.open("rb") as stream:
-        cut_off = stream.read(2) == b"\xff\xd8" and (stream.seek(-2, 2), stream.read())[1] != b"\xff\xd9"
-    if cut_off:
+        odd_end = stream.read(2) == b"\xff\xd8" and (stream.seek(-2, 2), stream.read())[1] != b"\xff\xd9"
+    if odd_end:
         shutil.copyfile(picture, at)
     else:
         at.symlink_to(picture)

@@ -10,7 +10,7 @@ from mlops.errors import DataFault
 
 
 def read_yaml(file: Path) -> object:
-    """What the file holds, as plain values. Raises DataFault where it is no YAML, OSError where it is not there."""
+    """What the file holds, as plain values. Raises DataFault where it is no YAML."""
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except yaml.MarkedYAMLError as error:
