@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS runs (
     UNIQUE (uri, key)
 );
 CREATE TABLE IF NOT EXISTS entries (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES runs(id),
     kind TEXT NOT NULL, series TEXT, step INTEGER NOT NULL DEFAULT 0, at_ms INTEGER NOT NULL,
     payload TEXT NOT NULL, uid TEXT NOT NULL DEFAULT '', memo TEXT NOT NULL DEFAULT '{}',
@@ -116,9 +116,13 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if any(words in str(error) for words in _NO_ROOM):
-                raise DiskFull(str(self.home), what) from error
-            raise
+            raise self._no_room(error, what) from error
+
+    def _no_room(self, error: sqlite3.OperationalError, what: str) -> Exception:
+        """DiskFull where that is what `error` means, else `error` itself."""
+        if any(words in str(error) for words in _NO_ROOM):
+            return DiskFull(str(self.home), what)
+        return error
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[sqlite3.Connection]:

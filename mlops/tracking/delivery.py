@@ -62,7 +62,8 @@ class Deliverer:
             self._thread.join(wait_s)
 
     def wake(self) -> None:
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def sync(
         self, timeout_s: float | None, on_progress: Callable[[int, int], None] | None = None

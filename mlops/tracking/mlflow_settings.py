@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 # One try and a bounded wait: the delivery thread does its own back-off, and MLflow's seven retries would hold
-# it for four minutes at every outage. Standard output is the command's own: MLflow's links would spoil `--json`.
+# it for four minutes at every outage. Standard output is the command's own: MLflow's links would spoil
+# `--json`.
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",

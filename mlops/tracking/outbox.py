@@ -6,6 +6,7 @@ Delivered rows stay: they are what makes an epoch that is trained twice count on
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,11 @@ class Outbox(Database):
     ) -> bool:
         """Write one entry; False where `series` has this step already (the first that came in stays)."""
         row = (run, kind.value, series, step, at_ms or now_ms(), json.dumps(payload), "")
-        with self._lock, self._room_for(f"{kind.value} of step {step}"):
-            return self._connected().execute(_INSERT, row).rowcount == 1
+        with self._lock:
+            try:
+                return self._connected().execute(_INSERT, row).rowcount == 1
+            except sqlite3.OperationalError as error:
+                raise self._no_room(error, f"{kind.value} of step {step}") from error
 
     def accept_once(
         self, run: int, kind: Kind, payloads: Sequence[Any], *, series: str | None = None

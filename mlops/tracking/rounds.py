@@ -42,15 +42,15 @@ class RoundReport:
     error: str | None
 
 
-class StoreAway(Exception):  # noqa: N818  a signal between these methods, not an error of its own
+class StoreAway(Exception):
     """The store cannot be used now; the message says why in one line."""
 
 
-class RunPaused(Exception):  # noqa: N818  a signal between these methods, not an error of its own
+class RunPaused(Exception):
     """Nothing more is given to this run in this round; what waits for other runs goes on."""
 
 
-class RunGone(Exception):  # noqa: N818  a signal between these methods, not an error of its own
+class RunGone(Exception):
     """The run was deleted on the store."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlops.tracking.book import DeliveryBook
 
 
-class Blocked(Exception):  # noqa: N818  a signal to the round, not an error of its own
+class Blocked(Exception):
     """A run that the store will not make as it stands; its entries wait."""
 
 
