@@ -26,14 +26,22 @@ def is_picture(name: str) -> bool:
 
 
 def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
-    """Every picture in `folder`, and below it when `deep`, in the order of their names."""
+    """Every picture in `folder`, and below it when `deep`, in the order of their names.
+
+    None where there is no such folder. Raises PermissionError where one may not be looked into.
+    """
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_unless_gone):
         here = Path(place)
         found.extend(here / name for name in names if is_picture(name))
         if not deep:
             folders.clear()
     return sorted(found)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -1,0 +1,156 @@
+"""What a user gets wrong about data is told in one line, with exit code 2 and no traceback."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command import Shell
+from tests.data.sets import class_folders, npz, state, table, yolo
+
+
+def told(shell: Shell, *arguments: str) -> str:
+    """The one line that a mistaken command prints."""
+    return one_line(shell.run(*arguments))
+
+
+def one_line(answer: subprocess.CompletedProcess[str]) -> str:
+    assert answer.returncode == 2, f"{answer.returncode}\n{answer.stdout}\n{answer.stderr}"
+    assert "Traceback" not in answer.stderr + answer.stdout
+    (line,) = answer.stderr.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", ["gone", "empty", "notes.txt"])
+def test_data_that_are_none_say_what_is_taken(name: str, shell: Shell) -> None:
+    (shell.folder / "empty").mkdir()
+    (shell.folder / "notes.txt").touch()
+    done = shell.run("data", "check", name)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "--data takes a YOLO folder or data.yaml" in done.stdout
+    line = told(shell, "data", "convert", name, "--to", "yolo", "--out", "out")
+    assert name in line
+    assert "--data takes a YOLO folder or data.yaml" in line
+    assert not (shell.folder / "out").exists()
+
+
+def test_train_tells_of_broken_data_before_anything_is_stored(shell: Shell) -> None:
+    (yolo(shell.folder / "rail") / "data.yaml").write_text("train: images/train\nval: images/validation\n")
+    npz(shell.folder / "cells.npz", train_labels=None)
+    wrong = table(shell.folder / "table", [f"{number}.jpg,{number % 2}" for number in range(9)])
+    (wrong / "labels.csv").write_text("picture,kind\n0.jpg,1\n")
+    class_folders(shell.folder / "noval", splits={"train": 3, "test": 2})
+    for system, data, says in (
+        ("railway-detector", "rail/data.yaml", "rail/data.yaml"),
+        ("railway-detector", "nowhere", "nowhere does not exist"),
+        ("blood-cell-classifier", "cells.npz", "train_labels"),
+        ("blood-cell-classifier", "table/labels.csv", "it needs image and label"),
+        ("blood-cell-classifier", "noval", "val split"),
+        ("blood-cell-classifier", "rail", "data.yaml"),
+    ):
+        assert says in told(shell, "train", system, "--data", data, "--set", "weights=none")
+    assert not (shell.folder / "mlflow.db").exists()
+
+
+def test_a_wrong_label_stops_train_with_its_place(shell: Shell) -> None:
+    (yolo(shell.folder / "rail") / "labels/train/train0.txt").write_text("0 2.5 0.5 0.1 0.1\n")
+    line = told(shell, "train", "railway-detector", "--data", "rail", "--set", "weights=none")
+    assert "train0.txt:1: coordinate 2.5 is outside 0..1" in line
+    assert "mlops data check rail" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--split", "0.5,0.5,0.5"], "add up to 1"),
+        (["--split", "most,some"], "two or three numbers"),
+        (["--group-pattern", "("], "regular expression"),
+        (["--group-by", "ward"], "ward"),
+        (["--group-by", "a", "--group-pattern", "b"], "not both"),
+    ],
+)
+def test_a_conversion_that_cannot_be_is_told(options: list[str], says: str, shell: Shell) -> None:
+    class_folders(shell.folder / "pool", splits={".": 9})
+    assert says in told(shell, "data", "convert", "pool", "--to", "imagefolder", "--out", "out", *options)
+    assert not (shell.folder / "out").exists()
+
+
+def test_s3_without_credentials_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(shell.folder))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    done = shell.run("data", "check", "s3://bucket/prefix")
+    assert done.returncode == 2
+    assert "AWS_ACCESS_KEY_ID" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def heed_permissions() -> None:
+    """Give up root's right to pass over permissions; takes effect in the program that is started next."""
+    drop_from_bounding_set, pass_over_permissions, read_anything = 24, 1, 2
+    for right in (pass_over_permissions, read_anything):
+        ctypes.CDLL(None).prctl(drop_from_bounding_set, right, 0, 0, 0)
+
+
+def run_as_plain_user(shell: Shell, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = shell.start(
+        *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_permissions
+    )
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def forbid_writing(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def test_a_folder_that_cannot_be_written_is_checked_and_converted(shell: Shell) -> None:
+    folder = yolo(shell.folder / "set")
+    before = state(folder)
+    forbid_writing(folder)
+    assert run_as_plain_user(shell, "data", "check", "set").stdout == "no faults found\n"
+    done = run_as_plain_user(shell, "data", "convert", "set", "--to", "yolo", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert state(folder) == before
+    shutil.rmtree(shell.folder / "out")  # what was copied from a read-only folder can be removed
+
+
+@pytest.mark.parametrize("locked", ["data.yaml", "images/train", "labels/train/train0.txt", "labels/train"])
+def test_a_place_that_cannot_be_read_is_named(locked: str, shell: Shell) -> None:
+    place = yolo(shell.folder / "set") / locked
+    place.chmod(0)
+    line = one_line(run_as_plain_user(shell, "data", "check", "set"))
+    assert locked in line
+    assert "Permission denied" in line
+    place.chmod(0o755)
+
+
+def test_a_picture_that_cannot_be_read_is_one_of_the_faults(shell: Shell) -> None:
+    (yolo(shell.folder / "set") / "images/val/val1.jpg").chmod(0)
+    done = run_as_plain_user(shell, "data", "check", "set")
+    assert done.returncode == 2
+    assert "val1.jpg: cannot be read: Permission denied" in done.stdout
+
+
+def test_a_place_that_cannot_be_written_to_is_named(shell: Shell) -> None:
+    yolo(shell.folder / "set")
+    locked = shell.folder / "locked"
+    locked.mkdir(mode=0o555)
+    convert = ("data", "convert", "set", "--to", "yolo", "--out", "locked/out")
+    for arguments in (convert, ("data", "demo", "oct-detector", "--size", "tiny", "--out", "locked/out")):
+        assert "locked" in one_line(run_as_plain_user(shell, *arguments))
+    shell.folder.chmod(0o555)
+    line = one_line(run_as_plain_user(shell, "data", "check", "set"))
+    shell.folder.chmod(0o755)
+    assert ".mlops" in line
+    assert "Permission denied" in line
