@@ -12,6 +12,7 @@ from mlops.data.faults import SEVERITY, Fault, as_rows, fault
 from mlops.data.leaks import Sample, find_leaks
 from mlops.data.looks import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.open import SPLIT_HINT, named_sources, refuse_other_task
+from mlops.data.places import is_remote
 from mlops.data.progress import bar
 from mlops.data.readers.images import FORMAT_OF_SUFFIX
 from mlops.data.source import ClassificationSource, DetectionSource, Source
@@ -43,7 +44,7 @@ def check_dataset(
             faults.append(fault("unreadable-set", Path(path), str(error)))
             continue
         sources.append(source)
-        place = source.root if path.startswith("s3://") else Path(path)
+        place = source.root if is_remote(path) else Path(path)
         faults += [*source.faults, *_splits(place, source), *_classes(place, source)]
     if on_progress is not None:
         faults += _pictures(sources, cache, on_progress)

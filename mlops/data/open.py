@@ -19,8 +19,8 @@ from mlops.data.dataset import (
 from mlops.data.demo.build import read_marker
 from mlops.data.faults import raise_errors
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
+from mlops.data.places import local_path, name_of
 from mlops.data.readers import read_source
-from mlops.data.readers.formats import source_name
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
 
@@ -86,7 +86,7 @@ def named_sources(
         raise DataFault("no data given; name a folder or file with --data")
     names: list[str] = []
     for path in paths:
-        name = path.rstrip("/").rpartition("/")[2] if path.startswith("s3://") else source_name(Path(path))
+        name = name_of(path)
         names.append(name)
         unique = name if names.count(name) == 1 else f"{name}-{names.count(name)}"
         yield path, partial(_read, path, cache, unique, seed, classes)
@@ -94,15 +94,6 @@ def named_sources(
 
 def _read(path: str, cache: Path, name: str, seed: int, classes: Sequence[str]) -> Source:
     return read_source(local_path(path, cache), name=name, seed=seed, classes=classes)
-
-
-def local_path(path: str, cache: Path) -> Path:
-    """Where a path lies on this machine; an s3:// prefix is fetched into the cache."""
-    if path.startswith("s3://"):
-        from mlops.data.remote import fetch
-
-        return fetch(path, cache)
-    return Path(path)
 
 
 def refuse_other_task(path: str, source: Source, task: str) -> None:

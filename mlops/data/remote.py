@@ -31,10 +31,6 @@ ATTEMPTS = 4
 OnBytes = Callable[[int], None]
 
 
-def is_remote(path: str) -> bool:
-    return path.startswith("s3://")
-
-
 def fetch(url: str, cache: Path) -> Path:
     """Bring `s3://bucket/prefix`, a folder or one object, to this machine; returns the folder or the file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in, subfolders
@@ -65,12 +65,20 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
 
 
 def source_name(path: Path) -> str:
-    """A folder's own name; a file's stem, or its folder's name where the file's says nothing (data.yaml)."""
+    """A folder's own name, or a file's: see `name_of_file`."""
     path = path.resolve()
-    if path.is_dir():
-        return path.name
+    return path.name if path.is_dir() else name_of_file(path)
+
+
+def name_of_file(path: PurePath) -> str:
+    """A file's stem, or its folder's name where the file's says nothing (data.yaml, labels.csv)."""
     says_nothing = path.suffix in (".yaml", ".yml", ".json") or path.stem in ("labels", "files", "data")
     return path.parent.name if says_nothing else path.stem
+
+
+def is_file_of_a_set(path: PurePath) -> bool:
+    """By its suffix, one that `--data` takes."""
+    return path.suffix.lower() in _OF_SUFFIX
 
 
 def detect_format(path: Path) -> Format:

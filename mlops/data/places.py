@@ -1,0 +1,38 @@
+"""Where the data that a user names lie, on this machine or in an object store, and what they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from mlops.data.readers.formats import is_file_of_a_set, name_of_file, source_name
+
+_OBJECT_STORE = "s3://"
+_STANDS_ALONE = ".npz"
+
+
+def is_remote(path: str) -> bool:
+    return path.startswith(_OBJECT_STORE)
+
+
+def name_of(path: str) -> str:
+    """What a source is called in class maps and reports: a folder's name, or a file's without its suffix."""
+    if not is_remote(path):
+        return source_name(Path(path))
+    place = PurePosixPath(path.removeprefix(_OBJECT_STORE))
+    return name_of_file(place) if is_file_of_a_set(place) else place.name
+
+
+def local_path(path: str, cache: Path) -> Path:
+    """Where a path lies on this machine; what is in an object store is fetched into the cache.
+
+    A data.yaml, COCO file or table there comes with everything beside it, since it names files there.
+    Raises DataFault where it cannot be fetched.
+    """
+    if not is_remote(path):
+        return Path(path)
+    from mlops.data.remote import fetch
+
+    place = PurePosixPath(path.removeprefix(_OBJECT_STORE))
+    if is_file_of_a_set(place) and place.suffix.lower() != _STANDS_ALONE and len(place.parts) > 1:
+        return fetch(f"{_OBJECT_STORE}{place.parent}", cache) / place.name
+    return fetch(path, cache)
