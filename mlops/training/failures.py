@@ -17,6 +17,7 @@ _MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
+    "insufficient memory",
     "cublas_status_alloc_failed",
     "unable to allocate",
     "insufficient shared memory",

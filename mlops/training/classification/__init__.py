@@ -1,0 +1,7 @@
+"""Classifiers, trained by Lightning on networks of timm."""
+
+from __future__ import annotations
+
+from mlops.training.classification.trainer import ClassificationTrainer
+
+__all__ = ["ClassificationTrainer"]

@@ -1,0 +1,137 @@
+"""What happens around each epoch: freezing, random numbers, the report, the record, the checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from mlops.errors import Diverged
+from mlops.evaluation.classification import headline, per_source
+from mlops.training.classification import network as networks
+from mlops.training.classification.batches import epoch_seed
+from mlops.training.durable import move_durably
+from mlops.training.protocol import EpochReport, OnEpoch, Verdict
+from mlops.training.record import Record, write_record
+
+if TYPE_CHECKING:
+    from mlops.data.dataset import ClassificationDataset
+    from mlops.systems.recipe import ClassificationRecipe
+    from mlops.training.classification.folder import Places
+    from mlops.training.classification.module import ClassifierModule
+    from mlops.training.progress import EpochBar
+    from mlops.training.protocol import TrainConfig
+
+
+class Epochs(Callback):  # type: ignore[misc]
+    """Reports every epoch once it is validated, then writes the record, then puts the checkpoint in place.
+
+    A kill between any two of these leaves the epoch to be done again, and nothing of it is known twice:
+    the record may be one epoch ahead of the checkpoint, never behind it.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig[ClassificationRecipe],
+        dataset: ClassificationDataset,
+        places: Places,
+        record: Record,
+        on_epoch: OnEpoch,
+        bar: EpochBar,
+    ) -> None:
+        self.record = record
+        self._recipe, self._seed = config.recipe, config.seed
+        self._classes, self._val_sources = dataset.classes, dataset.splits["val"].sources
+        self._places, self._on_epoch, self._bar = places, on_epoch, bar
+        self._epoch = len(record.epochs)
+        self._started = self._train_s = 0.0
+
+    def number(self) -> int:
+        """The epoch under way, counted from 0."""
+        return self._epoch
+
+    def on_train_epoch_start(self, trainer: Any, module: ClassifierModule) -> None:
+        self._epoch = int(trainer.current_epoch)
+        module.freeze_backbone(self._epoch < self._recipe.freeze_epochs)
+        torch.manual_seed(epoch_seed(self._seed, self._epoch))
+        self._bar.start(self._epoch + 1, trainer.num_training_batches)
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Any, module: ClassifierModule, *_: object) -> None:
+        self._bar.advance()
+
+    def on_validation_start(self, trainer: Any, module: ClassifierModule) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+        self._train_s = time.perf_counter() - self._started
+
+    def on_train_epoch_end(self, trainer: Any, module: ClassifierModule) -> None:
+        report = self._report(trainer, module)
+        stop = self._on_epoch(report) is Verdict.STOP
+        self.record = self.record.with_epoch(report, report.metrics["val/macro_f1"], "")
+        ended = self._ended(report.epoch) or ("verdict" if stop else "")
+        self.record = self.record.with_epoch(report, report.metrics["val/macro_f1"], ended)
+        write_record(self._places.record, self.record)
+        self._keep(trainer, module)
+        trainer.should_stop = bool(ended)
+        self._bar.done(report)
+
+    def _ended(self, epoch: int) -> str:
+        if epoch >= self._recipe.epochs:
+            return "epochs"
+        highest = max(done.fitness for done in self.record.epochs)
+        first = min(done.epoch for done in self.record.epochs if done.fitness == highest)
+        return "patience" if self._recipe.patience and epoch - first >= self._recipe.patience else ""
+
+    def _report(self, trainer: Any, module: ClassifierModule) -> EpochReport:
+        """The epoch just validated. `train/...` is measured on the augmented pictures as they were learnt,
+        `time/images_per_s` over the time of training alone.
+        """
+        epoch = self._epoch + 1
+        seen, truth, loss = module.seen.take()
+        if not math.isfinite(loss):
+            raise Diverged(f"train/loss became NaN or infinite in epoch {epoch}")
+        train = headline(truth.numpy(), seen.numpy(), self._classes)
+        predicted, actual, val_loss = module.validated.take()
+        val = headline(actual.numpy(), predicted.numpy(), self._classes, per_class=True)
+        by_source = per_source(actual.numpy(), predicted.numpy(), self._val_sources)
+        metrics = {
+            "train/loss": loss,
+            **{f"train/{name}": value for name, value in train.items()},
+            "val/loss": val_loss if math.isfinite(val_loss) else math.nan,
+            **{f"val/{name}": value for name, value in {**val, **by_source}.items()},
+            **{f"lr/{group['name']}": float(group["lr"]) for group in trainer.optimizers[0].param_groups},
+        }
+        seconds = time.perf_counter() - self._started
+        metrics["time/epoch_s"] = seconds
+        metrics["time/images_per_s"] = len(truth) / max(self._train_s, 1e-9)
+        return EpochReport(epoch, metrics, seconds, len(truth))
+
+    def _keep(self, trainer: Any, module: ClassifierModule) -> None:
+        """Best weights first, the checkpoint after them, and only then let the best before go."""
+        places, best = self._places, self.record.best().epoch
+        places.weights.mkdir(parents=True, exist_ok=True)
+        if best == self.record.epochs[-1].epoch:
+            self._save(module, places.best_of(best))
+        self._save(module, places.last)
+        partial = places.checkpoint.with_name(".last.ckpt.partial")
+        trainer.save_checkpoint(partial)
+        move_durably(partial, places.checkpoint)
+        for file in places.weights.glob("best-*.safetensors"):
+            if file != places.best_of(best):
+                file.unlink()
+
+    def _save(self, module: ClassifierModule, file: Any) -> None:
+        recipe, norm = self._recipe, networks.normalisation(module.network)
+        networks.save(
+            module.network,
+            file,
+            model=recipe.model,
+            classes=list(self._classes),
+            image_size=recipe.image_size,
+            mean=norm.mean,
+            std=norm.std,
+        )

@@ -1,0 +1,31 @@
+"""From `--device` to a device of torch."""
+
+from __future__ import annotations
+
+from mlops.errors import BadSetting, UserError
+
+_ALLOWED = "auto, cpu, cuda, cuda:N or mps, where this machine has it"
+
+
+def find_device(asked: str) -> str:
+    """`asked` as torch names it: "cpu", "mps" or "cuda:N"; `auto` is the first GPU, else the CPU.
+
+    Raises BadSetting for a device that this machine lacks, UserError for several at once.
+    """
+    import torch
+
+    name = asked.strip().lower()
+    if "," in name:
+        raise UserError(
+            f"--device {asked}: one training uses one device here; run trials side by side with --parallel"
+        )
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cpu" or (name == "mps" and torch.backends.mps.is_available()):
+        return name
+    index = name.removeprefix("cuda").removeprefix(":") or "0"
+    if name and index.isdigit() and int(index) < torch.cuda.device_count():
+        return f"cuda:{int(index)}"
+    raise BadSetting("the command line", "--device", asked, _ALLOWED)
