@@ -34,6 +34,7 @@ def write_picture(folder: Path, split: str, index: int) -> None:
 
 
 def write_set(folder: Path, pictures: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # what an interruption left
     for split, _ in SHARES:
         (folder / split / "images").mkdir(parents=True)
         (folder / split / "labels").mkdir()

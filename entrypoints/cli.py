@@ -69,6 +69,8 @@ def run(arguments: list[str]) -> int:
         if error.errno is None:
             raise
         where = error.filename or "a file"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return say(f"{where}: no room left: free some space, or name another place, and start again", 2)
         if error.errno in MISTAKES:
             return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
         return say(f"{where}: {error.strerror}", 1)

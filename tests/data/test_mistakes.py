@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,52 @@ def test_a_place_that_cannot_be_written_to_is_named(shell: Shell) -> None:
     shell.folder.chmod(0o755)
     assert ".mlops" in line
     assert "Permission denied" in line
+
+
+def test_what_remembers_digests_may_be_damaged_or_locked_and_is_named(shell: Shell) -> None:
+    yolo(shell.folder / "set")
+    shell.succeed("data", "check", "set")
+    memory = shell.folder / ".mlops/cache/digests.db"
+    memory.write_bytes(b"no database at all" * 100)
+    assert "digests.db: file is not a database" in told(shell, "data", "check", "set")
+    memory.chmod(0)
+    assert "digests.db: unable to open" in one_line(run_as_plain_user(shell, "data", "check", "set"))
+    memory.unlink()
+    shell.succeed("data", "check", "set")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_half_written_is_left(shell: Shell, small_disk: Path) -> None:
+    yolo(shell.folder / "set", {"train": 60, "val": 3})
+    line = told(shell, "data", "convert", "set", "--to", "yolo", "--out", str(small_disk / "out"))
+    assert "no room left" in line
+    assert list(small_disk.iterdir()) == []
+    line = told(shell, "data", "demo", "oct-detector", "--out", str(small_disk / "out"))
+    assert "no room left" in line
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_full_disk_below_the_cache_is_told(
+    shell: Shell, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yolo(shell.folder / "set", {"train": 60, "val": 3})
+    (small_disk / "filler").write_bytes(b"x" * 40_000)
+    monkeypatch.setattr(Shell, "environment", shell.environment | {"MLOPS_HOME": str(small_disk / "home")})
+    line = told(shell, "data", "check", "set")
+    assert "no room left" in line
+    assert str(small_disk) in line
