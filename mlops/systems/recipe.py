@@ -54,11 +54,11 @@ class DetectionRecipe(Recipe):
         default=64, description="nominal batch: gradients of batches are added up to about so many pictures"
     )
     optimizer: Literal["SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto"]
-    lr0: Positive
+    lr0: Annotated[float, Field(gt=0.0, le=1.0)]  # the library takes no more, here and below
     lrf: Fraction = Field(description="final learning rate as a fraction of lr0")
     cos_lr: bool = Field(default=False, description="cosine decay; else linear")
     momentum: BelowOne
-    weight_decay: NotNegative
+    weight_decay: Fraction
     warmup_epochs: NotNegative
     box: NotNegative
     cls: NotNegative
