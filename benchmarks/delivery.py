@@ -1,7 +1,7 @@
 """Delivery of an outbox to a local MLflow server beside raw `log_batch` of 1000, in metrics a second.
 
-Ours counts everything from `sync` to its return: making the run, reading the outbox, marking what was delivered.
-The peer has its 1000 metrics made beforehand. In turn, on one server over SQLite. To reach: at least 0.9 of it.
+Ours counts all from `sync` to its return: making the run, reading the outbox, marking what was delivered. The
+peer has its metrics made beforehand. In turn, on one server over SQLite. To reach: at least 0.9 of it.
 
     python benchmarks/delivery.py
 """

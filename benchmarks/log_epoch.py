@@ -1,9 +1,9 @@
 """`Run.log_epoch` of 20 metrics beside mlflow and wandb: how long the caller waits.
 
-Ours has the row in the outbox when the call returns, safe from the death of the process (a power cut may take
-what came after the last `barrier`: SQLite WAL, synchronous NORMAL, no fsync in the call). The peers: MLflow on
-a SQLite file with no server between, which is kinder to it than a server is, and `wandb` offline. In turn, in
-blocks, on the same disk.
+Ours has the row in the outbox when the call returns, safe from the death of the process (SQLite's WAL with
+synchronous NORMAL: no fsync in the call, so a power cut may take what came after the last `barrier`). The
+peers: MLflow on a SQLite file with no server between, which is kinder to it than a server is, and `wandb`
+offline. In turn, in blocks, on the same disk.
 
     python benchmarks/log_epoch.py
 """

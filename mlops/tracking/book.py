@@ -34,6 +34,15 @@ class DeliveryBook(Outbox):
         )
         return [as_entry(row) for row in self._all(sql, (run, *(k.value for k in kinds), limit))]
 
+    def pending(self, uri: str) -> int:
+        """Entries that wait, counted as in `counts`, but quick however long the record is."""
+        sql = (
+            "SELECT (SELECT count(*) FROM runs WHERE uri = ?1 AND mlflow_id IS NULL)"
+            " + (SELECT count(*) FROM entries"
+            " WHERE state = 0 AND run IN (SELECT id FROM runs WHERE uri = ?1))"
+        )
+        return int(self._all(sql, (uri,))[0][0])
+
     def counts(self, uri: str | None = None) -> Counts:
         """Entries in each state; a run that the server has not made yet counts as one pending."""
         where, values = ("WHERE uri = ?", (uri,)) if uri is not None else ("", ())
@@ -133,7 +142,10 @@ class DeliveryBook(Outbox):
 
     def spooled(self) -> set[str]:
         """Spool folders that an undelivered entry names."""
-        rows = self._all("SELECT payload FROM entries WHERE state <> 1 AND kind IN ('artifact', 'model')")
+        rows = self._all(
+            "SELECT payload FROM entries"
+            " WHERE kind <> 'metrics' AND kind IN ('artifact', 'model') AND state <> 1"
+        )
         return {json.loads(payload)["spool"].split("/")[0] for (payload,) in rows}
 
 

@@ -36,8 +36,9 @@ CREATE TABLE IF NOT EXISTS entries (
     state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS first_wins ON entries (run, series, step) WHERE series IS NOT NULL;
-CREATE INDEX IF NOT EXISTS waiting ON entries (state, run, attempts, seq) WHERE state <> 1;
-CREATE INDEX IF NOT EXISTS by_kind ON entries (run, kind, seq) WHERE kind NOT IN ('metrics');
+CREATE INDEX IF NOT EXISTS waiting ON entries (run, attempts, seq) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS refused ON entries (run, seq) WHERE state = 2;
+CREATE INDEX IF NOT EXISTS by_kind ON entries (run, kind, seq) WHERE kind <> 'metrics';
 CREATE TABLE IF NOT EXISTS params (
     run INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name)
 ) WITHOUT ROWID;

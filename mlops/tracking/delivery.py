@@ -72,21 +72,22 @@ class Deliverer:
         started = time.time()
         ends = None if timeout_s is None else time.monotonic() + timeout_s
         outbox = DeliveryBook(self._home)
-        at_first = outbox.counts(self._uri)
+        at_first, most = outbox.counts(self._uri), 0
         was_running = self._thread is not None and self._thread.is_alive()
         outbox.set_note(self._ask_note, repr(started))
         self.start()
         self.wake()
         try:
             while True:
-                counts = outbox.counts(self._uri)
-                delivered, error = counts.delivered - at_first.delivered, self._error_since(outbox, started)
+                left, error = outbox.pending(self._uri), self._error_since(outbox, started)
+                most = max(most, left)
                 if on_progress is not None:
-                    on_progress(delivered, counts.pending)
-                if not counts.pending:
-                    return SyncReport(delivered, 0, None)
-                if error is not None or (ends is not None and time.monotonic() > ends):
-                    return SyncReport(delivered, counts.pending, error or "the time given was not enough")
+                    on_progress(most - left, left)
+                if left and error is None and ends is not None and time.monotonic() > ends:
+                    error = "the time given was not enough"
+                if not left or error is not None:
+                    delivered = outbox.counts(self._uri).delivered - at_first.delivered
+                    return SyncReport(delivered, left, error if left else None)
                 time.sleep(0.1)
         finally:
             outbox.close()
@@ -133,7 +134,7 @@ class Deliverer:
     def _one_round(self, outbox: DeliveryBook, began: float) -> RoundReport | None:
         """Deliver what waits and note what came of it; None where nothing waits."""
         try:
-            if not outbox.counts(self._uri).pending:
+            if not outbox.waiting_runs(self._uri):
                 return None
             report = Round(outbox, self._uri, self._stop.is_set).run()
             outbox.set_note(self._error_note, f"{began!r} {report.error or ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlops.tracking.answers import Meaning, in_words, meaning_of
@@ -89,9 +90,19 @@ class MetricDelivery:
 def metrics_of(entry: Entry) -> Iterator[Metric]:
     from mlflow.entities import Metric
 
-    names = entity_names(entry.payload)
-    for name, value in entry.payload.items():
-        yield Metric(names[name], value, entry.at_ms, entry.step)
+    for name, value in zip(_names(tuple(entry.payload)), entry.payload.values(), strict=True):
+        yield Metric(name, value, entry.at_ms, entry.step)
+
+
+@lru_cache(maxsize=256)
+def _names(given: tuple[str, ...]) -> tuple[str, ...]:
+    """What MLflow is given for the names of one row; the rows of a run mostly have the same."""
+    return tuple(entity_names(given).values())
+
+
+@lru_cache(maxsize=4096)
+def _size_bytes(name: str) -> int:
+    return len(json.dumps(name)) + _BYTES_BESIDE_NAME
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[Batch]:
@@ -102,7 +113,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Batch]:
             yield batch
             batch, size = [], 0
         for metric in metrics_of(entry):
-            bytes_more = len(json.dumps(metric.key)) + _BYTES_BESIDE_NAME
+            bytes_more = _size_bytes(metric.key)
             if len(batch) >= MAX_METRICS or size + bytes_more > MAX_BYTES:
                 yield batch
                 batch, size = [], 0
