@@ -15,7 +15,7 @@ def augmentation(recipe: ClassificationRecipe) -> nn.Module | None:
 
     `degrees` and `scale` draw evenly from -degrees..degrees and 1-scale..1+scale; what comes into the picture
     from outside is its border repeated. `brightness`, `contrast` and `saturation` draw a factor from
-    1-value..1+value.
+    1-value..1+value, of a blend with black, the mean grey and the grey picture (torchvision's meaning of them).
     """
     import kornia.augmentation as K  # noqa: N812 - its own convention
 
@@ -28,5 +28,5 @@ def augmentation(recipe: ClassificationRecipe) -> nn.Module | None:
         zoom = (1 - recipe.scale, 1 + recipe.scale)
         steps.append(K.RandomAffine(recipe.degrees, scale=zoom, padding_mode="border", p=1.0))
     if recipe.brightness or recipe.contrast or recipe.saturation:
-        steps.append(K.ColorJiggle(recipe.brightness, recipe.contrast, recipe.saturation, p=1.0))
+        steps.append(K.ColorJitter(recipe.brightness, recipe.contrast, recipe.saturation, p=1.0))
     return nn.Sequential(*steps) if steps else None
