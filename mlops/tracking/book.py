@@ -25,12 +25,12 @@ class DeliveryBook(Outbox):
         )
         return [as_run(row) for row in self._all(sql, (uri,))]
 
-    def waiting_entries(self, run: int, kinds: Sequence[Kind], limit: int) -> list[Entry]:
-        """Pending entries, those that failed least often first: what always fails holds up nothing."""
+    def waiting_entries(self, run: int, kinds: Sequence[Kind], tried: bool, limit: int) -> list[Entry]:
+        """Pending entries that never failed; or, if `tried`, that have, those that did least often first."""
         marks = ", ".join("?" * len(kinds))
         sql = (
             f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 0 AND run = ?"
-            f" AND kind IN ({marks}) ORDER BY attempts, seq LIMIT ?"
+            f" AND attempts {'> 0' if tried else '= 0'} AND kind IN ({marks}) ORDER BY attempts, seq LIMIT ?"
         )
         return [as_entry(row) for row in self._all(sql, (run, *(k.value for k in kinds), limit))]
 

@@ -42,7 +42,7 @@ class MetricDelivery:
             try:
                 self._client.log_batch(self._run_id, metrics=[metric for _, metric in batch])
             except Exception as error:  # noqa: BLE001  sorted by its meaning, none is dropped
-                if meaning_of(error) is Meaning.REFUSED:
+                if _is_of_one(meaning_of(error), touched):
                     for entry in touched:
                         if entry.seq not in spoilt:
                             self._deliver_alone(entry, after)
@@ -87,6 +87,12 @@ class MetricDelivery:
             after([entry], None)
 
 
+def _is_of_one(meaning: Meaning, batch: Sequence[Entry]) -> bool:
+    """Whether a batch may have failed for one bad entry in it, so that each is to be sent alone."""
+    failed_again = meaning is Meaning.FAILED and len(batch) > 1 and all(entry.attempts for entry in batch)
+    return meaning is Meaning.REFUSED or failed_again
+
+
 def metrics_of(entry: Entry) -> Iterator[Metric]:
     from mlflow.entities import Metric
 
@@ -109,9 +115,6 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Batch]:
     batch: Batch = []
     size = 0
     for entry in entries:
-        if batch and entry.attempts:  # it failed before: whatever travels with it may have failed for it
-            yield batch
-            batch, size = [], 0
         for metric in metrics_of(entry):
             bytes_more = _size_bytes(metric.key)
             if len(batch) >= MAX_METRICS or size + bytes_more > MAX_BYTES:

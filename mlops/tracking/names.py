@@ -70,9 +70,12 @@ def param_text(value: object) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, with an ellipsis where something was cut; no NUL, which
-    PostgreSQL cannot hold."""
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """`text` in at most `limit` characters, with an ellipsis where something was cut.
+
+    No NUL, which PostgreSQL cannot hold, and no half of a surrogate pair (in the name of a file, say), which
+    no database can.
+    """
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,8 @@ class StoreAway(Exception):
     """The store cannot be used now; the message says why in one line."""
 
 
-class RunPaused(Exception):
-    """Nothing more is given to this run in this round; what waits for other runs goes on."""
+class Pause(Exception):
+    """Nothing more of this kind is given to this run in this round; all else goes on."""
 
 
 class RunGone(Exception):
@@ -87,20 +88,30 @@ class Round:
             self._deliver_entries(row, str(row.mlflow_id))
         except RunGone as gone:
             self._outbox.reject_waiting(row.id, str(gone))
-        except RunPaused:
-            return
 
     def _deliver_entries(self, row: RunRow, run_id: str) -> None:
-        while not self._stopped():
-            found = self._outbox.waiting_entries(row.id, QUICK, _ROWS_AT_ONCE + len(self._failed))
-            waiting = [entry for entry in found if entry.seq not in self._failed]
-            if not waiting:
-                break
+        """Give the run what waits, first what never failed: what always fails must hold up nothing."""
+        for tried in (False, True):
+            for deliver in (self._deliver_all_quick, self._deliver_all_slow):
+                with suppress(Pause):
+                    deliver(row, run_id, tried)
+
+    def _deliver_all_quick(self, row: RunRow, run_id: str, tried: bool) -> None:
+        while waiting := self._waiting(row, QUICK, tried):
             self._deliver_quick(run_id, waiting)
-        for entry in self._outbox.waiting_entries(row.id, _SLOW, -1):
+
+    def _deliver_all_slow(self, row: RunRow, run_id: str, tried: bool) -> None:
+        for entry in self._waiting(row, _SLOW, tried):
             if self._stopped():
                 return
             self._attempt([entry], partial(self._deliver_slow, row, run_id, entry))
+
+    def _waiting(self, row: RunRow, kinds: Sequence[Kind], tried: bool) -> list[Entry]:
+        """What to send next; nothing that failed in this round, and nothing once we are stopped."""
+        if self._stopped():
+            return []
+        found = self._outbox.waiting_entries(row.id, kinds, tried, _ROWS_AT_ONCE + len(self._failed))
+        return [entry for entry in found if entry.seq not in self._failed]
 
     def _make(self, row: RunRow) -> bool:
         """Have the run made on the store; False where that cannot be for now."""
@@ -123,9 +134,8 @@ class Round:
     def _deliver_quick(self, run_id: str, entries: Sequence[Entry]) -> None:
         tags = [entry for entry in entries if entry.kind is Kind.TAGS]
         together = [entry for entry in tags if not entry.attempts]
-        for group in [together, *([entry] for entry in tags if entry.attempts)]:
-            if group:
-                self._attempt(group, partial(self._send_tags, run_id, group))
+        for group in [together] if together else [[entry] for entry in tags]:
+            self._attempt(group, partial(self._send_tags, run_id, group))
         for entry in entries:
             if entry.kind is Kind.PARAMS:
                 self._attempt([entry], partial(self._send_params, run_id, entry))
@@ -174,7 +184,7 @@ class Round:
     # -- what becomes of an attempt -------------------------------------------------------------------
 
     def _attempt(self, entries: Sequence[Entry], send: Callable[[], Any]) -> None:
-        """Send, and mark what came of it. Raises StoreAway."""
+        """Send, and mark what came of it. Raises as `_after` does."""
         try:
             send()
         except Exception as error:  # noqa: BLE001  sorted by its meaning, none is dropped
@@ -183,7 +193,7 @@ class Round:
             self._after(entries, None)
 
     def _after(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        """Mark what came of sending `entries`. Raises StoreAway and RunGone."""
+        """Mark what came of sending `entries`. Raises StoreAway, RunGone and Pause."""
         if error is not None:
             self._attempt_failed(entries, error)
             return
@@ -206,7 +216,7 @@ class Round:
             self._error = self._error or reason
             self._failures += 1
             if meaning is Meaning.DENIED or self._failures >= _FAILURES_IN_A_ROW:
-                raise RunPaused
+                raise Pause
             return
         gone = self._run_gone(entries[0].run)
         if gone is not None:

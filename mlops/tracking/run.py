@@ -36,6 +36,7 @@ class Run:
         self._row = row.id
         self._wake = wake
         self.key = row.key
+        self.adopted = row.adopt  # the MLflow run that it was begun with, or ""
 
     def log_epoch(self, step: int, metrics: Mapping[str, float], at: datetime | int | None = None) -> None:
         """Accept one epoch's metrics as one row; an epoch that is there already stays as it was.

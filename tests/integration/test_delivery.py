@@ -19,6 +19,7 @@ import pytest
 
 from mlops.tracking import SyncReport, Tracker
 from mlops.tracking.book import DeliveryBook
+from mlops.tracking.entries import Kind
 from tests.command import Shell
 from tests.tracking.servers import MlflowServer, faulty_way
 from tests.tracking.stores import client_of, curve, doubled, runs_of, save_tiny_model
@@ -74,8 +75,8 @@ def assert_it_is_there_once(uri: str, name: str, epochs: int = 5) -> None:
     assert [f.path for f in client.list_artifacts(run_id, "curves")] == [f"curves/{name}.csv"]
     assert [i.dataset.name for i in trial.inputs.dataset_inputs] == ["oct"]
     versions = client.search_model_versions(f"name = '{name}'")
-    assert [(v.version, v.run_id, v.tags["mlops.demo"]) for v in versions] == [("1", run_id, "true")]
-    assert client.get_model_version_by_alias(name, "newest").version == "1"
+    assert [(str(v.version), v.run_id, v.tags["mlops.demo"]) for v in versions] == [("1", run_id, "true")]
+    assert client.get_model_version_by_alias(name, "newest").run_id == run_id
     assert len(client.search_logged_models([trial.info.experiment_id])) == 1
     assert len(trial.outputs.model_outputs) == 1
     assert doubled(uri, f"models:/{name}/1") == [[2.0, 2.0]]
@@ -149,23 +150,25 @@ def test_a_server_that_refuses_costs_nothing_but_time(
 def test_what_the_server_always_fails_on_does_not_keep_the_others_back(
     server: MlflowServer, tmp_path: Path
 ) -> None:
-    """Steps that its database cannot hold: the server answers 500 or a refusal, each time."""
+    """Times that it refuses, and text that its database cannot hold: for that it answers 500, each time."""
     server.up()
     with Tracker(tmp_path / "home", server.url, deliver=False) as tracker:
         poisoned = tracker.start_run("poisoned", experiment="poison", name="poisoned")
         for n in range(8):
-            poisoned.log_epoch(2**63 + n - 9, {"a": 1.0})
-            poisoned.log_metrics(f"early {n}", 0, {"early": 1.0}, at=-1 - n)
+            poisoned.log_metrics(f"early {n}", 0, {"early": 1.0, "a": 1.0}, at=-1 - n)
+            tracker._outbox.accept(poisoned._row, Kind.TAGS, {f"bad{n}": "\ud800"})
+        poisoned.set_tags({"good": "yes"})
         for step in range(1, 201):
             poisoned.log_epoch(step, {"a": float(step)})
         poisoned.finish()
         beside = tracker.start_run("beside", experiment="poison", name="beside")
         beside.log_epoch(1, {"a": 1.0})
         beside.finish()
-        for _ in range(4):
-            tracker.sync(30)
-    steps = [step for step, _ in curve(server.url, str(poisoned.mlflow_id()), "a") if step <= 200]
+        left = [tracker.sync(30).left for _ in range(4)]
+    assert left[-1] == 8
+    steps = [step for step, _ in curve(server.url, str(poisoned.mlflow_id()), "a")]
     assert steps == list(range(1, 201))
+    assert client_of(server.url).get_run(str(poisoned.mlflow_id())).data.tags["good"] == "yes"
     assert curve(server.url, str(beside.mlflow_id()), "a") == [(1, 1.0)]
     book = DeliveryBook(tmp_path / "home")
     assert {entry.kind for entry in book.rejected(server.url)} == {"metrics"}

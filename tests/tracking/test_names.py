@@ -49,6 +49,12 @@ def test_two_names_never_become_one() -> None:
     assert clean["AP/a_b"] == "AP/a_b"
 
 
+@pytest.mark.parametrize("text", ["a\0b", "caf\udce9.jpg", "x" * 7000])
+def test_every_text_is_one_that_a_database_can_hold(text: str) -> None:
+    kept = names.param_text(text)
+    assert "\0" not in kept and len(kept.encode()) <= names.MAX_PARAM_VALUE + 2
+
+
 @pytest.mark.parametrize("module", [names, store])
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
