@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.data.yaml_file import read_yaml
+from mlops.data.text_file import read_yaml
 from mlops.errors import BadSetting, DataFault
 
 Section = Mapping[str, str | None]

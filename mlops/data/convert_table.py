@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,10 @@ from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.images import SPLIT_OF_WORD
-from mlops.data.readers.table import SPLIT_COLUMNS, Pictures, delimiter_of
+from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners
 from mlops.data.source import DetectionSource
+from mlops.data.text_file import read_table
 from mlops.errors import DataFault
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def boxes_table(path: Path) -> Path | None:
     file = path if path.is_file() else table_file(path)
     if file is None or file.suffix.lower() not in (".csv", ".tsv"):
         return None
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        header = {name.strip().lower() for name in next(csv.reader(stream, delimiter=delimiter_of(file)), [])}
-    return file if any(header.issuperset(names) for names in CORNERS) else None
+    _, names = next(read_table(file), (1, []))
+    header = {name.strip().lower() for name in names}
+    return file if any(header.issuperset(corners) for corners in CORNERS) else None
 
 
 def read_boxes_table(file: Path, name: str) -> DetectionSource:
@@ -107,29 +107,29 @@ class _Reading:
 
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter_of(file))
-        header = [name.strip().lower() for name in next(reader, [])]
-        image = next(name for name in header if name in IMAGE_COLUMNS)
-        label = next((name for name in header if name in LABEL_COLUMNS), "")
-        split = next((name for name in header if name in SPLIT_COLUMNS), "")
-        corners = next(names for names in CORNERS if set(names) <= set(header))
-        if not label:
-            raise DataFault(f"{file}: no column of labels; name it label")
-        for cells in reader:
-            if len(cells) != len(header):
-                says = f"{len(cells)} columns, the header has {len(header)}"
-                faults.append(fault("wrong-columns", file, says, reader.line_num))
-                continue
-            row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-            if split and row[split].lower() not in SPLIT_OF_WORD:
-                says = f"split {row[split]!r} is none of train, val, test"
-                faults.append(fault("unknown-split", file, says, reader.line_num))
-                continue
-            try:
-                yield _row(row, (image, label, split), corners, reader.line_num)
-            except ValueError as error:
-                faults.append(fault("not-a-number", file, str(error), reader.line_num))
+    rows = read_table(file)
+    header = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    image, label, split = (
+        next((name for name in header if name in known), "")
+        for known in (IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
+    )
+    if not image or not label:
+        raise DataFault(f"{file}: columns are {', '.join(header)}; it needs image and label beside corners")
+    corners = next(names for names in CORNERS if set(names) <= set(header))
+    for line, cells in rows:
+        if len(cells) != len(header):
+            says = f"{len(cells)} columns, the header has {len(header)}"
+            faults.append(fault("wrong-columns", file, says, line))
+            continue
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        if split and row[split].lower() not in SPLIT_OF_WORD:
+            says = f"split {row[split]!r} is none of train, val, test"
+            faults.append(fault("unknown-split", file, says, line))
+            continue
+        try:
+            yield _row(row, (image, label, split), corners, line)
+        except ValueError as error:
+            faults.append(fault("not-a-number", file, str(error), line))
 
 
 def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[str], line: int) -> BoxRow:

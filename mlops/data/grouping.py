@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.readers.formats import IMAGE_COLUMNS, coco_files
-from mlops.data.readers.table import GROUP_COLUMNS, delimiter_of
+from mlops.data.readers.table import GROUP_COLUMNS
+from mlops.data.text_file import read_table, read_text
 from mlops.errors import BadSetting, DataFault
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
         if column in header and image is not None:
             return {row[header.index(image)].strip(): row[header.index(column)].strip() for row in rows}
     for file in [root] if root.suffix == ".json" else coco_files(root) if root.is_dir() else []:
-        images = json.loads(file.read_text(encoding="utf-8-sig"))["images"]
+        images = json.loads(read_text(file))["images"]
         seen += [key for key in images[0] if key not in seen]
         if images and column in images[0]:
             return {str(each["file_name"]): str(each.get(column, "")) for each in images}
@@ -87,8 +87,7 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
 
 
 def _rows(table: Path) -> tuple[list[str], list[list[str]]]:
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        header, *rows = list(csv.reader(stream, delimiter=delimiter_of(table))) or [[]]
+    header, *rows = [cells for _, cells in read_table(table)] or [[]]
     return header, [row for row in rows if len(row) == len(header)]
 
 

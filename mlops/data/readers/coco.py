@@ -19,6 +19,7 @@ from mlops.data.readers.images import SPLIT_OF_WORD
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners, box_of_outline
 from mlops.data.source import DetectionSource
 from mlops.data.split import draw_detection
+from mlops.data.text_file import read_text
 from mlops.errors import DataFault
 
 Record = Mapping[str, Any]  # one object of the file, as JSON gives it
@@ -86,15 +87,13 @@ def _load(file: Path) -> _CocoFile:
 
     coco = COCO()
     try:
-        coco.dataset = json.loads(file.read_text(encoding="utf-8-sig"))
+        coco.dataset = json.loads(read_text(file))
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
         images = sorted(coco.imgs.values(), key=lambda image: str(image["file_name"]))
         categories = {int(key): str(value["name"]) for key, value in sorted(coco.cats.items())}
     except json.JSONDecodeError as error:
         raise DataFault(f"{file}:{error.lineno}: no JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise DataFault(f"{file}: no JSON: it is no text (UTF-8)") from error
     except KeyError as error:
         raise DataFault(f"{file}: no COCO file: an entry has no {error}") from error
     except (TypeError, AttributeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,9 +49,9 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
             own = tuple(str(each) for each in stored["classes"]) if "classes" in stored.files else ()
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+    except PermissionError:
+        raise
+    except (ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise DataFault(f"{file}: no npz of plain arrays: {error}") from error
     if "train_images" not in arrays:
         raise DataFault(

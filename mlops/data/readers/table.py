@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.imagefolder import drawn, labelled
 from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
 from mlops.data.source import ClassificationSource
+from mlops.data.text_file import read_table
 from mlops.errors import DataFault
 
 SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
@@ -62,18 +62,13 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[Row]:
     """The rows that can be used; the others become faults."""
-    places = Pictures(file.parent)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=delimiter_of(file))
-            columns = _Columns.of(next(reader, []), file)
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    row = columns.row(cells, reader.line_num, places, file, faults)
-                    if row is not None:
-                        yield row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataFault(f"{file}: no CSV: {error}") from error
+    places, rows = Pictures(file.parent), read_table(file)
+    columns = _Columns.of(next(rows, (1, []))[1], file)
+    for line, cells in rows:
+        if any(cell.strip() for cell in cells):
+            row = columns.row(cells, line, places, file, faults)
+            if row is not None:
+                yield row
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +176,6 @@ def _without_conflicts(rows: Sequence[Row], file: Path, faults: list[Fault]) -> 
 def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
     """By number where all are numbers (2 before 10), else by name."""
     return tuple(sorted(labels, key=int) if all(each.isdecimal() for each in labels) else sorted(labels))
-
-
-def delimiter_of(file: Path) -> str:
-    """What parts the columns: a tab, or whichever of , ; and tab the header holds most of."""
-    if file.suffix.lower() == ".tsv":
-        return "\t"
-    with file.open(encoding="utf-8-sig", errors="replace") as stream:
-        header = stream.readline()
-    return max(",;\t", key=header.count)
 
 
 def _first(faults: Sequence[Fault]) -> str:

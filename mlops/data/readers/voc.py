@@ -12,6 +12,7 @@ from mlops.data.readers.images import folder_of_split, is_picture, pictures_in
 from mlops.data.readers.voc_xml import VocObject, box_of, read_annotation
 from mlops.data.source import DetectionSource
 from mlops.data.split import draw_detection
+from mlops.data.text_file import read_text
 from mlops.errors import DataFault
 
 
@@ -135,7 +136,7 @@ def _listed(root: Path, places: Places) -> tuple[dict[SplitName, list[Path]], li
         if not file.is_file():
             continue
         found[split] = []
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(read_text(file).splitlines(), start=1):
             stem = line.strip()
             if not stem:
                 continue

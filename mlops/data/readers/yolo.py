@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from mlops.data.readers.yolo_config import YoloConfig, read_config
 from mlops.data.readers.yolo_labels import read_labels
 from mlops.data.source import DetectionSource
 from mlops.data.split import draw_detection
+from mlops.data.text_file import read_text
 from mlops.errors import DataFault
 
+_CLASS_NUMBER = re.compile("[0-9]{1,4}")
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "labels.txt"})
 
 
@@ -107,10 +110,7 @@ def _pictures(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
 
 def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
     """The pictures that a .txt names, one a line, relative to the file."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataFault(f"{file}: no list of pictures: it is no text (UTF-8)") from error
+    lines = read_text(file).splitlines()
     found: list[Path] = []
     faults: list[Fault] = []
     for number, line in enumerate(lines, start=1):
@@ -171,15 +171,13 @@ def _classes_of_folder(folder: Path, places: Mapping[SplitName, tuple[Path, ...]
     for place in (folder, folder / "labels"):
         file = place / "classes.txt"
         if file.is_file():
-            return tuple(
-                line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-            )
+            return tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
     highest = -1
     for picture in (each for found in places.values() for each in _pictures(found)[0]):
         label = label_file(picture)
         if label.is_file():
             firsts = (row.split()[0] for row in label.read_text(errors="replace").splitlines() if row.split())
-            highest = max([highest, *(int(first) for first in firsts if first.isdigit())])
+            highest = max([highest, *(int(first) for first in firsts if _CLASS_NUMBER.fullmatch(first))])
     if highest < 0:
         raise DataFault(
             f"{folder}: no class names; write a data.yaml with train, val and names, or a classes.txt"

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.images import SPLIT_OF_WORD, SPLIT_WORDS
-from mlops.data.yaml_file import read_yaml
+from mlops.data.text_file import read_yaml
 from mlops.errors import DataFault
 
 
