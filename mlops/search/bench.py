@@ -9,9 +9,9 @@ from mlops.data import open_dataset
 from mlops.data.dataset import Dataset
 from mlops.search.request import StudyRequest
 from mlops.search.runs import RunBook
-from mlops.search.study import Study, identity_of
+from mlops.search.study import Study
 from mlops.search.trial import Bench
-from mlops.tracking import Tracker
+from mlops.tracking import Tracker, ensure_store
 
 
 def read_data(request: StudyRequest) -> Dataset:
@@ -28,8 +28,13 @@ def read_data(request: StudyRequest) -> Dataset:
 
 
 @contextmanager
-def opened(request: StudyRequest, dataset: Dataset, *, worker: int = 0, device: str = "") -> Iterator[Bench]:
-    """The bench of one process; its tracker delivers in the background while it is open."""
-    study = Study(request, identity_of(request, dataset.identity), worker)
+def opened(study: Study, dataset: Dataset, device: str = "") -> Iterator[Bench]:
+    """The bench of one process; its tracker delivers in the background while it is open.
+
+    device: in place of the request's. Raises StudyMismatch before anything is recorded.
+    """
+    request = study.request
+    study.open()
+    ensure_store(request.tracking_uri)
     with Tracker(request.home, request.tracking_uri) as tracker:
         yield Bench(study, dataset, tracker, RunBook(tracker, study, dataset), device or request.device)

@@ -13,8 +13,9 @@ from mlops.search.figures import draw_study
 from mlops.search.finish import Finished, best_trial, finish_study
 from mlops.search.outcome import StudyOutcome, TrialLine
 from mlops.search.request import StudyRequest
+from mlops.search.study import Study, identity_of
 from mlops.search.trial import Bench
-from mlops.tracking import ensure_store
+from mlops.training import trainer_for
 
 if TYPE_CHECKING:
     from mlops.data.check import Fault
@@ -29,10 +30,12 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     Called again with the same request it goes on where it was ended, by whatever. Raises UserError for what
     the user can mend, before anything is written to the store, and TrialFailed when no trial completed.
     """
+    trainer = trainer_for(request.spec.task)
     faults = _checked(request)
     dataset = read_data(request)
-    ensure_store(request.tracking_uri)
-    with opened(request, dataset) as bench, bench.study.held():
+    trainer.check(request.spec.recipe, device=request.device, cache=request.cache)
+    study = Study(request, identity_of(request, dataset.identity))
+    with study.held(), opened(study, dataset) as bench:
         run = bench.runs.study_run()
         bench.runs.data_faults(run, faults, bench.study.folder)
         try:
@@ -56,6 +59,8 @@ def _checked(request: StudyRequest) -> list[Fault]:
     if errors:
         first = errors[0]
         where = f"{first.file}:{first.line}" if first.line else str(first.file)
+        if len(errors) == 1:
+            raise DataFault(f"{where}: {first.says}")
         raise DataFault(
             f"{len(errors)} errors in the data, the first at {where}: {first.says}; "
             f"`mlops data check {' '.join(request.data)}` lists them all"

@@ -56,6 +56,8 @@ class RunBook:
             tags={**self._common_tags, "mlops.kind": "study"},
             adopt=request.adopt_run or None,
         )
+        if request.adopt_run and run.adopted != request.adopt_run:
+            self._launch_run(request.adopt_run)
         run.log_params(
             {
                 "system": request.spec.name,
@@ -65,6 +67,17 @@ class RunBook:
             }
         )
         return run
+
+    def _launch_run(self, mlflow_id: str) -> None:
+        """`mlflow run` made a run for a study that has one: put it below that one, as a later launch."""
+        self._tracker.start_run(
+            f"{self._study.key}/launch-{mlflow_id}",
+            experiment=self._study.request.spec.name,
+            name=f"launch of {self._study.name}",
+            parent=self._study.key,
+            tags={**self._common_tags, "mlops.kind": "launch"},
+            adopt=mlflow_id,
+        )
 
     def trial_run(self, number: int, recipe: AnyRecipe, chosen: dict[str, object]) -> Run:
         """A trial's run; its name tells what was chosen."""

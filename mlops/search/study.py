@@ -115,15 +115,17 @@ class Study:
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The study in Optuna's storage, made at the first call.
+        """The study in Optuna's storage; `open` is called where it was not."""
+        if self._study is None:
+            self.open()
+        assert self._study is not None
+        return self._study
+
+    def open(self) -> None:
+        """Read the study, or make it.
 
         Raises StudyMismatch when a study of this name is of something else.
         """
-        if self._study is None:
-            self._study = self._open()
-        return self._study
-
-    def _open(self) -> optuna.Study:
         import optuna
         from optuna.storages.journal import JournalFileBackend
 
@@ -138,7 +140,7 @@ class Study:
             pruner=make_pruner(self.request.spec.search.warmup_epochs),
         )
         self._check_identity(study)
-        return study
+        self._study = study
 
     def _check_identity(self, study: optuna.Study) -> None:
         wanted = {

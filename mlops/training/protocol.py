@@ -119,6 +119,12 @@ class ServingModel:
 class Trainer(Protocol[RecipeT_contra]):
     """One way to train. Implemented once for each task; see `detection` and `classification`."""
 
+    def check(self, recipe: RecipeT_contra, *, device: str, cache: Path) -> None:
+        """Raise what a user can mend before anything is recorded: BadSetting for a device or a model that
+        is not there, MissingWeights. Weights that have to be fetched are fetched into `cache`.
+        """
+        ...
+
     def fit(self, config: TrainConfig[RecipeT_contra], on_epoch: OnEpoch) -> TrainResult:
         """Train until the epochs, the patience or `on_epoch` end it.
 

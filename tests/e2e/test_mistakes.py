@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.command import Shell, tiny
 
@@ -38,7 +39,10 @@ def test_a_broken_data_yaml_is_named_with_its_line(shell: Shell) -> None:
 def test_an_empty_split_is_said(shell: Shell) -> None:
     for split in ("train", "val"):
         (shell.folder / "cells" / split / "lymphocyte").mkdir(parents=True)
-    assert "train" in mistake(shell, "train", "blood-cell-classifier", "--data", "cells", *tiny())
+    for i in range(4):
+        picture = Image.new("RGB", (32, 32), (60 * i, 100, 200 - 40 * i))
+        picture.save(shell.folder / "cells" / "train" / "lymphocyte" / f"{i}.png")
+    assert "val" in mistake(shell, "train", "blood-cell-classifier", "--data", "cells", *tiny())
 
 
 def test_an_unknown_setting_suggests_the_right_one(shell: Shell) -> None:

@@ -19,6 +19,7 @@ from mlops.errors import TrainingCrashed
 from mlops.search.bench import opened, read_data
 from mlops.search.engines.process import termination_as_interrupt, work
 from mlops.search.request import StudyRequest
+from mlops.search.study import Study, identity_of
 
 if TYPE_CHECKING:
     from mlops.search.trial import Bench
@@ -121,7 +122,9 @@ def main(file: str, number: str, budget: str, forgiven: str) -> int:
         with termination_as_interrupt():
             _end_with_parent()
             device = _device(request, int(number))
-            with opened(request, read_data(request), worker=int(number), device=device) as bench:
+            dataset = read_data(request)
+            study = Study(request, identity_of(request, dataset.identity), int(number))
+            with opened(study, dataset, device) as bench:
                 work(bench, int(budget), int(forgiven))
     except KeyboardInterrupt:
         return 0

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 class ClassificationTrainer:
     """Implements `mlops.training.protocol.Trainer` for `ClassificationRecipe`; holds no state."""
 
+    def check(self, recipe: ClassificationRecipe, *, device: str, cache: Path) -> None:
+        """See the protocol."""
+        from mlops.training.classification import network
+        from mlops.training.device import find_device
+
+        find_device(device)
+        network.check(recipe)
+
     def fit(self, config: TrainConfig[ClassificationRecipe], on_epoch: OnEpoch) -> TrainResult:
         """See the protocol. The best epoch is the one of the highest val/macro_f1, which patience watches
         too.

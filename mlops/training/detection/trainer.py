@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 class DetectionTrainer:
     """Implements `mlops.training.protocol.Trainer` for `DetectionRecipe`. Holds no state between calls."""
 
+    def check(self, recipe: DetectionRecipe, *, device: str, cache: Path) -> None:
+        """See the protocol."""
+        settle(cache)
+        from mlops.training.detection.device import library_device
+        from mlops.training.detection.start import starting_point
+
+        library_device(device)
+        with quiet():
+            starting_point(recipe, cache)
+
     def fit(self, config: TrainConfig[DetectionRecipe], on_epoch: OnEpoch) -> TrainResult:
         """See the protocol. The best epoch is the library's: the highest val/mAP50-95, which patience
         watches too.
