@@ -15,7 +15,7 @@ def augmentation(recipe: ClassificationRecipe) -> nn.Module | None:
 
     `degrees` and `scale` draw evenly from -degrees..degrees and 1-scale..1+scale; what comes into the picture
     from outside is its border repeated. `brightness`, `contrast` and `saturation` draw a factor from
-    1-value..1+value, of a blend with black, the mean grey and the grey picture (torchvision's meaning of them).
+    1-value..1+value, of a blend with black, the mean grey and the grey picture, as in torchvision.
     """
     import kornia.augmentation as K  # noqa: N812 - its own convention
 

@@ -41,9 +41,7 @@ def build(recipe: ClassificationRecipe, classes: int, seed: int) -> nn.Module:
     fetch = recipe.weights.strip().lower() == LIBRARY_NAME and not _fetched(recipe.model)
     if fetch:
         _require_hub(recipe.model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = _create(recipe, classes, pretrained=fetch)
+    network = _create(recipe, classes, seed, pretrained=fetch)
     file = _first_weights(recipe)
     if file is not None:
         _take(network, file, recipe.model)
@@ -62,7 +60,7 @@ def check(recipe: ClassificationRecipe) -> None:
 
 def rebuild(recipe: ClassificationRecipe, classes: int, weights: Path) -> nn.Module:
     """The network that `save` wrote. Raises MissingWeights when the file is not of this model."""
-    network = _create(recipe, classes, pretrained=False)
+    network = _create(recipe, classes, 0, pretrained=False)
     try:
         network.load_state_dict(load_file(weights))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -90,10 +88,13 @@ def head_parameters(network: Any) -> list[nn.Parameter]:
     return list(network.get_classifier().parameters())
 
 
-def _create(recipe: ClassificationRecipe, classes: int, *, pretrained: bool) -> nn.Module:
-    network: nn.Module = timm.create_model(
-        recipe.model, pretrained=pretrained, num_classes=classes, drop_rate=recipe.dropout
-    )
+def _create(recipe: ClassificationRecipe, classes: int, seed: int, *, pretrained: bool) -> nn.Module:
+    """Drawn from `seed`; torch's random numbers outside stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: nn.Module = timm.create_model(
+            recipe.model, pretrained=pretrained, num_classes=classes, drop_rate=recipe.dropout
+        )
     return network
 
 
