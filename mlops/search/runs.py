@@ -66,6 +66,7 @@ class RunBook:
                 "space": ", ".join(request.spec.space) or "none",
             }
         )
+        self._log_dataset(run)
         return run
 
     def _launch_run(self, mlflow_id: str) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mlops.tracking.book import DeliveryBook
 
 
+# tells MLflow's UI to open the experiment as training runs, not as traces of an agent
+_KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
+
+
 class Blocked(Exception):
     """A run that the store will not make as it stands; its entries wait."""
 
@@ -63,6 +67,8 @@ def _adopt(client: MlflowClient, row: RunRow, tags: dict[str, str]) -> str | Non
     named = {**tags, "mlflow.runName": row.name}
     client.log_batch(row.adopt, tags=[RunTag(k, v) for k, v in named.items()])
     client.update_run(row.adopt, name=row.name, status="RUNNING")
+    if _KIND_TAG not in client.get_experiment(info.experiment_id).tags:
+        client.set_experiment_tag(info.experiment_id, _KIND_TAG, _KIND)
     return str(info.experiment_id)
 
 
@@ -72,7 +78,8 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_location(uri, name)))
+            location = artifact_location(uri, name)
+            return str(client.create_experiment(name, location, tags={_KIND_TAG: _KIND}))
         except MlflowException as error:
             found = client.get_experiment_by_name(name)
             if found is None:
