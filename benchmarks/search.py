@@ -1,8 +1,8 @@
-"""Epochs until a search reaches the score that random search without pruning ends at. To reach: at most half.
+"""Epochs until a search reaches the score that random search without pruning ends at; to reach: half.
 
-Both searches spend real trainings on the same data, space and seeds: a small timm network on the blood-cell demo
-data. The peer is Optuna's RandomSampler with no pruner; ours is the product's sampler and pruner with the recipe as
-trial 0.
+Both searches spend real trainings on the same data, space and seeds: a small timm network on the blood-cell
+demo data. The peer is Optuna's RandomSampler with no pruner; ours is the product's sampler and pruner with
+the recipe as trial 0.
 
     python benchmarks/search.py [--trials 16] [--epochs 8] [--seeds 3]
 """
@@ -46,7 +46,7 @@ class Search:
 
         def on_epoch(report: EpochReport) -> Verdict:
             scores.append(report.metrics[self.spec.objective])
-            self.best_after.append(max(self.best_after[-1:] + [scores[-1]]))
+            self.best_after.append(max([*self.best_after[-1:], scores[-1]]))
             trial.report(scores[-1], report.epoch)
             return Verdict.STOP if trial.should_prune() else Verdict.CONTINUE
 
