@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=5000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option(
     "--store", default=None, help="Database to serve.  [default: mlflow.db in the working directory]"
 )
@@ -30,33 +36,37 @@ def server(host: str, port: int, store: str | None) -> None:
     from mlops.tracking.server import plan_server, start_server
     from mlops.tracking.store import DEFAULT_URI, absolute_uri
 
-    plan = plan_server(absolute_uri(store or DEFAULT_URI), host, port, home_folder())
+    plan = plan_server(absolute_uri(store or DEFAULT_URI, "--store"), host, port, home_folder())
+    _let_signals_interrupt()
     click.echo(f"Starting MLflow on {plan.store}, which takes about 15 s ...", err=True)
     try:
         started = start_server(plan)
     except KeyboardInterrupt:
         click.echo("Stopped before it answered.", err=True)
         return
-    click.echo(plan.url)
-    click.echo(f"Log: {plan.log}. To train into it: MLFLOW_TRACKING_URI={plan.url} mlops train", err=True)
     _serve(started)
 
 
-def _serve(started: Server) -> None:
+def _let_signals_interrupt() -> None:
+    """Have SIGTERM stop the server too, and SIGINT, which a shell's background job starts with ignored."""
     import signal
 
-    def end(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGINT):  # a background job of a shell starts with SIGINT ignored
-        signal.signal(number, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+
+
+def _serve(started: Server) -> None:
+    plan = started.plan
     try:
+        click.echo(plan.url)
+        click.echo(f"Log: {plan.log}. To train into it: MLFLOW_TRACKING_URI={plan.url} mlops train", err=True)
         code = started.wait()
     except KeyboardInterrupt:
         started.stop()
         click.echo("Stopped.", err=True)
         return
-    click.echo(
-        f"mlops: the MLflow server ended with {code}; its last words are in {started.plan.log}", err=True
-    )
+    click.echo(f"mlops: the MLflow server ended with {code}; its last words are in {plan.log}", err=True)
     sys.exit(1)

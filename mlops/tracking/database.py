@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import DiskFull, MlopsError
+from mlops.errors import DiskFull, UserError
 from mlops.tracking.spool import Spool
 
 SCHEMA_VERSION = 1
@@ -50,7 +50,7 @@ _NO_ROOM = ("database or disk is full", "disk I/O error")
 class Database:
     """One connection to the outbox in `home`. Any thread may use it, one at a time; open one in each process.
 
-    Raises DiskFull from every method that writes, and MlopsError where the file is not an outbox of ours.
+    Raises DiskFull from every method that writes, and UserError where the file is not an outbox of ours.
     """
 
     def __init__(self, home: Path) -> None:
@@ -105,11 +105,11 @@ class Database:
                         f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                     )
         except sqlite3.DatabaseError as error:
-            raise MlopsError(
+            raise UserError(
                 f"{self.path} cannot be used as an outbox: {error}; move it away to begin anew"
             ) from error
         if found > SCHEMA_VERSION:
-            raise MlopsError(f"{self.path} was written by a later version of this product: upgrade it")
+            raise UserError(f"{self.path} was written by a later version of this product: upgrade it")
         return db
 
     @contextmanager

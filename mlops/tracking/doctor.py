@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,10 @@ def _outbox(home: Path, uri: str) -> Iterator[Finding]:
 
 
 def _disk(home: Path) -> Finding:
+    if not (existing := _existing(home)).is_dir() or not os.access(existing, os.W_OK):
+        return Finding(
+            Health.FAIL, "disk", f"{existing} is no folder to write in", "point MLOPS_HOME elsewhere"
+        )
     free_gb = shutil.disk_usage(_existing(home)).free / 1e9
     says = f"{free_gb:.1f} GB free at {_existing(home)}"
     if free_gb < _NO_SPACE_GB:

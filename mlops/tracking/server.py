@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -83,6 +84,9 @@ def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                allowed = f"an address of this machine ({error.strerror})"
+                raise BadSetting("mlops server", "--host", host, allowed) from error
             raise BadSetting(
                 "mlops server", "--port", port, f"a free port on {host} ({error.strerror}); 0 takes any"
             ) from error

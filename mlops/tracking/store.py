@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from mlops.errors import BadSetting, DiskFull, MlopsError
+from mlops.errors import BadSetting, DiskFull, UserError
 from mlops.tracking.locks import only_one
 from mlops.tracking.mlflow_settings import prepare_environment
 
@@ -21,7 +21,7 @@ def tracking_uri() -> str:
     return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
 
 
-def absolute_uri(uri: str) -> str:
+def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
     """`uri` in the one way it is written in the outbox. Raises BadSetting for a store that cannot be used.
 
     >>> absolute_uri("http://127.0.0.1:5000/")
@@ -35,7 +35,7 @@ def absolute_uri(uri: str) -> str:
         return uri.rstrip("/")
     raise BadSetting(
         "the tracking URI",
-        "MLFLOW_TRACKING_URI",
+        given_by,
         without_password(uri),
         "http(s)://..., sqlite:///FILE, postgresql://...",
     )
@@ -72,7 +72,7 @@ def ensure_store(uri: str) -> None:
     """Make the tables of a SQLite store once, before anything uses it in parallel; nothing for a server.
 
     MLflow makes them without a lock, and processes that start together on a new file fail.
-    Raises DiskFull, or MlopsError where the file cannot be a store.
+    Raises DiskFull, or UserError where the file cannot be a store.
     """
     uri = absolute_uri(uri)
     file = database_file(uri)
@@ -92,7 +92,7 @@ def ensure_store(uri: str) -> None:
             first_line = str(error).splitlines()[0]
             if "disk is full" in first_line:
                 raise DiskFull(str(file.parent), "the tracking store") from error
-            raise MlopsError(f"{file} cannot be used as a tracking store: {first_line}") from error
+            raise UserError(f"{file} cannot be used as a tracking store: {first_line}") from error
 
 
 def quiet_store_logs() -> None:
