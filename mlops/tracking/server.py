@@ -19,7 +19,7 @@ from mlops.errors import BadSetting, ServerUnavailable
 from mlops.tracking.mlflow_settings import prepare_environment
 from mlops.tracking.store import artifact_root, ensure_store, is_database
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 240.0  # a busy machine takes a minute
 _STOP_TIMEOUT_S = 10.0
 
 
@@ -98,7 +98,7 @@ def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) 
     """Start `mlflow server` and return once it answers.
 
     tick: called about twice a second with the seconds waited. Raises ServerUnavailable with the log's last
-    line when the server ends or has not answered after two minutes.
+    line when the server ends or has not answered in that time.
     """
     prepare_environment()
     ensure_store(plan.store)

@@ -185,7 +185,7 @@ def test_killed_again_and_again_while_it_delivers_loses_and_doubles_nothing(
 ) -> None:
     server.up()
     moments, accepted = random.Random(11), 0
-    for _ in range(5):
+    for _ in range(4):
         process = writer(tmp_path / "home", server.url, "killed", 20_000)
         assert process.stdout is not None
         process.stdout.readline()
@@ -194,8 +194,6 @@ def test_killed_again_and_again_while_it_delivers_loses_and_doubles_nothing(
         printed = process.stdout.read().splitlines()
         accepted = max(accepted, *(int(line) for line in printed[:-1]))
         process.wait()
-        if accepted > 2_000:
-            break
     with Tracker(tmp_path / "home", server.url, deliver=False) as tracker:
         reached = tracker.run("killed").last_step() or 0
         assert reached >= accepted

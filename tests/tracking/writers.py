@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from mlops.tracking import Tracker
@@ -21,6 +22,8 @@ def log_epochs(home: str, uri: str, key: str, first: int, last: int, deliver: bo
         for step in range(first, last + 1):
             run.log_epoch(step, figures(step))
             print(step, flush=True)  # noqa: T201  the test reads it
+            if deliver:
+                time.sleep(0.005)  # an epoch takes time, in which the delivery thread works
 
 
 if __name__ == "__main__":
