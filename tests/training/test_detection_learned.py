@@ -157,16 +157,17 @@ def test_two_batches_added_up_step_as_one_batch_twice_the_size(
     monkeypatch.setattr(RecipeLoop, "optimizer_step", look)
     splits = {**learned.dataset.splits, "train": learned.dataset.splits["train"][:1] * 16}
     weights = str(learned.result.best_weights)
-    for batch in (8, 16):
+    for batch, nbs in ((8, 16), (16, 16), (8, 8)):
         config = tiny_config(
             tmp_path,
             replace(learned.dataset, splits=splits),
-            f"batch{batch}",
+            f"batch{batch}-{nbs}",
             epochs=1,
             batch=batch,
-            nbs=16,
+            nbs=nbs,
             weights=weights,
         )
         DetectionTrainer().fit(config, Reports())
-    added, whole = gradients
+    added, whole, *each = gradients
+    assert len(each) == 2
     assert (added - whole).norm() < 1e-3 * whole.norm()
