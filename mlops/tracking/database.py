@@ -61,7 +61,7 @@ class Database:
         self._pid = 0
         try:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            _create(self.path)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(str(self.home), "the outbox") from error
@@ -76,8 +76,13 @@ class Database:
                 self._pid = 0
 
     def barrier(self) -> None:
-        """Return once everything accepted is on the disk itself, safe from a power cut."""
-        for path in (self.path.with_name("outbox.db-wal"), self.path, self.home):
+        """Return once everything accepted is on the disk itself, safe from a power cut.
+
+        SQLite syncs what a checkpoint moves out of the log by itself. The database file is not touched here:
+        closing a second descriptor of it would drop this process's locks on it
+        (sqlite.org/howtocorrupt.html, 2.2), and another process might take the log away.
+        """
+        for path in (self.path.with_name("outbox.db-wal"), self.home):
             try:
                 fd = os.open(path, os.O_RDONLY)
             except FileNotFoundError:
@@ -145,3 +150,11 @@ class Database:
     def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._connected().execute(sql, tuple(values)).fetchall()
+
+
+def _create(file: Path) -> None:
+    """Make the file readable by its owner only; one that is there is not opened, see `Database.barrier`."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
