@@ -1,0 +1,64 @@
+"""One worker process of the local engine; started by `workers`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mlops.errors import MlopsError
+from mlops.search.bench import opened, read_data
+from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.request import StudyRequest
+from mlops.search.study import Study, identity_of
+
+_POLL_S = 0.5
+
+
+def _end_with_parent() -> None:
+    """A worker never outlives the command that started it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _device(request: StudyRequest, number: int) -> str:
+    """Workers take the CUDA devices in turn; any other device is shared."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // request.parallel))
+    if request.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
+        return f"cuda:{(number - 1) % torch.cuda.device_count()}"
+    return request.device
+
+
+def main(file: str, number: str, budget: str, forgiven: str) -> int:
+    """Take trials until there is none left to take. Returns the exit code."""
+    request = StudyRequest.model_validate_json(Path(file).read_text(encoding="utf-8"))
+    request = request.model_copy(update={"progress": False, "adopt_run": ""})
+    try:
+        with termination_as_interrupt():
+            _end_with_parent()
+            device = _device(request, int(number))
+            dataset = read_data(request)
+            study = Study(request, identity_of(request, dataset.identity), int(number))
+            with opened(study, dataset, device) as bench:
+                work(bench, int(budget), int(forgiven))
+    except KeyboardInterrupt:
+        return 0
+    except MlopsError as error:
+        sys.stderr.write(f"mlops: worker {number}: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
