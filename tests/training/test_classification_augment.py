@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ def pictures() -> Tensor:
     return torch.from_numpy(np.asarray(images)[:24]).permute(0, 3, 1, 2).float().div(255)
 
 
-def changed(pictures: Tensor, seed: int = 0, **recipe: float) -> Tensor:
+def changed(pictures: Tensor, seed: int = 0, **recipe: Any) -> Tensor:
     change = augmentation(tiny_recipe(**recipe))
     assert change is not None
     with torch.random.fork_rng():
@@ -26,7 +28,7 @@ def changed(pictures: Tensor, seed: int = 0, **recipe: float) -> Tensor:
     return out
 
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hflip": 0.5,
     "vflip": 0.5,
     "degrees": 20.0,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
-from mlops.training.classification import ClassificationTrainer, epochs
+from mlops.training.classification import ClassificationTrainer
 from mlops.training.classification import network as networks
 from mlops.training.classification.batches import TrainBatches, split_of
 from mlops.training.classification.module import ClassifierModule
@@ -30,6 +32,8 @@ from tests.training.classification_case import (
     tiny_recipe,
 )
 
+epochs: Any = importlib.import_module("mlops.training.classification.epochs")
+
 WITHOUT_BATCH_NORM = "test_convnext"
 MOMENTS = 1.9  # a first Nesterov step of momentum 0.9, in gradients
 
@@ -40,22 +44,22 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_nothing(monkeypatch)
 
 
-def fit(folder: Path, name: str = "trial", **recipe: object) -> dict[str, Tensor]:
+def fit(folder: Path, name: str = "trial", **recipe: Any) -> dict[str, Tensor]:
     """The last weights of a training."""
     result = ClassificationTrainer().fit(tiny_config(folder, name=name, **recipe), Reports())
     return load_file(result.last_weights)
 
 
-def first_weights(**recipe: object) -> dict[str, Tensor]:
+def first_weights(**recipe: Any) -> dict[str, Tensor]:
     """The network that a training of seed 0 starts from."""
     return networks.build(tiny_recipe(**recipe), len(CLASSES), 0).state_dict()
 
 
-def parameter_names(**recipe: object) -> list[str]:
+def parameter_names(**recipe: Any) -> list[str]:
     return [name for name, _ in networks.build(tiny_recipe(**recipe), len(CLASSES), 0).named_parameters()]
 
 
-def module_of(counts: tuple[int, ...] = (16, 16, 16), **recipe: object) -> ClassifierModule:
+def module_of(counts: tuple[int, ...] = (16, 16, 16), **recipe: Any) -> ClassifierModule:
     made = tiny_recipe(**recipe)
     return ClassifierModule(networks.build(made, len(CLASSES), 0), made, torch.tensor(counts), 6)
 
@@ -89,7 +93,7 @@ class WeightsByEpoch:
 
 @pytest.mark.parametrize("interrupt", [0, 2], ids=["in one go", "after a resume"])
 def test_a_frozen_backbone_stays_as_it_was_and_is_released_on_time(tmp_path: Path, interrupt: int) -> None:
-    recipe = {"epochs": 4, "freeze_epochs": 2, "weight_decay": 0.1}
+    recipe: dict[str, Any] = {"epochs": 4, "freeze_epochs": 2, "weight_decay": 0.1}
     config = tiny_config(tmp_path, **recipe)
     seen = WeightsByEpoch(config.out_dir, interrupt)
     if interrupt:
@@ -113,11 +117,11 @@ def test_no_gradient_reaches_a_frozen_backbone() -> None:
     module = module_of()
     module.freeze_backbone(True)
     module.train()
-    module.training_step(a_batch(), 0).backward()
+    torch.autograd.backward(module.training_step(a_batch(), 0))
     reached = {name for name, p in module.network.named_parameters() if p.grad is not None}
     assert reached == {"fc.weight", "fc.bias"}
     module.freeze_backbone(False)
-    module.training_step(a_batch(), 0).backward()
+    torch.autograd.backward(module.training_step(a_batch(), 0))
     assert all(p.grad is not None for p in module.network.parameters())
 
 
@@ -234,7 +238,12 @@ def test_a_training_draws_epoch_after_epoch_and_the_same_ones_after_a_resume(
 ) -> None:
     drawn: list[int] = []
     asked = TrainBatches.order
-    monkeypatch.setattr(TrainBatches, "order", lambda self, n: (drawn.append(n), asked(self, n))[1])
+
+    def order(self: TrainBatches, epoch: int) -> Tensor:
+        drawn.append(epoch)
+        return asked(self, epoch)
+
+    monkeypatch.setattr(TrainBatches, "order", order)
     config = tiny_config(tmp_path, epochs=4)
 
     def until_the_third(report: EpochReport) -> Verdict:
@@ -257,7 +266,11 @@ def test_only_whole_batches_are_learnt_from_but_a_small_set_is_one() -> None:
 
 
 def test_patience_stops_where_every_score_is_equal(tmp_path: Path) -> None:
-    stuck = {"lr": 1e-12, "freeze_epochs": 9, "epochs": 9}  # nothing moves: neither weights nor statistics
+    stuck: dict[str, Any] = {
+        "lr": 1e-12,
+        "freeze_epochs": 9,
+        "epochs": 9,
+    }  # nothing moves: neither weights nor statistics
     reports = Reports()
     result = ClassificationTrainer().fit(tiny_config(tmp_path, patience=2, **stuck), reports)
     assert len({report.metrics["val/macro_f1"] for report in reports}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -17,9 +18,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlops.training.classification import ClassificationTrainer, epochs, finish
+from mlops.training.classification import ClassificationTrainer
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 from tests.training.classification_case import Reports, draw_nothing, tiny_config
+
+epochs: Any = importlib.import_module("mlops.training.classification.epochs")
+finish: Any = importlib.import_module("mlops.training.classification.finish")
 
 EPOCHS = 6
 RECIPE: dict[str, Any] = {
@@ -160,7 +164,7 @@ def kill_after_the_third_report() -> None:
             kill()
         written(file, record)
 
-    epochs.write_record = write  # type: ignore[attr-defined]
+    epochs.write_record = write
 
 
 def kill_after_the_third_record() -> None:
@@ -171,7 +175,7 @@ def kill_after_the_third_record() -> None:
         if len(record.epochs) == 3:
             kill()
 
-    epochs.write_record = write  # type: ignore[attr-defined]
+    epochs.write_record = write
 
 
 def kill_while_the_third_checkpoint_is_written() -> None:
@@ -184,7 +188,7 @@ def kill_while_the_third_checkpoint_is_written() -> None:
             kill()
         moved(source, target)
 
-    epochs.move_durably = move  # type: ignore[attr-defined]
+    epochs.move_durably = move
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,7 @@ def kill_when_the_third_checkpoint_is_in_place() -> None:
         if seen[0] == 3:
             kill()
 
-    epochs.move_durably = move  # type: ignore[attr-defined]
+    epochs.move_durably = move
 
 
 def test_killed_after_a_checkpoint_no_epoch_is_done_again(
@@ -222,11 +226,11 @@ def test_killed_after_a_checkpoint_no_epoch_is_done_again(
 
 
 def kill_while_drawing() -> None:
-    finish.draw_training = kill  # type: ignore[attr-defined]
+    finish.draw_training = kill
 
 
 def kill_when_the_best_weights_are_in_place() -> None:
-    finish.write_record = kill  # type: ignore[attr-defined]
+    finish.write_record = kill
 
 
 def kill_when_the_record_says_finished() -> None:
@@ -236,7 +240,7 @@ def kill_when_the_record_says_finished() -> None:
         written(file, record)
         kill()
 
-    finish.write_record = write  # type: ignore[attr-defined]
+    finish.write_record = write
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ def decoded(
 ) -> NDArray[np.uint8]:
     """The split's pictures as (N, side, side, 3) uint8 RGB, mapped read-only from a file under `cache`.
 
-    Each is stretched to a square by a bilinear filter over the area that a pixel covers (Pillow's). The
-    file is known by the data set's digest. `workers`: processes that decode the first time, 0 for this one.
+    Each is decoded whole and stretched to a square by a bilinear filter over the area that a pixel covers
+    (Pillow's), which is what the served model's callers are told to do. The file is known by the data set's
+    digest. `workers`: processes that decode the first time, 0 for this one.
     Raises DataFault for a picture that cannot be read.
     """
     folder = cache / "pictures" / dataset.identity.digest[:16]
@@ -73,7 +74,6 @@ def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         return _resized(Image.fromarray(image), side)
     try:
         with Image.open(image) as opened:
-            opened.draft("RGB", (side, side))  # lets JPEG decode at a fraction of its size
             return _resized(opened, side)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataFault(f"{image} cannot be read as a picture: {error}") from error
