@@ -187,7 +187,7 @@ def test_nothing_is_written_outside_the_trainings_own_folders_nor_printed(tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+    assert (done.stdout, done.stderr) == ("", "")
     assert listing(data) == before
     assert list(here.iterdir()) == []
     assert [path for path in home.rglob("*") if "matplotlib" not in path.parts and path.is_file()] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folde
         model, stride = _ready(weights)
         side = _whole_strides(recipe.image_size, stride)
         example = torch.zeros(2, 3, side, side)
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # the grid is built for one size, which is the size that is exported
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
             model(example)  # builds the grid of anchors
             torch2onnx(
                 model,
