@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlops.data import check_dataset
 from mlops.errors import DataFault
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlops.tracking import Run
 
 _LAST_DELIVERY_S = 60.0
+_LAST_WORD_S = 10.0  # somebody waits for the prompt
 
 
 def run_study(request: StudyRequest) -> StudyOutcome:
@@ -42,10 +43,10 @@ def run_study(request: StudyRequest) -> StudyOutcome:
             with termination_as_interrupt():
                 finished = _searched(bench)
         except KeyboardInterrupt:
-            run.finish("KILLED")
+            _broken_off(bench, run, "KILLED")
             raise
         except Exception:
-            run.finish("FAILED")
+            _broken_off(bench, run, "FAILED")
             raise
         _close(bench, run, finished)
         left = bench.tracker.sync(_LAST_DELIVERY_S).left
@@ -77,6 +78,12 @@ def _searched(bench: Bench) -> Finished:
     else:
         work(bench, request.trials, forgiven)
     return finish_study(bench)
+
+
+def _broken_off(bench: Bench, run: Run, status: Literal["KILLED", "FAILED"]) -> None:
+    """Say how the study ended, and let the store hear it where it is there to listen."""
+    run.finish(status)
+    bench.tracker.sync(_LAST_WORD_S)
 
 
 def _close(bench: Bench, run: Run, finished: Finished) -> None:
