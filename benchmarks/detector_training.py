@@ -4,7 +4,7 @@ Whole wall time of a process each: imports, reading the data, every epoch, the f
 Ours also reads and digests the data set, keeps checkpoints that survive a kill, and tracks: params, every
 epoch (with a `barrier` each), the machine's figures and all artifacts go into an outbox. With --deliver they
 also go on to an MLflow store (SQLite, made before) during the training. Both train on copies of the same demo
-data made anew, so that neither finds a cache of labels. In turn, the first of a pair changing. The processors'
+data made anew, so that neither finds a cache of labels. In turn, the first of a pair changing. Processors'
 time is shown too: it tells more on a machine that others use.
 
     python benchmarks/detector_training.py [--pairs 5] [--epochs 10] [--image-size 320] [--deliver]
