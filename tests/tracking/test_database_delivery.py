@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import Metric
 
 from mlops.errors import BadSetting
 from mlops.tracking import Tracker, ensure_store
@@ -197,6 +201,28 @@ def test_more_metrics_than_one_batch_holds_arrive(tracker: Tracker, store: str) 
     found = client_of(store).get_run(str(run.mlflow_id()))
     assert len(found.data.metrics) == 2500 and len(found.data.params) == 150
     assert found.data.tags["t149"].endswith("…")
+
+
+def test_a_row_that_two_batches_carry_waits_for_both(
+    tracker: Tracker, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks between them."""
+    run = tracker.start_run("split", experiment="split", name="n")
+    run.log_epoch(1, {"first": 1.0})
+    run.log_epoch(2, {f"m/{n}": float(n) for n in range(1500)})
+    really, batches = MlflowClient.log_batch, []
+
+    def log_batch(client: MlflowClient, run_id: str, metrics: Sequence[Metric] = (), **more: Any) -> Any:
+        batches.append(len(metrics))
+        if len(batches) == 2:
+            raise requests.ConnectionError
+        return really(client, run_id, metrics=metrics, **more)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+    while tracker.sync(60).left:
+        continue
+    assert batches == [1000, 501, 1000, 500]  # the first row is not sent again, the second whole
+    assert len(client_of(store).get_run(str(run.mlflow_id())).data.metrics) == 1501
 
 
 def test_the_machines_figures_go_on_after_a_resume(tracker: Tracker, store: str) -> None:
