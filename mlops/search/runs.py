@@ -146,7 +146,7 @@ class RunBook:
             {
                 "best/epoch": float(result.best_epoch),
                 "model/parameters": float(result.parameters),
-                **{f"best/{name}": value for name, value in result.best_metrics.items() if "/" in name},
+                **{f"best/{name}": value for name, value in result.best_metrics.items() if _is_headline(name)},
             },
         )
 
@@ -178,6 +178,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_headline(metric: str) -> bool:
+    """Of the validation as a whole, not of one class or source."""
+    return metric.startswith("val/") and metric.count("/") == 1
 
 
 def _short(value: object) -> str:
