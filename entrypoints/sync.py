@@ -29,7 +29,13 @@ class StoreSync:
 
 
 @click.command()
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=None, help="Give up after this many seconds.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="Give up after this many seconds.",
+)
 @click.option("--retry-rejected", is_flag=True, help="Give the store once more what it has refused.")
 @json_option
 def sync(timeout_s: float | None, retry_rejected: bool, as_json: bool) -> None:
