@@ -56,9 +56,11 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, as shells have it."""
     try:
         cli.main(arguments, prog_name="mlops", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return say(error.format_message() + _help_of(error), error.exit_code)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -75,6 +77,12 @@ def run(arguments: list[str]) -> int:
             return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
         return say(f"{where}: {error.strerror}", 1)
     return 0
+
+
+def _help_of(error: click.ClickException) -> str:
+    """Where to read how the command is meant, for a usage that was none."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f" `{context.command_path} --help` says more." if context is not None else ""
 
 
 def say(message: str, code: int) -> int:

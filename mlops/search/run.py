@@ -61,7 +61,7 @@ def _checked(request: StudyRequest) -> list[Fault]:
         first = errors[0]
         where = f"{first.file}:{first.line}" if first.line else str(first.file)
         if len(errors) == 1:
-            raise DataFault(f"{where}: {first.says}")
+            raise DataFault(first.says if str(first.file) in first.says else f"{where}: {first.says}")
         raise DataFault(
             f"{len(errors)} errors in the data, the first at {where}: {first.says}; "
             f"`mlops data check {' '.join(request.data)}` lists them all"

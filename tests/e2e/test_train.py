@@ -1,0 +1,108 @@
+"""`mlops train` on demo data: what is in MLflow afterwards, and what the model answers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.command import Shell, tiny
+
+pytestmark = pytest.mark.slow
+
+DETECTOR = ("epochs=2", "image_size=64", "batch=8", "workers=0", "weights=none", "patience=0")
+
+
+def runs(shell: Shell) -> list[Run]:
+    client = MlflowClient(shell.store)
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def files_below(client: MlflowClient, run_id: str, folder: str = "") -> list[str]:
+    found: list[str] = []
+    for entry in client.list_artifacts(run_id, folder or None):
+        found += files_below(client, run_id, entry.path) if entry.is_dir else [entry.path]
+    return found
+
+
+def test_a_search_leaves_study_trials_curves_figures_and_a_version(shell: Shell, tiny_cells: Path) -> None:
+    given = ["train", "--data", str(tiny_cells), *tiny("epochs=5", "patience=0"), "--trials", "6"]
+    outcome = json.loads(shell.succeed(*given, "--parallel", "2", "--json", timeout_s=900))
+    client = MlflowClient(shell.store)
+    by_kind = {
+        kind: [run for run in runs(shell) if run.data.tags.get("mlops.kind") == kind]
+        for kind in ("study", "training")
+    }
+    [study] = by_kind["study"]
+    trials = by_kind["training"]
+    assert {run.info.status for run in [study, *trials]} == {"FINISHED"}
+    assert len(outcome["trials"]) == len(trials) == 6
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {study.info.run_id}
+    assert {run.data.tags["mlops.demo"] for run in trials} == {"true"}
+    for run in [study, *trials]:
+        assert len(run.data.tags["mlops.dataset_digest"]) == 64
+        assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["mlops.dataset_digest"]
+
+    by_number = {int(run.data.tags["mlops.trial"]): run for run in trials}
+    assert by_number[0].info.run_name == "trial 0: recipe"
+    assert by_number[0].data.params["lr"] == "0.002", "trial 0 is the recipe"
+    assert len({run.info.run_name for run in trials}) == 6
+    for line in outcome["trials"]:
+        history = client.get_metric_history(by_number[line["number"]].info.run_id, "val/macro_f1")
+        assert sorted(point.step for point in history) == list(range(1, line["epochs"] + 1))
+    states = Counter(line["state"] for line in outcome["trials"])
+    assert states["complete"] >= 4 and set(states) <= {"complete", "pruned"}
+
+    best = max((t for t in outcome["trials"] if t["state"] == "complete"), key=lambda t: t["value"])
+    assert outcome["best_trial"] == best["number"] and best["value"] >= outcome["trials"][0]["value"]
+    drawn = files_below(client, study.info.run_id, "study")
+    assert {"study/trials.csv", "study/optimization_history.html", "study/optimization_history.png"} <= set(
+        drawn
+    )
+    kept = set(files_below(client, outcome["best_run_id"]))
+    for name in ("args.yaml", "results.csv", "results.png", "confusion_matrix.png", "labels.png"):
+        assert f"training/{name}" in kept
+    assert {"weights/best.safetensors", "weights/last.safetensors", "test/predictions.parquet"} <= kept
+
+    version = client.get_model_version("blood-cell-classifier", str(outcome["version"]))
+    assert version.run_id == outcome["best_run_id"]
+    for tag in ("system", "dataset_digest", "recipe_digest", "code_commit", "licence", "class_map"):
+        assert version.tags[f"mlops.{tag}"]
+    mlflow.set_tracking_uri(shell.store)
+    model = mlflow.pyfunc.load_model(f"models:/blood-cell-classifier/{outcome['version']}")
+    for pictures in (1, 5):
+        answer = model.predict({"images": np.zeros((pictures, 3, 32, 32), np.float32)})
+        assert answer["probabilities"].shape == (pictures, 8)
+        assert np.allclose(answer["probabilities"].sum(1), 1, atol=1e-4)
+
+
+def test_a_finished_study_answers_again_at_once_and_adds_nothing(shell: Shell, tiny_cells: Path) -> None:
+    given = ["train", "--data", str(tiny_cells), *tiny("epochs=1"), "--json"]
+    first = json.loads(shell.succeed(*given))
+    second = json.loads(shell.succeed(*given))
+    assert second == first
+    assert len(runs(shell)) == 2
+    more = json.loads(shell.succeed(*given, "--trials", "2"))
+    assert more["trials"][0] == first["trials"][0] and len(more["trials"]) == 2
+
+
+@pytest.mark.parametrize("system", ["railway-detector", "xray-detector", "oct-detector"])
+def test_a_detector_trains_on_demo_data(shell: Shell, system: str) -> None:
+    settings = [part for setting in DETECTOR for part in ("--set", setting)]
+    outcome = json.loads(shell.succeed("train", system, *settings, "--json", timeout_s=900))
+    assert outcome["version"] == 1 and outcome["demo"]
+    [trial] = [run for run in runs(shell) if run.data.tags.get("mlops.kind") == "training"]
+    for name in ("train/box_loss", "val/box_loss", "val/mAP50", "val/mAP50-95", "val/recall", "time/epoch_s"):
+        history = MlflowClient(shell.store).get_metric_history(trial.info.run_id, name)
+        assert sorted(point.step for point in history) == [1, 2], name
+    assert {"test/mAP50", "test/mAP50-95"} <= trial.data.metrics.keys()
+    mlflow.set_tracking_uri(shell.store)
+    model = mlflow.pyfunc.load_model(f"models:/{system}/1")
+    [answer] = model.predict({"images": np.zeros((3, 3, 64, 64), np.float32)}).values()
+    assert answer.shape[0] == 3
