@@ -115,7 +115,7 @@ def peer(asked: Asked, folder: Path) -> Outcome:
 
     torch.manual_seed(0)
     device = torch.device(asked.device)
-    network = timm.create_model(MODEL, num_classes=len(dataset.classes))
+    network: Any = timm.create_model(MODEL, num_classes=len(dataset.classes))
     if asked.weights != "none":
         given = load_file(asked.weights)
         kept = {name: t for name, t in given.items() if not name.startswith("classifier.")}
@@ -125,16 +125,16 @@ def peer(asked: Asked, folder: Path) -> Outcome:
     end = [transforms.ToTensor(), transforms.Normalize(cfg["mean"], cfg["std"])]
     flips = [transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip()]
     resize = transforms.Resize((SIDE, SIDE))
-    train = DataLoader(
-        Pictures(dataset, "train", transforms.Compose([resize, *flips, *end])),
+    learnt: Any = Pictures(dataset, "train", transforms.Compose([resize, *flips, *end]))
+    measured: Any = Pictures(dataset, "val", transforms.Compose([resize, *end]))
+    train: Any = DataLoader(
+        learnt,
         BATCH,
         shuffle=True,
         drop_last=True,
         num_workers=PEER_WORKERS,
     )
-    val = DataLoader(
-        Pictures(dataset, "val", transforms.Compose([resize, *end])), BATCH, num_workers=PEER_WORKERS
-    )
+    val: Any = DataLoader(measured, BATCH, num_workers=PEER_WORKERS)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
     moves = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=asked.epochs * len(train))
     images, epochs_start, macro_f1 = 0, time.perf_counter(), 0.0
@@ -142,7 +142,7 @@ def peer(asked: Asked, folder: Path) -> Outcome:
         network.train()
         for pictures, labels in train:
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(network(pictures.to(device)), labels.to(device))
+            loss: Any = torch.nn.functional.cross_entropy(network(pictures.to(device)), labels.to(device))
             loss.backward()
             optimizer.step()
             moves.step()
