@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from mlops.data.dataset import DetectionDataset
@@ -115,6 +119,39 @@ def test_the_served_model_answers_as_the_trained_one_for_any_number_of_pictures(
         "iou": 0.7,
         "most": 300,
     }
+
+
+@pytest.mark.real_data
+def test_a_real_picture_prepared_as_the_contract_says_is_answered_as_by_the_library(
+    learned: Learned, shared_data: Path
+) -> None:
+    """X-ray pictures of several sizes, none of them square."""
+    from ultralytics.data.augment import LetterBox
+    from ultralytics.nn.tasks import load_checkpoint
+
+    serving = DetectionTrainer().serving_model(learned.config, learned.result.best_weights)
+    files = sorted((shared_data / "xray_bone_fracture" / "test" / "images").iterdir())[:40:8]
+    pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    ours = np.stack([prepared(picture, serving.preprocessing) for picture in pictures])
+    [answer] = onnxruntime.InferenceSession(str(serving.onnx)).run(None, {serving.input_name: ours})
+    box = LetterBox((SIDE, SIDE), auto=False)
+    theirs = torch.from_numpy(np.stack([box(image=picture) for picture in pictures])).permute(0, 3, 1, 2)
+    model, _ = load_checkpoint(learned.result.best_weights)
+    with torch.no_grad():
+        expected = model(theirs.float() / 255)[0].numpy()
+    np.testing.assert_allclose(answer, expected, rtol=1e-2, atol=2e-2)
+
+
+def prepared(picture: NDArray[np.uint8], says: Mapping[str, Any]) -> NDArray[np.float32]:
+    """RGB (H, W, 3) to (3, side, side) by `ServingModel.preprocessing` and nothing else."""
+    height, width = picture.shape[:2]
+    ratio = says["side"] / max(height, width)
+    size = round(width * ratio), round(height * ratio)
+    canvas = np.full((says["side"], says["side"], 3), says["pad_value"], dtype=np.uint8)
+    left, top = ((says["side"] - length) // 2 for length in size)
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size)  # bilinear
+    values = (canvas * says["scale"] - np.array(says["mean"])) / np.array(says["std"])
+    return values.transpose(2, 0, 1).astype(np.float32)
 
 
 def test_training_may_start_from_a_file_of_weights(
