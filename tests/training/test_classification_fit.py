@@ -218,18 +218,47 @@ def test_an_interrupt_in_a_report_passes_through_and_the_training_can_go_on(
 
 def test_ctrl_c_in_the_middle_of_an_epoch_passes_through_each_time(tmp_path: Path, undrawn: None) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    done: list[int] = []
+    starts: list[Reports] = []
 
     def soon(report: EpochReport) -> Verdict:
-        done.append(report.epoch)
-        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
-        return Verdict.CONTINUE
+        if not starts[-1]:
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return starts[-1](report)
 
     for _ in range(2):
+        starts.append(Reports())
         with pytest.raises(KeyboardInterrupt):
             ClassificationTrainer().fit(tiny_config(tmp_path, epochs=500), soon)
         assert signal.getsignal(signal.SIGINT) is handler
-    assert len(set(done)) >= len(done) - 1
+    first, second = ([report.epoch for report in reports] for reports in starts)
+    assert second[0] in (first[-1], first[-1] + 1)
+
+
+def terminate_soon(report: EpochReport) -> Verdict:
+    if report.epoch == 1:
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    return Verdict.CONTINUE
+
+
+def test_sigterm_ends_a_training_with_the_status_that_shells_give_it(tmp_path: Path, undrawn: None) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left:
+        ClassificationTrainer().fit(tiny_config(tmp_path, epochs=500), terminate_soon)
+    assert left.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_callers_own_answer_to_sigterm_is_heard(tmp_path: Path, undrawn: None) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ClassificationTrainer().fit(tiny_config(tmp_path, epochs=500), terminate_soon)
+        assert signal.getsignal(signal.SIGTERM) is interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_it_trains_in_a_thread_too(tmp_path: Path, undrawn: None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mlops.training.classification import network as networks
 from mlops.training.classification.batches import EvalBatches, Split, TrainBatches, split_of
@@ -149,7 +150,10 @@ def _numbers_of_its_own(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C by `sys.exit(1)` and is deaf to it from then on; raise it as what it was."""
+    """Lightning answers Ctrl-C by `sys.exit(1)` and is deaf to it from then on; raise it as what it was.
+
+    SIGTERM, where nobody else handles it, it answers by an exit of status 0; leave with the shell's 143.
+    """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -157,6 +161,8 @@ def _interruptible() -> Iterator[None]:
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
+        if isinstance(ended, SIGTERMException):
+            raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
         if main:
