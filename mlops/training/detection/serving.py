@@ -35,7 +35,7 @@ def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folde
         example = torch.zeros(2, 3, side, side)
         with torch.no_grad(), warnings.catch_warnings():
             # the grid is built for one size, which is the size that is exported
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
             model(example)  # builds the grid of anchors
             torch2onnx(
                 model,
