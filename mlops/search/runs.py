@@ -141,13 +141,10 @@ class RunBook:
         """Keep a finished training's files and its best epoch's figures."""
         for path, folder in result.artifacts.items():
             run.log_artifact(path, folder)
+        best = {f"best/{name}": value for name, value in result.best_metrics.items() if _is_headline(name)}
         run.log_summary(
             "best",
-            {
-                "best/epoch": float(result.best_epoch),
-                "model/parameters": float(result.parameters),
-                **{f"best/{name}": value for name, value in result.best_metrics.items() if _is_headline(name)},
-            },
+            {"best/epoch": float(result.best_epoch), "model/parameters": float(result.parameters), **best},
         )
 
     def tested(self, run: Run, result: TestResult) -> None:
