@@ -1,6 +1,6 @@
 """`mlops --help` beside `mlflow --help`: wall time of the whole process, in turn. To reach: at most 0.25 s.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from mlops.errors import UserError
@@ -10,6 +11,8 @@ from mlops.training.protocol import Trainer
 
 def trainer_for(task: str) -> Trainer[Any]:
     """The trainer of a task; its libraries are imported here and nowhere earlier."""
+    # torch then asks the kernel for huge pages: large tensors on a CPU fault a twentieth as often
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if task == "detection":
         from mlops.training.detection import DetectionTrainer
 
