@@ -8,11 +8,13 @@ from typing import Any
 from mlops.errors import UserError
 from mlops.training.protocol import Trainer
 
+# read by the libraries when they start; what the user has set stays
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: huge pages, far fewer page faults
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime: sends usage figures
+
 
 def trainer_for(task: str) -> Trainer[Any]:
     """The trainer of a task; its libraries are imported here and nowhere earlier."""
-    # torch then asks the kernel for huge pages: large tensors on a CPU fault a twentieth as often
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if task == "detection":
         from mlops.training.detection import DetectionTrainer
 

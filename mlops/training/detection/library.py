@@ -22,10 +22,8 @@ def settle(cache: Path) -> None:
     """Set the library up before it is first imported; what the user has set in the environment stays.
 
     YOLO_OFFLINE keeps it from looking for updates, sending usage figures and fetching weights for its check
-    of mixed precision. Weights that a recipe names are fetched by `start`, which asks for it. ONNX Runtime,
-    by which an export is checked, sends usage figures too unless it is told not to.
+    of mixed precision. Weights that a recipe names are fetched by `start`, which asks for it.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")
