@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -89,3 +90,25 @@ def wait_for_an_epoch(shell: Shell, timeout_s: float = 120) -> None:
             return
         time.sleep(0.2)
     raise AssertionError("no checkpoint appeared")
+
+
+def test_a_killed_worker_fails_its_trial_alone_and_the_search_goes_on(shell: Shell, tiny_cells: Path) -> None:
+    arguments = train_arguments(tiny_cells, "--trials", "3", "--parallel", "2", "--json")
+    process = shell.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_an_epoch(shell)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "mlops.search.engines.worker" in child.cmdline()
+    ]
+    assert len(workers) == 2
+    workers[0].send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    lines = json.loads(out)["trials"]
+    failed = [line for line in lines if line["state"] == "failed"]
+    assert len(lines) == 3 and len(failed) == 1 and "signal 9" in failed[0]["says"]
+    by_number = {int(run.data.tags["mlops.trial"]): run for run in runs_of_kind(shell, "training")}
+    lost = by_number.pop(failed[0]["number"])
+    assert lost.info.status == "FAILED" and "signal 9" in lost.data.tags["mlops.failure"]
+    assert {run.info.status for run in by_number.values()} == {"FINISHED"}
