@@ -6,8 +6,12 @@
     │   ├── DataFault                     a data set that cannot be read or must not be trained on
     │   ├── MissingWeights                pretrained weights that are neither here nor to be fetched
     │   ├── StudyMismatch                 a study name that belongs to other data, system or space
-    │   └── DiskFull                      no room left for what must be kept
+    │   ├── DiskFull                      no room left for what must be kept
+    │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
     ├── ServerUnavailable         exit 1  the tracking server does not answer
+    ├── GateRefused               exit 3  the evidence does not reach what the policy asks for
+    ├── MoveLost                  exit 1  someone else moved a version of this model first
+    ├── LedgerBroken              exit 1  the record of stage changes was altered: nothing moves on top of it
     └── TrialFailed               exit 1  one training failed; the search goes on
         ├── OutOfMemory                   the device's or the machine's memory was not enough
         ├── Diverged                      a loss became NaN or infinite
@@ -62,8 +66,26 @@ class DiskFull(UserError):
         )
 
 
+class UnknownVersion(UserError):
+    """A registered model, version or stage that is not there, or a version whose files are gone."""
+
+
 class ServerUnavailable(MlopsError):
     """The tracking server does not answer, or answers with a refusal."""
+
+
+class GateRefused(MlopsError):
+    """A version that does not show what its model's policy asks for."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class MoveLost(MlopsError):
+    """Of two moves decided on the same state of a model, the one that came second."""
+
+
+class LedgerBroken(MlopsError):
+    """An entry of the ledger was changed, taken out or put in; `mlops registry verify` names it."""
 
 
 class TrialFailed(MlopsError):
