@@ -1,0 +1,225 @@
+"""The kinds of condition that a policy may state, as its YAML gives them. What each does: `registry.gates`.
+
+A metric's limit is given as `minimum`, and where the seed has them also `target` and `stretch`; `require`
+says which of the three must be reached, the others are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from mlops.systems.strict import Strict
+
+Level: TypeAlias = Literal["minimum", "target", "stretch"]
+LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Levelled(Strict):
+    """A limit in up to three levels."""
+
+    minimum: float
+    target: float | None = None
+    stretch: float | None = None
+    require: Level = "minimum"
+
+    def limits(self) -> dict[Level, float]:
+        """The levels that are given."""
+        given: dict[Level, float | None] = {
+            "minimum": self.minimum,
+            "target": self.target,
+            "stretch": self.stretch,
+        }
+        return {level: limit for level, limit in given.items() if limit is not None}
+
+    @model_validator(mode="after")
+    def _required_level_is_given(self) -> _Levelled:
+        if self.require not in self.limits():
+            raise ValueError(f"a gate that requires its {self.require} states a {self.require}")
+        return self
+
+
+class Floor(_Levelled):
+    """`metric` is at least the required level."""
+
+    kind: Literal["floor"]
+    metric: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} floor"
+
+
+class Ceiling(Strict):
+    """`metric` is at most `at_most`."""
+
+    kind: Literal["ceiling"]
+    metric: str
+    at_most: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} ceiling"
+
+
+class PerClass(_Levelled):
+    """`<metric>/<class>` of every class is at least the required level, or what `classes` says of it."""
+
+    kind: Literal["per class"]
+    metric: str
+    classes: Mapping[str, float] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} per class"
+
+
+class Gap(Strict):
+    """|`of` - `to`| is at most `at_most`; with `one_sided` only `of` above `to` counts.
+
+    grades: names for gaps below a limit, told beside the result.
+    """
+
+    kind: Literal["gap"]
+    of: str
+    to: str
+    at_most: float
+    one_sided: bool = False
+    grades: Mapping[str, float] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.of} - {self.to} gap"
+
+
+class NotWorse(Strict):
+    """The paired bootstrap against the stage's present version gives one of the verdicts in `accept`."""
+
+    kind: Literal["not worse"]
+    metric: str
+    confidence: Share = 0.95
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    draws: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    seed: int = 0
+    accept: tuple[Literal["better", "not worse", "not distinguishable", "worse"], ...] = (
+        "better",
+        "not worse",
+    )
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} against the champion"
+
+
+class LatencyLimit(Strict):
+    """One picture's time through the ONNX file: p50 and p95, or pictures a second (1000 / p50).
+
+    device: words that the name of the device measured on must hold; "" takes any.
+    """
+
+    kind: Literal["latency"]
+    p50_ms: Annotated[float, Field(gt=0)] | None = None
+    p95_ms: Annotated[float, Field(gt=0)] | None = None
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    device: str = ""
+
+    @property
+    def name(self) -> str:
+        return "latency"
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> LatencyLimit:
+        if self.p50_ms is None and self.p95_ms is None and self.per_second is None:
+            raise ValueError("at least one of p50_ms, p95_ms and per_second")
+        return self
+
+
+class Size(Strict):
+    """The ONNX file is at most `at_most_mb` (10^6 bytes)."""
+
+    kind: Literal["size"]
+    at_most_mb: Annotated[float, Field(gt=0)]
+
+    @property
+    def name(self) -> str:
+        return "file size"
+
+
+class ParityLimit(Strict):
+    """The exported file of `format` answers as the original did."""
+
+    kind: Literal["parity"]
+    format: str = "onnx"
+    difference: Annotated[float, Field(ge=0)]
+    agreement: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def name(self) -> str:
+        return f"{self.format} parity"
+
+
+class DataSound(Strict):
+    """No demo data, a known digest, no error in the data check, no picture in two splits.
+
+    shared: the check's codes that count as a shared picture. demo: "allowed" for trying the product out.
+    """
+
+    kind: Literal["data"]
+    demo: Literal["refused", "allowed"] = "refused"
+    shared: tuple[str, ...] = ("identical-across-splits",)
+
+    @property
+    def name(self) -> str:
+        return "data"
+
+
+class LicenceKnown(Strict):
+    """The version's licence is stated and, where `allowed` lists any, one of them."""
+
+    kind: Literal["licence"]
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "licence"
+
+
+class SafeFiles(Strict):
+    """No file of the version holds a pickle that could call anything but tensors and plain containers."""
+
+    kind: Literal["safe files"]
+
+    @property
+    def name(self) -> str:
+        return "safe files"
+
+
+class Approvals(Strict):
+    """At least so many people approve, none rejects, and whoever trained the version does not count."""
+
+    kind: Literal["approvals"]
+    at_least: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def name(self) -> str:
+        return "approvals"
+
+
+Gate: TypeAlias = (
+    Floor
+    | Ceiling
+    | PerClass
+    | Gap
+    | NotWorse
+    | LatencyLimit
+    | Size
+    | ParityLimit
+    | DataSound
+    | LicenceKnown
+    | SafeFiles
+    | Approvals
+)
+AnyGate = Annotated[Gate, Field(discriminator="kind")]
