@@ -165,7 +165,8 @@ def _latency(gate: c.LatencyLimit, evidence: Evidence) -> GateResult:
     figure = f"p50 {p50:.1f} ms, p95 {measured.p95_ms:.1f} ms"
     says = (
         f"one picture takes {p50:.1f} ms at the median ({per_second:.1f} a second) and "
-        f"{measured.p95_ms:.1f} ms at the 95th percentile of {measured.calls} calls on {measured.device}, the policy asks for {limit}"
+        f"{measured.p95_ms:.1f} ms at the 95th percentile of {measured.calls} calls on {measured.device}, "
+        f"the policy asks for {limit}"
     )
     return GateResult(gate.name, passed, figure, limit, says)
 
