@@ -1,0 +1,78 @@
+"""From what lies on the server to the entries that count: which follow, which lost, what was altered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from registry.entry import Entry, genesis
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place of the log. number: given by the server, 1, 2, 3 ...; text: the entry as it is stored."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """entries: in order, those in place. lost: slots whose author came second. faults: a sentence each."""
+
+    model: str
+    entries: tuple[Entry, ...]
+    lost: tuple[Slot, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def head(self) -> str:
+        """The digest that the next entry has to name."""
+        return self.entries[-1].digest if self.entries else genesis(self.model)
+
+    @property
+    def next_sequence(self) -> int:
+        return len(self.entries) + 1
+
+    def has(self, uid: str) -> bool:
+        return any(entry.uid == uid for entry in self.entries)
+
+
+def follow(model: str, slots: Sequence[Slot]) -> Chain:
+    """Walk the slots in the server's order and take each that names the one taken last.
+
+    A slot that names an older entry was decided on a state that had gone: it lost, and is nothing. A slot
+    that names an entry which is not there, or is no entry of this model, is a fault: something before it was
+    changed or taken out. So is a number that is missing, as the server gives each once and in order.
+    """
+    entries: list[Entry] = []
+    lost: list[Slot] = []
+    faults: list[str] = list(_missing([slot.number for slot in slots]))
+    known, head = {genesis(model)}, genesis(model)
+    for slot in sorted(slots, key=lambda s: s.number):
+        try:
+            entry = Entry.from_json(slot.text)
+        except ValueError:
+            faults.append(f"ledger slot {slot.number} of {model} holds no readable entry")
+            continue
+        if entry.model != model:
+            faults.append(f"ledger slot {slot.number} of {model} holds an entry of {entry.model}")
+        elif entry.previous == head and entry.sequence == len(entries) + 1:
+            entries.append(entry)
+            head = entry.digest
+            known.add(head)
+        elif entry.previous in known and entry.previous != head:
+            lost.append(slot)
+        else:
+            faults.append(
+                f"ledger slot {slot.number} of {model} (entry {entry.sequence}, {entry.in_words()}) does not "
+                f"follow the entry before it: an entry before it was changed or taken out"
+            )
+    return Chain(model, tuple(entries), tuple(lost), tuple(faults))
+
+
+def _missing(numbers: Iterable[int]) -> Iterable[str]:
+    present = set(numbers)
+    for number in range(1, max(present, default=0)):
+        if number not in present:
+            yield f"ledger slot {number} was deleted"

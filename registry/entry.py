@@ -1,0 +1,124 @@
+"""One entry of the ledger: who moved or judged which version, when, why, on what evidence, after what."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Stage(StrEnum):
+    NONE = "None"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+    ARCHIVED = "Archived"
+
+
+class Action(StrEnum):
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    REJECT = "reject"
+    ROLLBACK = "rollback"
+    ARCHIVE = "archive"
+
+
+MOVES = frozenset({Action.PROMOTE, Action.ROLLBACK, Action.ARCHIVE})
+ALONE = (
+    Stage.STAGING,
+    Stage.PRODUCTION,
+)  # one version of a model at a time: whoever comes replaces who is there
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the chain.
+
+    sequence: 1 for a model's first. time: ISO 8601 in UTC, by the author's clock. uid: the author's own, so
+    that an entry whose answer was lost is known again. evidence_digest: SHA-256, "" where no gate was read.
+    file_digests: path inside the model -> SHA-256, as they were when this was decided. signature: ed25519
+    over `content_digest`, base64, "" where unsigned. previous: `digest` of the entry before.
+    """
+
+    sequence: int
+    time: str
+    who: str
+    action: Action
+    model: str
+    version: str
+    from_stage: Stage
+    to_stage: Stage
+    why: str
+    previous: str
+    uid: str
+    evidence_digest: str = ""
+    file_digests: Mapping[str, str] = field(default_factory=dict)
+    override_reason: str = ""
+    signature: str = ""
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 over everything but the signature: what is signed."""
+        return _sha256(dataclasses.replace(self, signature="").as_json())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything, the signature with it: what the next entry names."""
+        return _sha256(self.as_json())
+
+    def as_json(self) -> str:
+        """The one way of writing this entry: sorted keys, no spaces."""
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content["file_digests"] = dict(self.file_digests)
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Entry:
+        """Raises ValueError for anything that no entry of ours could be."""
+        content: dict[str, Any] = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("not an entry")
+        try:
+            entry = cls(
+                **{
+                    **content,
+                    "action": Action(content["action"]),
+                    "from_stage": Stage(content["from_stage"]),
+                    "to_stage": Stage(content["to_stage"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from error
+        if entry.as_json() != text:
+            raise ValueError("not in the form that entries are written in")
+        return entry
+
+    def in_words(self) -> str:
+        """One sentence for a person.
+
+        >>> Entry(1, "2026-01-02T03:04:05+00:00", "ann", Action.PROMOTE, "m", "3", Stage.NONE, Stage.STAGING,
+        ...       "better recall", genesis("m"), "u").in_words()
+        'ann promoted version 3 from None to Staging on 2026-01-02 03:04:05 UTC: better recall'
+        """
+        when = self.time[:19].replace("T", " ") + " UTC"
+        said = {
+            Action.PROMOTE: f"promoted version {self.version} from {self.from_stage} to {self.to_stage}",
+            Action.ROLLBACK: f"rolled back to version {self.version}, from {self.from_stage}",
+            Action.ARCHIVE: f"archived version {self.version}, from {self.from_stage}",
+            Action.APPROVE: f"approved version {self.version} for {self.to_stage}",
+            Action.REJECT: f"rejected version {self.version} for {self.to_stage}",
+        }[self.action]
+        override = f" (gates overridden: {self.override_reason})" if self.override_reason else ""
+        return f"{self.who} {said} on {when}{': ' + self.why if self.why else ''}{override}"
+
+
+def genesis(model: str) -> str:
+    """What a model's first entry names as the one before it."""
+    return _sha256(f"ledger of {model}")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,153 @@
+"""The ledger on an MLflow server: one append-only log a model, over plain HTTP.
+
+Where it lies
+    The ledger of `railway-detector` is the registered model `railway-detector.ledger`; each of its versions
+    is one slot, whose tag `mlops.ledger.entry` holds the entry and whose description says it in words.
+    Everyone who sees the server sees it, and MLflow's own pages show it.
+
+Why two can never both win
+    1. `create_model_version` is one transaction: number = highest + 1, with (name, number) the primary key.
+       Of two at once, one waits or is made to try again. So numbers are given once, without gaps, in the
+       order of commitment; whoever reads slot n reads every slot before it, and no slot is ever put in
+       between later. (A deleted version keeps its row, so that its number is not given again.)
+    2. Each entry names the digest of the entry that its author saw last, and travels inside that one request.
+    3. Which entries count is a function of the slots in order (`chain.follow`): a slot counts when it names
+       the entry that counted last. Two that were decided on the same entry name the same digest; the one with
+       the lower number counts, which makes the other stale, for every reader and for ever. Adding slots never
+       changes what the slots before them mean, so whoever has read his own entry as counted has won for good.
+    There is no intent to be left behind by a dead process, no time after which one is void, and no lock: a
+    process that dies before the request has done nothing, one that dies after it has won or lost.
+
+Lost answers
+    A request whose answer is lost may have been done, may be done later, or never. The entry's uid is looked
+    for; where it is not found the same entry is sent again. A second copy names an entry that the first has
+    replaced as the last, so it is stale and counts for nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mlops.errors import LedgerBroken, MoveLost, ServerUnavailable, UnknownVersion
+from registry.chain import Chain, Slot, follow
+from registry.connect import asking, connect
+from registry.entry import Entry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SUFFIX = ".ledger"
+ENTRY_TAG = "mlops.ledger.entry"
+LEDGER_OF_TAG = "mlops.ledger.of"
+_ATTEMPTS = 4
+
+
+def ledger_name(model: str) -> str:
+    return model + SUFFIX
+
+
+def read(model: str, client: MlflowClient | None = None) -> tuple[Entry, ...]:
+    """The entries of `model` that count, oldest first; () where nothing was ever recorded."""
+    return read_chain(client or connect(), model).entries
+
+
+def check_chain(model: str, client: MlflowClient | None = None) -> tuple[str, ...]:
+    """One sentence for each slot that was changed, deleted or put in; () when the chain is whole."""
+    return read_chain(client or connect(), model).faults
+
+
+def read_chain(client: MlflowClient, model: str) -> Chain:
+    """Read the whole log. One request for up to 10,000 slots. Raises ServerUnavailable."""
+    slots: list[Slot] = []
+    token: str | None = None
+    with asking(f"reading the ledger of {model}"):
+        while True:
+            # oldest first, so that a slot added between two pages cannot move one past the reader
+            page = client.search_model_versions(
+                f"name = '{ledger_name(model)}'", order_by=["version_number ASC"], page_token=token
+            )
+            slots += [Slot(int(v.version), (v.tags or {}).get(ENTRY_TAG, "")) for v in page]
+            token = page.token
+            if not token:
+                return follow(model, slots)
+
+
+def append(client: MlflowClient, entry: Entry) -> Chain:
+    """Write `entry` and return the chain as it then stands, with it in place.
+
+    Raises MoveLost when another entry took its place, LedgerBroken when the chain is not whole, and
+    ServerUnavailable when the answer stays away (the entry may then be in place or not).
+    """
+    failure: ServerUnavailable | None = None
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(0.2 * attempt)
+        try:
+            _write(client, entry)
+        except UnknownVersion:
+            _make_log(client, entry.model)
+            continue
+        except ServerUnavailable as error:
+            failure = error
+        chain = _read_after(client, entry, failure)
+        if chain.has(entry.uid):
+            return chain
+        if chain.head != entry.previous:
+            raise MoveLost(lost_to(entry, chain))
+        if chain.faults and not entry.override_reason:
+            raise broken(chain)
+    raise failure or ServerUnavailable(f"the ledger of {entry.model} does not take an entry")
+
+
+def broken(chain: Chain) -> LedgerBroken:
+    """What to say where `chain` has faults; an override may still add to it, and is marked for ever."""
+    return LedgerBroken(
+        f"{chain.faults[0]}: nothing of {chain.model} moves on top of that; `mlops registry verify "
+        f"{chain.model}` says everything, --override-reason goes on from the last whole entry"
+    )
+
+
+def lost_to(entry: Entry, chain: Chain) -> str:
+    """What to tell the author of an entry that came second."""
+    winner = chain.entries[entry.sequence - 1] if len(chain.entries) >= entry.sequence else None
+    first = winner.in_words() if winner else "the ledger was changed"
+    return (
+        f"{entry.model}: {entry.action} of version {entry.version} came second and changed nothing; "
+        f"entry {entry.sequence} is: {first}. See `mlops registry status`, then decide again"
+    )
+
+
+def _read_after(client: MlflowClient, entry: Entry, failure: ServerUnavailable | None) -> Chain:
+    try:
+        return read_chain(client, entry.model)
+    except ServerUnavailable as error:
+        raise failure or error from error
+
+
+def _make_log(client: MlflowClient, model: str) -> None:
+    """Make the registered model that holds the log, unless someone just did."""
+    from mlflow.exceptions import MlflowException
+
+    with asking(f"opening the ledger of {model}"):
+        try:
+            client.create_registered_model(
+                ledger_name(model),
+                tags={LEDGER_OF_TAG: model},
+                description=f"The ledger of {model}: each stage change, approval and rollback, in order, "
+                f"one version each. Append-only: `mlops registry verify {model}` names alterations.",
+            )
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+                raise
+
+
+def _write(client: MlflowClient, entry: Entry) -> None:
+    with asking(f"writing to the ledger of {entry.model}"):
+        client.create_model_version(
+            ledger_name(entry.model),
+            source=f"mlops-ledger:/{entry.model}/{entry.sequence}",
+            tags={ENTRY_TAG: entry.as_json()},
+            description=f"Entry {entry.sequence}: {entry.in_words()}",
+            await_creation_for=0,
+        )

@@ -1,0 +1,249 @@
+"""Moving versions through the stages: the entry first, then MLflow is made to agree with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, UnknownVersion, UserError
+from registry.chain import Chain
+from registry.connect import me
+from registry.entry import Action, Entry, Stage
+from registry.hands import lower_hand, now, raise_hand
+from registry.ledger import SUFFIX, append, broken, read_chain
+from registry.settle import agree, settle
+from registry.shelf import Shelf, look
+from registry.signing import counting, signature_for
+from registry.state import State, last_good, state_after, verdicts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from registry.judgement import Judgement
+    from registry.policy import Policy
+
+_JUDGED_AGAIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A model as a command finds it: read once, decided on, and moved only if it is still like that."""
+
+    client: MlflowClient
+    policy: Policy
+    shelf: Shelf
+    chain: Chain
+    put_right: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        return self.shelf.model
+
+    @property
+    def state(self) -> State:
+        return state_after(self.chain.entries, counting(self.policy.signing_keys))
+
+    def version(self, version: str) -> str:
+        """`version`, known to be there. Raises UnknownVersion."""
+        if version not in self.shelf.versions:
+            have = ", ".join(self.shelf.versions) or "none"
+            raise UnknownVersion(f"{self.model} has no version {version!r}; it has {have}")
+        return version
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be recorded; the rest of the entry follows from where and by whom."""
+
+    action: Action
+    version: str
+    to_stage: Stage
+    why: str = ""
+    evidence_digest: str = ""
+    file_digests: Mapping[str, str] = field(default_factory=dict)
+    override_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a command did: its entry, who was replaced, what it put right first. judged: the gates it read."""
+
+    entry: Entry | None
+    replaced: str | None
+    put_right: tuple[str, ...]
+    judged: Judgement | None = None
+
+
+def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool = False) -> Scene:
+    """Read a model and finish what an interrupted move left.
+
+    Raises UnknownVersion, and LedgerBroken when entries were altered (unless `over_faults`).
+    """
+    if model.endswith(SUFFIX):
+        raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
+    shelf = look(client, model)
+    chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
+    taken_out = missing_head(shelf, chain)
+    if not over_faults:
+        if chain.faults:
+            raise broken(chain)
+        if taken_out:
+            raise LedgerBroken(f"{model}: {taken_out}; `mlops registry verify {model}` says everything")
+    done = settle(client, shelf, chain, counting(policy.signing_keys))
+    if done:
+        shelf = look(client, model)
+        chain = read_chain(client, model)
+    return Scene(client, policy, shelf, chain, done)
+
+
+def missing_head(shelf: Shelf, chain: Chain) -> str:
+    """A sentence when the entry that the model's tag names is not in the ledger; "" when it is."""
+    sequence, _, digest = shelf.head.partition(":")
+    if not shelf.head or any(entry.digest == digest for entry in chain.entries):
+        return ""
+    return f"the ledger's entry {sequence} was changed or taken out"
+
+
+def record(scene: Scene, draft: Draft) -> Entry:
+    """Write `draft` as the entry that follows what `scene` saw, and make MLflow agree.
+
+    Raises MoveLost when someone else's entry came first, ServerUnavailable when the server goes away; the
+    next command then finds out whether the entry is in place, and finishes what it decided.
+    """
+    client, model = scene.client, scene.model
+    unsigned = Entry(
+        sequence=scene.chain.next_sequence,
+        time=now(),
+        who=me(),
+        action=draft.action,
+        model=model,
+        version=draft.version,
+        from_stage=scene.state.stage_of(draft.version),
+        to_stage=draft.to_stage,
+        why=draft.why,
+        previous=scene.chain.head,
+        uid=uuid4().hex,
+        evidence_digest=draft.evidence_digest,
+        file_digests=draft.file_digests,
+        override_reason=draft.override_reason,
+    )
+    entry = dataclasses.replace(unsigned, signature=signature_for(unsigned, scene.policy.signing_keys))
+    hand = raise_hand(client, model, entry.in_words())
+    try:
+        chain = append(client, entry)
+    except (MoveLost, LedgerBroken):
+        lower_hand(client, model, hand)
+        raise
+    agree(client, model, chain, counting(scene.policy.signing_keys))
+    lower_hand(client, model, hand)
+    return entry
+
+
+def promote(
+    scene: Scene, version: str, to: Stage, *, why: str = "", override_reason: str = "", dry_run: bool = False
+) -> Moved:
+    """Take `version` to `to` if its gates pass. A refusal comes back with entry None and its gates.
+
+    override_reason: goes through whatever the gates say, marked in the ledger. dry_run: judges only.
+    """
+    from registry.judgement import judge_version, keep
+
+    now_in = _may_go(scene, scene.version(version), to)
+    judged = judge_version(scene, version, to)
+    if dry_run:
+        return Moved(None, None, scene.put_right, judged)
+    keep(scene.client, judged)
+    changed = changed_files(scene, version, judged.files)
+    if not override_reason and (changed or not judged.passed):
+        if changed:
+            raise GateRefused(f"{scene.model} version {version}, now in {now_in}: {changed}")
+        return Moved(None, None, scene.put_right, judged)
+    return _decided(scene, Draft(Action.PROMOTE, version, to, why, override_reason=override_reason), judged)
+
+
+def rollback(scene: Scene, *, to: str = "", why: str = "", override_reason: str = "") -> Moved:
+    """Bring the last good version back to Production (or version `to`), its gates read again.
+
+    Raises UserError when there is none. A refusal comes back with entry None and its gates.
+    """
+    from registry.judgement import judge_version, keep
+
+    counts = counting(scene.policy.signing_keys)
+    version = scene.version(to) if to else last_good(scene.chain.entries, counts)
+    if version is None:
+        raise UserError(f"{scene.model}: no earlier version of Production is left to roll back to")
+    if scene.state.holder(Stage.PRODUCTION) == version:
+        raise UserError(f"{scene.model}: version {version} is in Production now")
+    if not any(e.version == version and e.to_stage is Stage.PRODUCTION for e in scene.chain.entries):
+        raise UserError(f"{scene.model}: version {version} was never in Production; `promote` takes it there")
+    judged = judge_version(scene, version, Stage.PRODUCTION, beside_champion=False)
+    keep(scene.client, judged)
+    changed = changed_files(scene, version, judged.files)
+    if changed and not override_reason:
+        raise GateRefused(f"{scene.model} version {version} cannot come back: {changed}")
+    if not judged.passed and not override_reason:
+        return Moved(None, None, scene.put_right, judged)
+    draft = Draft(Action.ROLLBACK, version, Stage.PRODUCTION, why, override_reason=override_reason)
+    return _decided(scene, draft, judged)
+
+
+def archive(scene: Scene, version: str, *, why: str = "") -> Moved:
+    """Take `version` out of whatever stage it is in."""
+    _may_go(scene, scene.version(version), Stage.ARCHIVED)
+    return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.put_right)
+
+
+def give_verdict(scene: Scene, version: str, action: Action, stage: Stage, comment: str) -> Moved:
+    """Approve or reject `version` for `stage`. Needs no state to be unchanged, so it is tried again.
+
+    Raises UserError where the same person has said the same before.
+    """
+    for _ in range(_JUDGED_AGAIN):
+        said = verdicts(
+            scene.chain.entries, scene.version(version), stage, counting(scene.policy.signing_keys)
+        )
+        mine = said.get(me())
+        if mine is not None and mine.action is action:
+            raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
+        try:
+            entry = record(scene, Draft(action, version, stage, comment))
+        except MoveLost:
+            scene = begin(scene.client, scene.model, scene.policy)
+            continue
+        return Moved(entry, None, scene.put_right)
+    raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
+
+
+def changed_files(scene: Scene, version: str, files: Mapping[str, str] | None) -> str:
+    """Which of a version's files are not those that the ledger recorded last; "" when all are."""
+    recorded = recorded_files(scene.chain.entries, version)
+    if not recorded:
+        return ""
+    now_there = files or {}
+    names = [name for name in sorted({*recorded, *now_there}) if recorded.get(name) != now_there.get(name)]
+    return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
+
+
+def recorded_files(entries: tuple[Entry, ...], version: str) -> Mapping[str, str]:
+    """path -> SHA-256 of a version's files, as the latest entry that names them has it."""
+    return next((e.file_digests for e in reversed(entries) if e.version == version and e.file_digests), {})
+
+
+def _decided(scene: Scene, draft: Draft, judged: Judgement) -> Moved:
+    replaced = scene.state.holder(draft.to_stage)
+    full = dataclasses.replace(draft, evidence_digest=judged.evidence_digest, file_digests=judged.files or {})
+    return Moved(record(scene, full), replaced, scene.put_right, judged)
+
+
+def _may_go(scene: Scene, version: str, to: Stage) -> Stage:
+    """The stage that `version` is in. Raises BadSetting when the policy has no way from there to `to`."""
+    source = scene.state.stage_of(version)
+    if source is to:
+        raise UserError(f"{scene.model} version {version} is in {to} already")
+    if not scene.policy.may_go(source, to):
+        allowed = ", ".join(scene.policy.transitions.get(source, ())) or "nowhere"
+        raise BadSetting(f"policy of {scene.model}", f"{source} -> ", to.value, allowed)
+    return source
