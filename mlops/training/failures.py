@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
+    "cannot allocate memory",
     "not enough memory",
     "insufficient memory",
     "cublas_status_alloc_failed",

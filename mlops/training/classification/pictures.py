@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mlops.data.progress import counted
-from mlops.errors import DataFault
+from mlops.errors import DataFault, DiskFull
 from mlops.training.durable import move_durably
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def decoded(
     Each is decoded whole and stretched to a square by a bilinear filter over the area that a pixel covers
     (Pillow's), which is what the served model's callers are told to do. The file is known by the data set's
     digest. `workers`: processes that decode the first time, 0 for this one.
-    Raises DataFault for a picture that cannot be read.
+    Raises DataFault for a picture that cannot be read, DiskFull where the file would fill half of the room.
     """
     folder = cache / "pictures" / dataset.identity.digest[:16]
     file = folder / f"{split}-{side}.npy"
@@ -52,7 +52,7 @@ def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: P
     partial_file = file.with_suffix(".partial")
     free = shutil.disk_usage(file.parent).free
     if free < 2 * np.prod(shape, dtype=np.int64):
-        raise OSError(28, f"No space left: {split} at {side} px takes {np.prod(shape) / 1e9:.1f} GB")
+        raise DiskFull(str(file.parent), f"the {split} pictures at {side} px ({np.prod(shape) / 1e9:.1f} GB)")
     out = np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.uint8, shape=shape)
     read = partial(_square, side=side)
     with ExitStack() as stack:
