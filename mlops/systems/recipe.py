@@ -38,10 +38,11 @@ class Recipe(Settings):
     batch: Count = Field(description="pictures a step")
     epochs: Count
     patience: CountOrZero = Field(
-        description="epochs without a better objective before training stops; 0 switches it off"
+        description="epochs without a better val/mAP50-95 (boxes) or val/macro_f1 (classes) before training "
+        "stops; 0 switches it off"
     )
     workers: CountOrZero = Field(description="data-loading processes")
-    amp: bool = Field(description="mixed precision where the device gains by it (CUDA, MPS)")
+    amp: bool = Field(description="mixed precision where the device gains by it (CUDA)")
 
 
 class DetectionRecipe(Recipe):

@@ -105,7 +105,7 @@ class TestResult:
 class ServingModel:
     """The best weights as ONNX, with what MLflow needs to serve them.
 
-    input_shape, output_shape: with -1 for the free batch axis.
+    input_shape, and each shape in outputs: with -1 for the free batch axis.
     preprocessing: resize, mean, std, colour order, value range: all that a caller must do to a picture.
     """
 
