@@ -21,7 +21,8 @@ def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
     unknown = [key for key in keys if key not in known]
     if unknown:
         with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
-            digests = counted(pool.map(_sha256, unknown), len(unknown), "Taking the digest")
+            paths = [key.path for key in unknown]
+            digests = counted(pool.map(sha256_of, paths), len(paths), "Taking the digest")
             hashed = list(zip(unknown, digests, strict=True))
         remembered.remember(hashed)
         known.update(hashed)
@@ -52,6 +53,7 @@ def relative_name(file: Path, root: Path) -> str:
     return Path(os.path.relpath(file, root)).as_posix()
 
 
-def _sha256(key: FileKey) -> str:
-    with open(key.path, "rb") as stream:  # noqa: PTH123 (40,000 times)
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 (hex) of a file's content. Raises OSError."""
+    with open(path, "rb") as stream:  # noqa: PTH123 (40,000 times)
         return hashlib.file_digest(stream, "sha256").hexdigest()

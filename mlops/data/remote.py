@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops.data.remote_manifest import Held, Manifest, is_intact, may_be, sha256_of
+from mlops.data.digest import sha256_of
+from mlops.data.remote_manifest import Held, Manifest, is_intact, may_be
 from mlops.data.remote_store import Interrupted, RemoteObject, Store, parse_location
 
 if TYPE_CHECKING:

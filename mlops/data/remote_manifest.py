@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mlops.data.digest import sha256_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -64,12 +66,6 @@ def _read(path: Path) -> Iterable[tuple[str, Held]]:
         except (ValueError, TypeError):
             continue  # blank, or torn by an interruption: the object is fetched again
         yield held.key, held
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def may_be(path: Path, etag: str) -> bool:

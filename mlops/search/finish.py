@@ -50,20 +50,21 @@ def finish_study(bench: Bench) -> Finished:
     if done is not None and done.best_trial == best.number:
         return done
     recipe = with_values(request.spec.recipe, best.params)
-    run, folder, weights = _best_weights(bench, best, recipe)
-    config = config_for(bench, recipe, folder)
-    split: SplitName = "test" if bench.dataset.splits.get("test") else "val"
-    trainer = trainer_for(request.spec.task)
-    test = trainer.test(config, weights, split)
-    bench.runs.tested(run, test)
-    serving = trainer.serving_model(config, weights)
-    tags = version_tags(request.spec, recipe, bench.dataset, serving, weights, test)
-    run.log_model(
-        model_folder(serving, folder),
-        "model",
-        register_as=request.spec.name if request.register_version else None,
-        version_tags=tags,
-    )
+    run, folder = _best_run(bench, best, recipe)
+    with bench.runs.closed(run):
+        weights = _best_weights(bench, best, recipe, folder, run)
+        config = config_for(bench, recipe, folder)
+        split: SplitName = "test" if bench.dataset.splits.get("test") else "val"
+        trainer = trainer_for(request.spec.task)
+        test = trainer.test(config, weights, split)
+        bench.runs.tested(run, test)
+        serving = trainer.serving_model(config, weights)
+        run.log_model(
+            model_folder(serving, folder),
+            "model",
+            register_as=request.spec.name if request.register_version else None,
+            version_tags=version_tags(request.spec, recipe, bench.dataset, serving, weights, test),
+        )
     run.finish("FINISHED")
     finished = Finished(best.number, run.key, split, dict(test.metrics))
     record.write_text(json.dumps(asdict(finished)), encoding="utf-8")
@@ -78,19 +79,30 @@ def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     return max(complete, key=lambda trial: trial.value or 0.0, default=None)
 
 
-def _best_weights(bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe) -> tuple[Run, Path, Path]:
-    """The run, folder and weights of the best trial, fitted anew at full length where trials are shorter."""
-    study, spec = bench.study, bench.study.request.spec
-    short = spec.search.trial_epochs is not None and spec.search.trial_epochs < spec.recipe.epochs
-    if not short or study.request.trials == 1:
-        run = bench.runs.trial_run(best.number, recipe, best.params)
-        return run, study.trial_folder(best.number), Path(best.user_attrs["best_weights"])
+def _trials_are_short(bench: Bench) -> bool:
+    request = bench.study.request
+    return request.trial_epochs < request.spec.recipe.epochs
+
+
+def _best_run(bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe) -> tuple[Run, Path]:
+    """The run and folder of the model to come: the best trial's, or those of its fit at full length."""
+    study = bench.study
+    if not _trials_are_short(bench):
+        return bench.runs.trial_run(best.number, recipe, best.params), study.trial_folder(best.number)
     folder = study.folder / f"final-{best.number:03d}"
     folder.mkdir(exist_ok=True)
-    run = bench.runs.final_run(recipe, best.number)
+    return bench.runs.final_run(recipe, best.number), folder
+
+
+def _best_weights(
+    bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe, folder: Path, run: Run
+) -> Path:
+    """The best trial's weights, fitted anew at full length where trials are shorter."""
+    if not _trials_are_short(bench):
+        return Path(best.user_attrs["best_weights"])
     result = fit(bench, recipe, folder, run, trial=None)
     bench.runs.trained(run, result)
-    return run, folder, result.best_weights
+    return result.best_weights
 
 
 def _read(record: Path) -> Finished | None:

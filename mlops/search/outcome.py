@@ -24,7 +24,7 @@ class StudyOutcome:
 
     run_id, best_run_id: MLflow's ids, "" while the server has not been reached.
     version: the registered version, None when not asked for or not delivered yet.
-    left: entries that wait in the outbox for a server.
+    left, left_because: entries that wait in the outbox for a server, and why they could not go.
     """
 
     study: str
@@ -40,6 +40,7 @@ class StudyOutcome:
     best_run_id: str
     version: int | None
     left: int
+    left_because: str
     demo: bool
 
 
@@ -66,7 +67,8 @@ def as_text(outcome: StudyOutcome) -> str:
 def _whereabouts(outcome: StudyOutcome) -> list[str]:
     if outcome.left:
         return [
-            f"{outcome.left} entries wait for the server at {outcome.tracking_uri}; nothing is lost.",
+            f"{outcome.left} entries wait for {outcome.tracking_uri}; nothing is lost.",
+            f"  {outcome.left_because}",
             "  mlops sync           deliver them, the version included",
         ]
     lines = []

@@ -39,3 +39,9 @@ class StudyRequest(BaseModel):
     @property
     def cache(self) -> Path:
         return self.home / "cache"
+
+    @property
+    def trial_epochs(self) -> int:
+        """Length of a trial: the system's for its searches, the recipe's own for a plain training."""
+        full, short = self.spec.recipe.epochs, self.spec.search.trial_epochs
+        return full if short is None or self.trials == 1 else min(short, full)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mlops.data import check_dataset
-from mlops.errors import DataFault
+from mlops.errors import BadSetting, DataFault
 from mlops.search.bench import opened, read_data
 from mlops.search.engines.process import termination_as_interrupt, work
 from mlops.search.engines.workers import work_in_parallel
@@ -15,11 +15,12 @@ from mlops.search.outcome import StudyOutcome, TrialLine
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 from mlops.search.trial import Bench
+from mlops.tracking.store import without_password
 from mlops.training import trainer_for
 
 if TYPE_CHECKING:
     from mlops.data.check import Fault
-    from mlops.tracking import Run
+    from mlops.tracking import Run, SyncReport
 
 _LAST_DELIVERY_S = 60.0
 _LAST_WORD_S = 10.0  # somebody waits for the prompt
@@ -32,6 +33,7 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     the user can mend, before anything is written to the store, and TrialFailed when no trial completed.
     """
     trainer = trainer_for(request.spec.task)
+    _refuse_repetition(request)
     faults = _checked(request)
     dataset = read_data(request)
     trainer.check(request.spec.recipe, device=request.device, cache=request.cache)
@@ -42,15 +44,21 @@ def run_study(request: StudyRequest) -> StudyOutcome:
         try:
             with termination_as_interrupt():
                 finished = _searched(bench)
+                _close(bench, run, finished)
         except KeyboardInterrupt:
             _broken_off(bench, run, "KILLED")
             raise
         except Exception:
             _broken_off(bench, run, "FAILED")
             raise
-        _close(bench, run, finished)
-        left = bench.tracker.sync(_LAST_DELIVERY_S).left
-        return _outcome(bench, run, finished, left)
+        return _outcome(bench, run, finished, bench.tracker.sync(_LAST_DELIVERY_S))
+
+
+def _refuse_repetition(request: StudyRequest) -> None:
+    """Trials that differ in nothing are the same training again."""
+    if request.trials > 1 and not request.spec.space:
+        allowed = "1, as nothing is searched here; give a range with --set space.KEY=LOW..HIGH"
+        raise BadSetting("the command line", "--trials", request.trials, allowed)
 
 
 def _checked(request: StudyRequest) -> list[Fault]:
@@ -100,7 +108,7 @@ def _close(bench: Bench, run: Run, finished: Finished) -> None:
     run.finish("FINISHED")
 
 
-def _outcome(bench: Bench, run: Run, finished: Finished, left: int) -> StudyOutcome:
+def _outcome(bench: Bench, run: Run, finished: Finished, delivery: SyncReport) -> StudyOutcome:
     study, request = bench.study, bench.study.request
     best_run = bench.runs.known(finished.run_key)
     return StudyOutcome(
@@ -112,11 +120,12 @@ def _outcome(bench: Bench, run: Run, finished: Finished, left: int) -> StudyOutc
         best_params=study.optuna_study.trials[finished.best_trial].params,
         test_split=finished.split,
         test=finished.test,
-        tracking_uri=request.tracking_uri,
+        tracking_uri=without_password(request.tracking_uri),
         run_id=run.mlflow_id() or "",
         best_run_id=best_run.mlflow_id() or "",
         version=best_run.registered_version(),
-        left=left,
+        left=delivery.left,
+        left_because=delivery.error or "",
         demo=bench.dataset.identity.demo,
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.errors import MlopsError, TrialFailed
+from mlops.errors import MlopsError, TrialFailed, UserError
 from mlops.search.study import Study
 from mlops.systems import recipe_digest
 from mlops.systems.recipe import AnyRecipe
@@ -86,9 +85,12 @@ class RunBook:
         name = f"trial {number}" + (f": {says}" if says else "")
         return self._training_run(self._study.trial_key(number), name, recipe, {"mlops.trial": str(number)})
 
-    def known_trial(self, number: int) -> Run:
-        """The run of a trial that was begun before, by this process or another."""
-        return self.known(self._study.trial_key(number))
+    def begun_trial(self, number: int) -> Run | None:
+        """The run of a trial that another process began; None where it ended before it came to that."""
+        try:
+            return self.known(self._study.trial_key(number))
+        except UserError:
+            return None
 
     def known(self, key: str) -> Run:
         """A run that was begun before, by its key."""
@@ -161,6 +163,21 @@ class RunBook:
         run.set_tags({"mlops.failure": f"{reason}: {failure}"[:5000]})
         run.finish("FAILED")
 
+    @contextmanager
+    def closed(self, run: Run) -> Iterator[None]:
+        """Close `run` where the block is left early: with the reason of a failure, or as KILLED."""
+        try:
+            yield
+        except MlopsError as failure:
+            self.failed(run, failure)
+            raise
+        except KeyboardInterrupt:
+            run.finish("KILLED")
+            raise
+        except Exception:
+            run.finish("FAILED")
+            raise
+
     def data_faults(self, run: Run, faults: list[Fault], folder: Path) -> None:
         """Keep what the data check found with the study."""
         from mlops.data.check import as_rows
@@ -169,12 +186,6 @@ class RunBook:
         path.write_text(json.dumps(as_rows(faults), indent=1), encoding="utf-8")
         run.log_artifact(path, "data")
         run.set_tags({"mlops.data_warnings": str(sum(fault.severity == "warning" for fault in faults))})
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_headline(metric: str) -> bool:

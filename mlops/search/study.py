@@ -6,7 +6,7 @@ Layout of a study's folder::
     study.lock       held by the command that runs the study
     claim.lock       held while a worker picks its next trial
     trial-000/       a trial's checkpoints and artifacts, and its lock
-    final/           the fit of the best parameters at full length, where trials are shorter
+    final-000/       the fit of the best trial's parameters at full length, where trials are shorter
 
 Locks are the kernel's: a process that dies, however it dies, lets go of them. That is how a trial whose
 worker was killed is told from one that is being worked on.
@@ -17,16 +17,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.errors import StudyMismatch, UserError
+from mlops.errors import BadSetting, StudyMismatch, UserError
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
 from mlops.tracking.locks import OnlyOne, only_one
+from mlops.tracking.store import without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -50,14 +53,16 @@ class StudyIdentity:
 
 
 def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
-    """System, data and space (with the recipe that it varies, and the seed)."""
+    """System, data and space (with the recipe that it varies, the length of its trials, and the seed)."""
     # workers change no result, so they do not change the study either
-    searched = {
+    searched: dict[str, object] = {
         "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers"}),
         "space": {name: span.model_dump(mode="json") for name, span in request.spec.space.items()},
         "search": request.spec.search.model_dump(mode="json"),
         "seed": request.seed,
     }
+    if request.trial_epochs < request.spec.recipe.epochs:
+        searched["trial_epochs"] = request.trial_epochs  # not to be compared with a plain training
     text = json.dumps(searched, sort_keys=True)
     return StudyIdentity(request.spec.name, data.digest, hashlib.sha256(text.encode()).hexdigest())
 
@@ -89,13 +94,12 @@ class Claim:
 class Study:
     """The trials of one study and the rules by which workers take them."""
 
-    def __init__(self, request: StudyRequest, identity: StudyIdentity, worker: int = 0) -> None:
+    def __init__(self, request: StudyRequest, identity: StudyIdentity) -> None:
         self.request = request
         self.identity = identity
-        self.name = request.study or identity.name
+        self.name = _folder_name(request.study) if request.study else identity.name
         self.folder = request.home / "studies" / self.name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._worker = worker
         self._study: optuna.Study | None = None
 
     @contextmanager
@@ -136,10 +140,11 @@ class Study:
             storage=storage,
             direction="maximize",
             load_if_exists=True,
-            sampler=make_sampler(self.request.seed + 1000 * self._worker),
+            sampler=make_sampler(self.request.seed),
             pruner=make_pruner(self.request.spec.search.warmup_epochs),
         )
         self._check_identity(study)
+        self._check_store(study)
         self._study = study
 
     def _check_identity(self, study: optuna.Study) -> None:
@@ -160,6 +165,18 @@ class Study:
             raise StudyMismatch(
                 f"study {self.name} is of something else ({differing}); choose another name with --study, "
                 "or leave it out"
+            )
+
+    def _check_store(self, study: optuna.Study) -> None:
+        """What earlier calls recorded is in one store; curves that went on in another would lack it."""
+        here = without_password(self.request.tracking_uri)
+        kept = study.user_attrs.get("store")
+        if kept is None:
+            study.set_user_attr("store", here)
+        elif kept != here:
+            raise StudyMismatch(
+                f"study {self.name} is recorded in {kept}, not in {here}; go on with it there "
+                f"(MLFLOW_TRACKING_URI={kept}), or begin another one with --study"
             )
 
     def ensure_recipe_trial(self) -> None:
@@ -195,11 +212,13 @@ class Study:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
                     lock = self.trial_lock(frozen.number)
                     if lock.take():
+                        self._draw_anew(frozen.number)
                         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
                         return self._claimed(trial, lock, resumed=True)
             started = sum(frozen.state != optuna.trial.TrialState.WAITING for frozen in trials)
             if started - forgiven >= budget:
                 return None
+            self._draw_anew(len(trials))
             trial = self.optuna_study.ask()
             lock = self.trial_lock(trial.number)
             if not lock.take():
@@ -207,6 +226,12 @@ class Study:
                     f"{self.trial_folder(trial.number)} is in use; give another name with --study"
                 )
             return self._claimed(trial, lock, resumed=False)
+
+    def _draw_anew(self, trial: int) -> None:
+        """Give each trial a sampler of its own: one that began anew with each call, or alike in each worker,
+        would draw what an earlier one drew.
+        """
+        self.optuna_study.sampler = make_sampler(_seed_of(self.request.seed, trial))
 
     def _claimed(self, trial: optuna.Trial, lock: OnlyOne, *, resumed: bool) -> Claim:
         trial.set_user_attr("pid", os.getpid())
@@ -228,6 +253,18 @@ class Study:
     @property
     def key(self) -> str:
         return f"{self.name}@{self.identity.data_digest[:8]}{self.identity.space_digest[:8]}"
+
+
+def _seed_of(seed: int, trial: int) -> int:
+    return random.Random(f"{seed}/{trial}").getrandbits(32)
+
+
+def _folder_name(study: str) -> str:
+    """A study's name is also its folder's. Raises BadSetting for one that leads elsewhere."""
+    if not re.fullmatch(r"\w[\w .@+-]{0,99}", study):
+        allowed = "at most 100 letters, digits, spaces and any of _ . @ + -, beginning with a letter or digit"
+        raise BadSetting("the command line", "--study", study, allowed)
+    return study
 
 
 def _mend_journal(journal: Path) -> None:

@@ -44,8 +44,8 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     spec = study.request.spec
     chosen = suggest(trial, spec.space)
     recipe = with_values(spec.recipe, chosen)
-    if spec.search.trial_epochs is not None and study.request.trials > 1:
-        recipe = with_values(recipe, {"epochs": min(spec.search.trial_epochs, spec.recipe.epochs)})
+    if "epochs" not in chosen:
+        recipe = with_values(recipe, {"epochs": study.request.trial_epochs})
     run = bench.runs.trial_run(trial.number, recipe, chosen)
     try:
         result = fit(bench, recipe, claim.folder, run, trial)
@@ -62,8 +62,11 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     except KeyboardInterrupt:
         run.finish("KILLED")
         raise
+    except Exception:
+        run.finish("FAILED")
+        raise
     bench.runs.trained(run, result)
-    pruned = trial.user_attrs.get("pruned_at") is not None
+    pruned = trial.user_attrs.get("pruned_at") == result.epochs_done
     trial.set_user_attr("best_weights", str(result.best_weights))
     trial.set_user_attr("best_epoch", result.best_epoch)
     trial.set_user_attr("epochs_done", result.epochs_done)
@@ -78,20 +81,30 @@ def run_trial(bench: Bench, claim: Claim) -> None:
 def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:
     """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
     request = bench.study.request
+    reported = _reported(bench, trial)
 
     def on_epoch(report: EpochReport) -> Verdict:
         run.log_epoch(report.epoch, report.metrics)
         run.barrier()  # the checkpoint that follows must never be ahead of the record
         if trial is None:
             return Verdict.CONTINUE
-        trial.report(report.metrics[request.spec.objective], report.epoch)
-        if request.trials > 1 and trial.should_prune():
+        if report.epoch not in reported:
+            trial.report(report.metrics[request.spec.objective], report.epoch)
+        may_end = request.trials > 1 and not trial.user_attrs.get("recipe")  # no search ends below the recipe
+        if may_end and trial.should_prune():
             trial.set_user_attr("pruned_at", report.epoch)
             return Verdict.STOP
         return Verdict.CONTINUE
 
     with bench.runs.watched(run):
         return trainer_for(request.spec.task).fit(config_for(bench, recipe, folder), on_epoch)
+
+
+def _reported(bench: Bench, trial: optuna.Trial | None) -> frozenset[int]:
+    """Epochs that the study has of a trial that is gone on with; the first report of each stays."""
+    if trial is None:
+        return frozenset()
+    return frozenset(bench.study.optuna_study.trials[trial.number].intermediate_values)
 
 
 def config_for(bench: Bench, recipe: AnyRecipe, folder: Path) -> TrainConfig[AnyRecipe]:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.search.runs import file_digest
+from mlops.data.digest import sha256_of
 from mlops.systems import recipe_digest
 from mlops.systems.recipe import AnyRecipe
 from mlops.systems.spec import SystemSpec
@@ -22,7 +22,7 @@ def model_folder(serving: ServingModel, out: Path) -> Path:
     """Write `serving` as an MLflow model (flavour onnx: nothing in it needs pickle) with its signature.
 
     The signature's batch axis is free (-1), and the input example is two pictures, so that a later batch of
-    any size is accepted.
+    any size is accepted. MLflow writes examples as JSON: two pictures of more than 2 MB get none.
     """
     import mlflow.onnx
     import numpy as np
@@ -73,7 +73,7 @@ def version_tags(
         "mlops.licence": spec.licence,
         "mlops.class_map": json.dumps(dict(enumerate(dataset.classes))),
         "mlops.preprocessing": json.dumps(serving.preprocessing),
-        "mlops.weights_digest": file_digest(weights),
-        "mlops.onnx_digest": file_digest(serving.onnx),
+        "mlops.weights_digest": sha256_of(weights),
+        "mlops.onnx_digest": sha256_of(serving.onnx),
         **{name: f"{value:.6g}" for name, value in sorted(test.metrics.items()) if name.count("/") == 1},
     }

@@ -96,8 +96,8 @@ def test_a_second_call_reads_only_files_that_changed(tmp_path: Path, monkeypatch
     read: list[str] = []
     from mlops.data import digest as module
 
-    real = module._sha256
-    monkeypatch.setattr(module, "_sha256", lambda key: (read.append(key.path), real(key))[1])
+    real = module.sha256_of
+    monkeypatch.setattr(module, "sha256_of", lambda path: (read.append(path), real(path))[1])
     second = file_digests(files, tmp_path / "cache")
     assert read == [str(files[2])]
     assert [file for file in files if first[file] != second[file]] == [files[2]]

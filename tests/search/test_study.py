@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from mlops.data.dataset import Identity
-from mlops.errors import StudyMismatch, UserError
+from mlops.errors import BadSetting, StudyMismatch, UserError
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 from mlops.search.suggest import recipe_point, suggest, with_values
@@ -22,9 +22,11 @@ from mlops.systems import configure, load_system
 DATA = Identity(name="demo", path="/data", digest="a" * 64)
 
 
-def request_in(home: Path, *settings: str, study: str = "", trials: int = 3) -> StudyRequest:
+def request_in(
+    home: Path, *settings: str, study: str = "", trials: int = 3, store: str = "sqlite:////here.db"
+) -> StudyRequest:
     spec = configure(load_system("blood-cell-classifier"), settings, demo=True)
-    return StudyRequest(spec=spec, data=("demo",), home=home, tracking_uri="", study=study, trials=trials)
+    return StudyRequest(spec=spec, data=("demo",), home=home, tracking_uri=store, study=study, trials=trials)
 
 
 def study_in(home: Path, *settings: str, data: Identity = DATA, study: str = "", trials: int = 3) -> Study:
@@ -162,3 +164,43 @@ def test_a_study_name_of_other_data_is_refused_with_both_digests(tmp_path: Path)
     other = Identity(name="demo", path="/data", digest="b" * 64)
     with pytest.raises(StudyMismatch, match=r"aaaaaaaaaaaa there, bbbbbbbbbbbb here.*--study"):
         study_in(tmp_path, data=other, study="mine").ensure_recipe_trial()
+
+
+def drawn(home: Path, *calls: int) -> list[dict[str, object]]:
+    """What each trial after the recipe's is given, by calls that run so many trials each."""
+    values = []
+    for trials in calls:
+        study = study_in(home)
+        study.ensure_recipe_trial()
+        for _ in range(trials):
+            finish(study, 100)
+        values = [trial.params for trial in study.optuna_study.trials[1:]]
+    return values
+
+
+def test_a_search_that_is_called_again_draws_nothing_twice(tmp_path: Path) -> None:
+    values = drawn(tmp_path, 2, 1, 1, 1)
+    assert len({str(each) for each in values}) == len(values) == 4
+
+
+def test_the_same_seed_draws_the_same_however_often_the_search_was_broken_off(tmp_path: Path) -> None:
+    assert drawn(tmp_path / "once", 4) == drawn(tmp_path / "often", 1, 2, 1)
+
+
+def test_a_plain_training_and_a_search_of_shorter_trials_are_two_studies(tmp_path: Path) -> None:
+    assert study_in(tmp_path, "epochs=40", trials=1).name != study_in(tmp_path, "epochs=40", trials=3).name
+    assert study_in(tmp_path, "epochs=40", trials=2).name == study_in(tmp_path, "epochs=40", trials=3).name
+    assert study_in(tmp_path, "epochs=5", trials=1).name == study_in(tmp_path, "epochs=5", trials=3).name
+
+
+def test_a_study_recorded_in_another_store_is_refused_with_both(tmp_path: Path) -> None:
+    study_in(tmp_path).open()
+    request = request_in(tmp_path, store="http://ann:secret@there:5000")
+    with pytest.raises(StudyMismatch, match=r"here\.db, not in http://ann:\*\*\*@there:5000.*--study"):
+        Study(request, identity_of(request, DATA)).open()
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc/mlops", ".", "a/b", "x" * 101])
+def test_a_study_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadSetting, match="--study"):
+        study_in(tmp_path, study=name)

@@ -18,9 +18,8 @@ from mlops.search.study import Study, identity_of
 _POLL_S = 0.5
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """A worker never outlives the command that started it."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -34,22 +33,23 @@ def _device(request: StudyRequest, number: int) -> str:
     """Workers take the CUDA devices in turn; any other device is shared."""
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // request.parallel))
+    share = max(1, (os.cpu_count() or 1) // request.parallel)
+    torch.set_num_threads(min(torch.get_num_threads(), share))  # fewer where the user said so
     if request.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
         return f"cuda:{(number - 1) % torch.cuda.device_count()}"
     return request.device
 
 
-def main(file: str, number: str, budget: str, forgiven: str) -> int:
+def main(file: str, parent: str, number: str, budget: str, forgiven: str) -> int:
     """Take trials until there is none left to take. Returns the exit code."""
     request = StudyRequest.model_validate_json(Path(file).read_text(encoding="utf-8"))
     request = request.model_copy(update={"progress": False, "adopt_run": ""})
     try:
         with termination_as_interrupt():
-            _end_with_parent()
+            _end_with_parent(int(parent))
             device = _device(request, int(number))
             dataset = read_data(request)
-            study = Study(request, identity_of(request, dataset.identity), int(number))
+            study = Study(request, identity_of(request, dataset.identity))
             with opened(study, dataset, device) as bench:
                 work(bench, int(budget), int(forgiven))
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ ended it, and another worker goes on.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.errors import TrainingCrashed
+from mlops.errors import TrainingCrashed, UserError
 
 if TYPE_CHECKING:
     from mlops.search.trial import Bench
@@ -25,14 +26,17 @@ WORKER = "mlops.search.engines.worker"
 def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
     """Start `request.parallel` workers and wait until the study holds `budget` trials.
 
-    Raises TrainingCrashed when a worker leaves with an error of its own (its message went to the terminal).
+    Raises TrainingCrashed, or UserError for what the user can mend, when a worker leaves with an error of its
+    own (its message went to the terminal).
     """
     request = bench.study.request
     file = bench.study.folder / "request.json"
+    file.unlink(missing_ok=True)
+    file.touch(0o600)  # a database's URI may hold a password
     file.write_text(request.model_dump_json(), encoding="utf-8")
     running = {number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)}
     next_number = request.parallel + 1
-    mistake = 0
+    left_with = fruitless = 0
     try:
         while running:
             time.sleep(_POLL_S)
@@ -41,29 +45,35 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
                 if code is None:
                     continue
                 del running[number]
-                if code < 0:  # ended by a signal: its trial fails alone, and a new worker takes its place
-                    _fail_trial_of(bench, process.pid, -code)
-                    running[next_number] = _start(file, next_number, budget, forgiven)
-                    next_number += 1
-                elif code > 0:
-                    mistake = code
-    except KeyboardInterrupt:
+                if code > 0:
+                    left_with = code
+                if code >= 0:
+                    continue
+                # ended by a signal: its trial fails alone, and a new worker takes its place
+                fruitless += not _fail_trial_of(bench, process.pid, -code)
+                if fruitless > request.parallel:  # it is not the trials that end them
+                    raise TrainingCrashed(f"workers are ended by signal {-code} before they take a trial")
+                running[next_number] = _start(file, next_number, budget, forgiven)
+                next_number += 1
+    except BaseException:
         for process in running.values():
             process.send_signal(signal.SIGTERM)
         for process in running.values():
             process.wait()
         raise
-    if mistake:
-        raise TrainingCrashed(f"a worker of study {bench.study.name} gave up; its reason stands above")
+    if left_with:
+        kind = UserError if left_with == UserError.exit_code else TrainingCrashed
+        raise kind(f"a worker of study {bench.study.name} gave up; its reason stands above")
 
 
 def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", WORKER, str(file), str(number), str(budget), str(forgiven)]
-    return subprocess.Popen(command, start_new_session=True)
+    given = (file, os.getpid(), number, budget, forgiven)
+    command = [sys.executable, "-m", WORKER, *map(str, given)]
+    return subprocess.Popen(command, start_new_session=True, stdout=2)  # our output is the result alone
 
 
-def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
-    """Close the trial that a dead worker held, with the reason on its run."""
+def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
+    """Close the trial that a dead worker held, with the reason on its run; False where it held none."""
     import optuna
 
     study = bench.study
@@ -77,9 +87,13 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> None:
         if not lock.take():
             continue
         try:
-            bench.runs.failed(bench.runs.known_trial(frozen.number), TrainingCrashed(reason))
+            run = bench.runs.begun_trial(frozen.number)
+            if run is not None:
+                bench.runs.failed(run, TrainingCrashed(reason))
             trial = optuna.trial.Trial(study.optuna_study, frozen._trial_id)
             trial.set_user_attr("failure", f"crashed: {reason}")
             study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         finally:
             lock.give_back()
+        return True
+    return False
