@@ -22,6 +22,7 @@ def connect(uri: str | None = None) -> MlflowClient:
     """A client for `uri` (default: the store in use), its SQLite tables made."""
     uri = uri or tracking_uri()
     prepare_environment()
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     ensure_store(uri)
     quiet_store_logs()
     from mlflow import MlflowClient

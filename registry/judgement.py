@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.errors import UnknownVersion
 from registry.connect import asking
 from registry.entry import Action, Stage
 from registry.signing import counting
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from registry.lifecycle import Scene
 
 FOLDER = "release"
+EVIDENCE_TAG = "mlops.evidence."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,39 @@ def keep(client: MlflowClient, judged: Judgement) -> str:
     from registry.evidence import evidence_json
 
     evidence, text = judged.evidence, evidence_json(judged.evidence)
-    name = f"{FOLDER}/{evidence.model}-{evidence.version}-{judged.evidence_digest[:12]}"
+    path = evidence_path(evidence.model, evidence.version, judged.evidence_digest)
     with asking(f"keeping the evidence on {evidence.name}"):
         if evidence.run_id:
-            client.log_text(evidence.run_id, text, f"{name}.json")
-            client.log_text(evidence.run_id, as_markdown(judged), f"{name}-{judged.stage.lower()}.md")
+            client.log_text(evidence.run_id, text, path)
+            table = f"{path.removesuffix('.json')}-{judged.stage.lower()}.md"
+            client.log_text(evidence.run_id, as_markdown(judged), table)
         else:
             client.set_model_version_tag(
-                evidence.model, evidence.version, f"mlops.evidence.{judged.evidence_digest[:12]}", text
+                evidence.model, evidence.version, EVIDENCE_TAG + judged.evidence_digest[:12], text
             )
-    return f"{name}.json"
+    return path
+
+
+def kept(client: MlflowClient, model: str, version: str, digest: str) -> str:
+    """The evidence of that digest as it is kept now, as JSON. Raises UnknownVersion when it is gone."""
+    path = evidence_path(model, version, digest)
+    with asking(f"reading the evidence of {model} version {version}"):
+        known = client.get_model_version(model, version)
+        if not known.run_id:
+            text = (known.tags or {}).get(EVIDENCE_TAG + digest[:12], "")
+        elif path in {file.path for file in client.list_artifacts(known.run_id, FOLDER)}:
+            with tempfile.TemporaryDirectory(prefix="mlops-evidence-") as folder:
+                text = Path(client.download_artifacts(known.run_id, path, folder)).read_text("utf-8")
+        else:
+            text = ""
+    if not text:
+        raise UnknownVersion(f"the evidence {path} of {model} version {version} is gone")
+    return text
+
+
+def evidence_path(model: str, version: str, digest: str) -> str:
+    """Where a version's evidence lies among the files of its run."""
+    return f"{FOLDER}/{model}-{version}-{digest[:12]}.json"
 
 
 def as_markdown(judged: Judgement) -> str:

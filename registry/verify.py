@@ -1,0 +1,142 @@
+"""Holding MLflow, the models' files and the kept evidence against the ledger: who changed what behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops.errors import UnknownVersion
+from registry.chain import Chain
+from registry.entry import Entry
+from registry.files import digests, version_files
+from registry.judgement import kept
+from registry.ledger import read_chain
+from registry.lifecycle import missing_head, recorded_files
+from registry.shelf import Difference, Kind, Shelf, differences, head_of, look
+from registry.signing import counting
+from registry.state import Counts, State, state_after
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlflow import MlflowClient
+
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """what: ledger, stage, alias, tag, file, evidence, signature; says: one sentence."""
+
+    what: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """faults: what was changed behind the ledger's back. notes: what is no fault, yet worth knowing."""
+
+    model: str
+    entries: int
+    versions: int
+    files: int
+    faults: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def well(self) -> bool:
+        return not self.faults
+
+
+def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files: bool = True) -> Verified:
+    """Walk the chain and compare it with all that MLflow shows. Changes nothing.
+
+    keys: the policy's signing keys. files: hash the files of every version that the ledger knows, and the
+    kept evidence, as well. Raises UnknownVersion for a model that is not there, ServerUnavailable.
+    """
+    counts = counting(keys)
+    shelf, chain = _still(client, model)
+    state = state_after(chain.entries, counts)
+    faults = [Finding("ledger", says) for says in chain.faults]
+    if taken_out := missing_head(shelf, chain):
+        faults.append(Finding("ledger", taken_out))
+    faults += _unsigned(chain, counts)
+    found = differences(shelf, state, head_of(chain))
+    faults += [Finding(d.kind.value, _blamed(d, state)) for d in found if not (taken_out and _is_head(d))]
+    checked = 0
+    if files:
+        versions = [v for v in state.stages if v in shelf.versions]
+        recorded = {v: recorded_files(chain.entries, v) for v in versions}
+        checked = sum(len(names) for names in recorded.values())
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), versions):
+                faults += some
+            judged = [entry for entry in chain.entries if entry.evidence_digest]
+            for some in pool.map(lambda entry: list(_evidence(client, entry)), judged):
+                faults += some
+    notes = [
+        f"a move is under way or was interrupted: {said}; the next command finishes it"
+        for said in shelf.hands.values()
+    ]
+    notes += [f"ledger slot {slot.number} came second and counts for nothing" for slot in chain.lost]
+    return Verified(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
+
+
+def _still(client: MlflowClient, model: str) -> tuple[Shelf, Chain]:
+    """Shelf and chain of one moment: read until the head was the same before and after."""
+    before = read_chain(client, model)
+    while True:
+        shelf = look(client, model)
+        chain = read_chain(client, model)
+        if chain.head == before.head:
+            return shelf, chain
+        before = chain
+
+
+def _is_head(difference: Difference) -> bool:
+    return difference.kind is Kind.HEAD
+
+
+def _blamed(difference: Difference, state: State) -> str:
+    """The difference, and the entry that says otherwise."""
+    entry = state.last.get(difference.subject)
+    return f"{difference.says} (entry {entry.sequence}: {entry.in_words()})" if entry else difference.says
+
+
+def _unsigned(chain: Chain, counts: Counts) -> Iterator[Finding]:
+    for entry in chain.entries:
+        if not counts(entry):
+            says = f"entry {entry.sequence} is not signed by a key of the policy and does not count"
+            yield Finding("signature", f"{says}: {entry.in_words()}")
+
+
+def _files(client: MlflowClient, model: str, version: str, recorded: Mapping[str, str]) -> Iterator[Finding]:
+    if not recorded:
+        return
+    try:
+        with version_files(client, model, version) as folder:
+            there = digests(folder)
+    except UnknownVersion as error:
+        yield Finding("file", str(error))
+        return
+    for name in sorted({*recorded, *there}):
+        if name not in there:
+            yield Finding("file", f"version {version}: {name} is gone")
+        elif name not in recorded:
+            yield Finding("file", f"version {version}: {name} was added")
+        elif there[name] != recorded[name]:
+            yield Finding("file", f"version {version}: {name} was changed")
+
+
+def _evidence(client: MlflowClient, entry: Entry) -> Iterator[Finding]:
+    """The evidence that an entry names, as it is kept now."""
+    try:
+        text = kept(client, entry.model, entry.version, entry.evidence_digest)
+    except UnknownVersion as error:
+        yield Finding("evidence", f"entry {entry.sequence}: {error}")
+        return
+    if hashlib.sha256(text.encode()).hexdigest() != entry.evidence_digest:
+        yield Finding("evidence", f"entry {entry.sequence}: its evidence was changed")
