@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from registry.evidence import Evidence, Latency
 
 _TRAIN = "`mlops train {model}` measures it when it finishes"
-_LATENCY = "`python -m registry.latency {model} {version}` measures it"
+_LATENCY = "`mlops registry measure {model} {version}` measures it"
 _EXPORT = "`mlops export {model}/{version} --format {format}` measures it"
-_APPROVE = "`mlops registry approve {model} {version}` gives one"
+_APPROVE = "`mlops registry approve {model} {version}` gives one more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _data(gate: c.DataSound, evidence: Evidence) -> GateResult:
     if not data.digest:
         return _missing(gate.name, limit, "the digest of its data", evidence, _TRAIN)
     if data.demo is None:
-        return _missing(gate.name, limit, "whether its data are demo data", evidence, _TRAIN)
+        return _missing(gate.name, limit, "whether it was trained on demo data", evidence, _TRAIN)
     if gate.demo == "refused" and data.demo:
         says = f"{evidence.name} was trained on demo data, the policy asks for real ones"
         return GateResult(gate.name, False, "demo data", limit, says)
@@ -254,7 +254,7 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
         says = f"{by.who} rejected {evidence.name}" + (f": {by.comment}" if by.comment else "")
         return GateResult(gate.name, False, f"rejected by {by.who}", limit, says)
     if not evidence.trained_by and evidence.approvals:
-        what = "who trained it, without which no approval can count"
+        what = "who trained it, without which no approval can count,"
         return _missing(gate.name, limit, what, evidence, _TRAIN)
     others = sorted({each.who for each in evidence.approvals if each.who != evidence.trained_by})
     own = len(others) < len({each.who for each in evidence.approvals})
@@ -268,9 +268,8 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
 
 def _missing(gate: str, limit: str, what: str, evidence: Evidence, how: str) -> GateResult:
     measures = how.format(model=evidence.model, version=evidence.version)
-    return GateResult(
-        gate, None, "not measured", limit, f"{what} of {evidence.name} is not known; {measures}"
-    )
+    says = f"{evidence.name}: {what} is not known; {measures}"
+    return GateResult(gate, None, "not measured", limit, says)
 
 
 def _reached(gate: c.Floor | c.PerClass, value: float) -> str:

@@ -17,6 +17,8 @@ from mlops.systems.strict import Strict
 from registry.conditions import AnyGate, Approvals, Gate, NotWorse
 from registry.entry import Stage
 
+__all__ = ["GATED", "KINDS", "Policy", "Stage", "list_policies", "load_policy", "parse_policy"]
+
 GATED = (Stage.STAGING, Stage.PRODUCTION)  # in this order: a later one holds the earlier ones' gates too
 KINDS = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Gate)}
 

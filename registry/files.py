@@ -1,0 +1,77 @@
+"""A version's files: brought here, hashed, and its ONNX file found among them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from mlops.errors import UnknownVersion
+from registry.connect import asking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@contextmanager
+def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Path]:
+    """The folder of a version's files: where they lie if that is this machine, else a copy for the while.
+
+    Raises UnknownVersion for a version that is not there or whose files are gone.
+    """
+    import mlflow.artifacts
+
+    with asking(f"finding the files of {model}/{version}"):
+        uri = client.get_model_version_download_uri(model, version)
+    here = _local(uri)
+    if here is not None:
+        yield _not_empty(here, model, version)
+        return
+    with tempfile.TemporaryDirectory(prefix="mlops-version-") as folder:
+        with asking(f"fetching the files of {model}/{version}"):
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri
+            )
+        yield _not_empty(Path(fetched), model, version)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 (hex) of every file below `folder`, by its path from there, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def file_digests(client: MlflowClient, model: str, version: str) -> dict[str, str]:
+    """The digests of a version's files as they lie now. Raises UnknownVersion when they are gone."""
+    with version_files(client, model, version) as folder:
+        return digests(folder)
+
+
+def onnx_file(folder: Path, files: Mapping[str, str], name: str) -> Path:
+    """The one ONNX file of the version `name`. Raises UnknownVersion where there is none or more."""
+    found = [path for path in files if path.endswith(".onnx")]
+    if len(found) != 1:
+        raise UnknownVersion(f"{name} holds {len(found)} ONNX files where one is served: {', '.join(files)}")
+    return folder / found[0]
+
+
+def _local(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return Path(uri) if not parts.scheme else None
+
+
+def _not_empty(folder: Path, model: str, version: str) -> Path:
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise UnknownVersion(f"the files of {model}/{version} are gone: nothing lies at {folder}")
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

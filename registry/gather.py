@@ -1,0 +1,143 @@
+"""From what lies on the server to the evidence that gates read. The only part of judging that does I/O.
+
+`gather(client, model, version, policy, champion)` reads, and writes nothing:
+
+| evidence | from |
+|---|---|
+| metrics `test/...` | the training run's metrics |
+| metrics `val/...`, `train/...` that a gate names | `best/<name>`, or the curve at step `best/epoch` |
+| `test/F1`, `test/recall@T`, `test/patch_F2@T` that a gate names | test precision and recall; the boxes |
+| classes, licence, data digest, demo | the version's tags |
+| data faults | `data/data_faults.json` of the study's run (the training run's parent), or of the run |
+| files, unsafe | the version's own files, hashed and scanned for pickles |
+| latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.measured`) |
+| comparisons | `test/predictions.parquet` or `test/boxes.parquet` of this version's run and the champion's |
+| trained_by | the training run's user |
+
+Approvals lie in the ledger, which this knows nothing of: add them by `registry.evidence.with_approvals`.
+Whatever is not there is left out, and the gate that needs it refuses. Raises UnknownVersion for a version
+that is not there, ServerUnavailable when the server does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mlops.errors import UnknownVersion
+from registry.connect import asking
+from registry.evidence import DataFacts, Evidence
+from registry.figures import metrics_read
+from registry.files import digests, version_files
+from registry.measured import read_latency, read_parity
+from registry.pickles import unsafe_in
+from registry.run_files import fetch_json, fetch_samples
+from registry.samples import compare
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from registry.policy import Policy
+    from registry.samples import Samples
+
+FAULTS = "data/data_faults.json"
+
+
+def gather(client: MlflowClient, model: str, version: str, policy: Policy, champion: str | None) -> Evidence:
+    """All that is known of `model` version `version`. champion: the version that it would replace, if any."""
+    with asking(f"reading {model}/{version}"):
+        found = client.get_model_version(model, version)
+    tags = dict(found.tags or {})
+    run = _run(client, found.run_id)
+    classes = _classes(tags.get("mlops.class_map", ""))
+    files, unsafe = _files(client, model, version)
+    samples = fetch_samples(client, run.info.run_id) if run is not None else None
+    compared = () if champion in (None, version) else policy.comparisons()
+    other = _champions_samples(client, model, champion) if champion and compared else None
+    return Evidence(
+        model=model,
+        version=str(version),
+        champion=champion if champion and champion != version else "",
+        run_id=found.run_id or "",
+        trained_by=_user(run),
+        classes=classes,
+        licence=tags.get("mlops.licence", ""),
+        metrics=metrics_read(client, run, policy, classes, samples) if run is not None else {},
+        data=_data(client, run, tags),
+        files=files,
+        unsafe=unsafe,
+        latency=read_latency(tags, files),
+        parity=read_parity(tags),
+        comparisons=tuple(compare(gate, champion or "", samples, other) for gate in compared),
+    )
+
+
+def _run(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The training run; None for a version without one, or whose run was deleted for good."""
+    if not run_id:
+        return None
+    try:
+        with asking(f"reading run {run_id}"):
+            return client.get_run(run_id)
+    except UnknownVersion:
+        return None
+
+
+def _champions_samples(client: MlflowClient, model: str, champion: str) -> Samples | None:
+    with asking(f"reading {model}/{champion}"):
+        found = client.get_model_version(model, champion)
+    return fetch_samples(client, found.run_id) if found.run_id else None
+
+
+def _files(
+    client: MlflowClient, model: str, version: str
+) -> tuple[dict[str, str] | None, tuple[str, ...] | None]:
+    """Digests, and what pickles in them could call; None and None where the files are gone."""
+    try:
+        with version_files(client, model, version) as folder:
+            files = digests(folder)
+            unsafe = tuple(f"{path}: {name}" for path in files for name in unsafe_in(folder / path))
+    except UnknownVersion:
+        return None, None
+    return files, unsafe
+
+
+def _data(client: MlflowClient, run: Run | None, tags: Mapping[str, str]) -> DataFacts:
+    """A version is of demo data when either its tag or its run's says so, as tags can be changed."""
+    run_tags = dict(run.data.tags) if run is not None else {}
+    said = {known.get("mlops.demo", "") for known in (tags, run_tags)} - {""}
+    return DataFacts(
+        digest=tags.get("mlops.dataset_digest", ""),
+        demo=("true" in said) if said else None,
+        faults=_faults(client, run),
+    )
+
+
+def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
+    """How often each code was found, as "severity/code"; {} for a check that found nothing."""
+    if run is None:
+        return None
+    study = run.data.tags.get("mlflow.parentRunId", "")
+    for run_id in filter(None, (study, run.info.run_id)):
+        rows = fetch_json(client, run_id, FAULTS)
+        if isinstance(rows, list):
+            return dict(sorted(Counter(f"{row['severity']}/{row['code']}" for row in rows).items()))
+    return None
+
+
+def _classes(class_map: str) -> tuple[str, ...]:
+    """From the tag `mlops.class_map`, {"0": name, ...}, in the order of the indices."""
+    try:
+        held = json.loads(class_map)
+        return tuple(str(held[index]) for index in sorted(held, key=int))
+    except (ValueError, TypeError, AttributeError):
+        return ()
+
+
+def _user(run: Run | None) -> str:
+    if run is None:
+        return ""
+    return str(run.data.tags.get("mlflow.user") or run.info.user_id or "")

@@ -1,0 +1,51 @@
+"""What was measured of a version after training, as its tags `mlops.latency` and `mlops.parity` (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from registry.connect import asking
+from registry.evidence import Latency, Parity
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LATENCY_TAG = "mlops.latency"
+PARITY_TAG = "mlops.parity"
+
+
+def write_latency(client: MlflowClient, model: str, version: str, latency: Latency) -> None:
+    """Keep a measurement; it takes the place of the one before."""
+    with asking(f"keeping the latency of {model}/{version}"):
+        client.set_model_version_tag(model, version, LATENCY_TAG, _as_json(asdict(latency)))
+
+
+def write_parity(client: MlflowClient, model: str, version: str, parity: Sequence[Parity]) -> None:
+    """Keep what an export found, one for each format; all at once, in place of those before."""
+    with asking(f"keeping the export parity of {model}/{version}"):
+        client.set_model_version_tag(model, version, PARITY_TAG, _as_json([asdict(each) for each in parity]))
+
+
+def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> Latency | None:
+    """The latency among a version's tags; None where there is none, or it is of a file now not in `files`."""
+    try:
+        latency = Latency(**json.loads(tags[LATENCY_TAG]))
+    except (KeyError, ValueError, TypeError):
+        return None
+    return latency if files and latency.onnx_digest in files.values() else None
+
+
+def read_parity(tags: Mapping[str, str]) -> tuple[Parity, ...]:
+    """The parities among a version's tags, by format; () where there is none that can be read."""
+    try:
+        found = [Parity(**each) for each in json.loads(tags[PARITY_TAG])]
+    except (KeyError, ValueError, TypeError):
+        return ()
+    return tuple(sorted(found, key=lambda each: each.format))
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
