@@ -21,6 +21,8 @@ _NEED_SEVERAL_COMPLETE = {"plot_param_importances", "plot_parallel_coordinate", 
 
 def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
     """Write every plot that the study has trials enough for, and `trials.csv`. Returns the files."""
+    import warnings
+
     import matplotlib
 
     matplotlib.use("Agg")
@@ -38,10 +40,12 @@ def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
         if plot in _NEED_SEVERAL_COMPLETE and not varied:
             continue
         name = plot.removeprefix("plot_")
-        files += [
-            _interactive(study, plot, folder / f"{name}.html"),
-            _picture(study, plot, folder / f"{name}.png"),
-        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of experimental plots, and of importances from few trials
+            files += [
+                _interactive(study, plot, folder / f"{name}.html"),
+                _picture(study, plot, folder / f"{name}.png"),
+            ]
     return tuple(files)
 
 
@@ -54,14 +58,10 @@ def _interactive(study: optuna.Study, plot: str, path: Path) -> Path:
 
 
 def _picture(study: optuna.Study, plot: str, path: Path) -> Path:
-    import warnings
-
     import optuna
     from matplotlib import pyplot as plt
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its matplotlib plots are marked experimental
-        axes = getattr(optuna.visualization.matplotlib, plot)(study)
+    axes = getattr(optuna.visualization.matplotlib, plot)(study)
     first = axes.flat[0] if hasattr(axes, "flat") else axes
     figure = first.figure
     figure.set_size_inches(10, 6)

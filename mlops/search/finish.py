@@ -27,6 +27,7 @@ class Finished:
     """The best model of a study, measured. `run_key` is the run that trained it."""
 
     best_trial: int
+    registered: bool
     run_key: str
     split: SplitName
     test: Mapping[str, float]
@@ -35,7 +36,8 @@ class Finished:
 def finish_study(bench: Bench) -> Finished:
     """Bring the study's best to a tested, logged and (if asked for) registered model.
 
-    Done once for each best trial: a study called again with nothing new to do answers from its record.
+    Done once for each best trial: a study called again with nothing new to do answers from its record, and
+    one that was called with --no-register before is registered when it is called without.
     Raises TrainingCrashed when no trial completed.
     """
     study, request = bench.study, bench.study.request
@@ -47,7 +49,7 @@ def finish_study(bench: Bench) -> Finished:
         raise TrainingCrashed(f"no trial of study {study.name} completed; the last one: {reasons[-1]}")
     record = study.folder / "finished.json"
     done = _read(record)
-    if done is not None and done.best_trial == best.number:
+    if done is not None and done.best_trial == best.number and done.registered >= request.register_version:
         return done
     recipe = with_values(request.spec.recipe, best.params)
     run, folder = _best_run(bench, best, recipe)
@@ -66,7 +68,7 @@ def finish_study(bench: Bench) -> Finished:
             version_tags=version_tags(request.spec, recipe, bench.dataset, serving, weights, test),
         )
     run.finish("FINISHED")
-    finished = Finished(best.number, run.key, split, dict(test.metrics))
+    finished = Finished(best.number, request.register_version, run.key, split, dict(test.metrics))
     record.write_text(json.dumps(asdict(finished)), encoding="utf-8")
     return finished
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.errors import TrialFailed, UserError
+from mlops.errors import DiskFull, TrialFailed, UserError
 from mlops.search.study import Claim, Study
 from mlops.search.suggest import suggest, with_values
 from mlops.systems.recipe import AnyRecipe
@@ -36,7 +36,8 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     """Train the claimed trial, or go on with it, and tell the study how it ended.
 
     A training that fails ends its trial and nothing else. A user's mistake, Ctrl-C and a termination signal
-    pass through with the run closed; the trial of an interrupted one stays open and is gone on with later.
+    pass through with the run closed; the trial of an interrupted one stays open and is gone on with later, as
+    does one that a full disk ended, of which nothing more can be recorded.
     """
     import optuna
 
@@ -54,6 +55,8 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         trial.set_user_attr("failure", f"{failure.reason}: {failure}")
         study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return
+    except DiskFull:  # once there is room it goes on from its checkpoint
+        raise
     except UserError as mistake:
         bench.runs.failed(run, mistake)
         trial.set_user_attr("failure", str(mistake))

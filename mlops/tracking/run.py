@@ -143,11 +143,13 @@ class Run:
     ) -> None:
         """Accept a complete MLflow model folder (from a flavour's `save_model`), once for each `name`.
 
+        One that was not to be registered at first, and now is, is accepted once more.
+
         register_as: the registered model that gets a version of it, made if it is missing.
         """
         if not (folder / "MLmodel").is_file():
             raise UserError(f"{folder} is no MLflow model: it holds no MLmodel file")
-        series = f"model {name}"
+        series = f"model {name}" if register_as else f"model {name} unregistered"
         if self._outbox.last_step(self._row, series) is not None:
             return
         slot, _ = self._outbox.spool.accept_folder(folder)
