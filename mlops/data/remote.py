@@ -4,12 +4,11 @@ cache/s3/<digest of endpoint and address>/
     manifest.jsonl   key, size, etag and SHA-256 of every object held
     files/           the objects, under their names below the prefix
     parts/           what an interruption left of one, gone on from by the next fetch
-    lock             held by the one process that fetches
+    .lock            held by the one process that fetches
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import sys
 import threading
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlops.data.alone import alone_in
 from mlops.data.digest import sha256_of
 from mlops.data.remote_manifest import Held, Manifest, is_intact, may_be
 from mlops.data.remote_store import Interrupted, RemoteObject, Store, parse_location
@@ -45,7 +45,9 @@ def fetch(url: str, cache: Path) -> Path:
     store = Store(parse_location(url))
     objects = store.objects()
     home = cache / "s3" / _folder_name(store)
-    with _held_alone(home):
+    with alone_in(home):
+        for folder in ("files", "parts"):
+            (home / folder).mkdir(exist_ok=True)
         shelf = _Shelf(home, Manifest(home / "manifest.jsonl"))
         missing = shelf.missing(objects)
         with _progress(store.location.url, missing) as on_bytes:
@@ -162,16 +164,6 @@ def _complete(
 
 def _size(part: Path) -> int:
     return part.stat().st_size
-
-
-@contextmanager
-def _held_alone(home: Path) -> Iterator[None]:
-    """Make the folders, and wait until no other process fetches into them."""
-    for folder in ("files", "parts"):
-        (home / folder).mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from mlops.data.alone import alone_in
 from mlops.data.progress import counted
 from mlops.errors import DataFault, DiskFull
 from mlops.training.durable import move_durably
@@ -38,8 +38,7 @@ def decoded(
     """
     folder = cache / "pictures" / dataset.identity.digest[:16]
     file = folder / f"{split}-{side}.npy"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone_in(folder):
         if not file.exists():
             _decode(dataset, split, side, file, workers)
     mapped: NDArray[np.uint8] = np.load(file, mmap_mode="r")
@@ -82,10 +81,3 @@ def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def _resized(picture: Image.Image, side: int) -> NDArray[np.uint8]:
     square = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(square, dtype=np.uint8)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -25,7 +25,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
-from mlops.training.detection.files import one_at_a_time
+from mlops.data.alone import alone_in
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class KeepingValidator(DetectionValidator):  # type: ignore[misc]
         self.table = table
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
-        with one_at_a_time(Path(self.args.data).parent):
+        with alone_in(Path(self.args.data).parent):
             return super().build_dataset(img_path, mode, batch)
 
     def _process_batch(self, preds: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:

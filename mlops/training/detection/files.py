@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlops.training.durable import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 WEIGHTS = "weights"
@@ -47,13 +44,3 @@ def wait_for_pictures(within_s: float = 60.0) -> None:
     for thread in threading.enumerate():
         if "plot_images" in thread.name:
             thread.join(within_s)
-
-
-@contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold `folder` alone: the library writes its label cache there, and other trials train on the same
-    view.
-    """
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

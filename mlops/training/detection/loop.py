@@ -19,10 +19,10 @@ import torch
 from ultralytics.models.yolo.detect import DetectionTrainer as UltralyticsTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
 
+from mlops.data.alone import alone_in
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here
-from mlops.training.detection.files import one_at_a_time
 from mlops.training.detection.photometric import BrightnessContrast
 from mlops.training.durable import move_durably
 from mlops.training.progress import EpochBar
@@ -78,7 +78,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
     # what the recipe asks beyond the library
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        with one_at_a_time(Path(self.args.data).parent):  # it writes its label cache there
+        with alone_in(Path(self.args.data).parent):  # it writes its label cache there
             dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             self._add_photometric(dataset)
