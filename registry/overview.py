@@ -69,7 +69,8 @@ def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus,
 
 
 def _models(client: MlflowClient, chosen: str) -> list[RegisteredModel]:
-    found, token = [], None
+    found: list[RegisteredModel] = []
+    token: str | None = None
     while True:
         page = client.search_registered_models(chosen or None, max_results=_PAGE, page_token=token)
         found += page
@@ -78,7 +79,8 @@ def _models(client: MlflowClient, chosen: str) -> list[RegisteredModel]:
 
 
 def _versions(client: MlflowClient, chosen: str) -> list[ModelVersion]:
-    found, token = [], None
+    found: list[ModelVersion] = []
+    token: str | None = None
     while True:
         page = client.search_model_versions(chosen or None, max_results=10 * _PAGE, page_token=token)
         found += page
@@ -110,7 +112,8 @@ def _drift(
         if len(there) > 1:
             return f"{len(there)} versions in {stage}"
         if there != ([alias] if alias else []):
-            return f"@{stage.lower()} is version {alias or 'none'}, stage {stage} holds {there[0] if there else 'none'}"
+            holds = there[0] if there else "none"
+            return f"@{stage.lower()} is version {alias or 'none'}, stage {stage} holds {holds}"
     for version in versions:
         tag = (version.tags or {}).get("mlops.stage", "None")
         if tag != version.current_stage:
@@ -186,7 +189,7 @@ _CODE = (
 
 
 def diff(first: VersionFacts, second: VersionFacts) -> tuple[Differs, ...]:
-    """What differs between two versions: params, data, code, metrics (those of the held-out test and best epoch)."""
+    """What differs between two versions: params, data, code, and metrics of the test and the best epoch."""
     params = _differing("param", first.params, second.params)
     data = _differing("data", _some(first.tags, _DATA), _some(second.tags, _DATA))
     code = _differing("code", _some(first.tags, _CODE), _some(second.tags, _CODE))

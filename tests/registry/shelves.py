@@ -28,3 +28,10 @@ def make_model(client: MlflowClient, model: str, versions: int, folder: Path) ->
         (files / "data" / "model.onnx").write_bytes(bytes([number]) * 1000)
         client.log_artifacts(run.info.run_id, str(files), "model")
         client.create_model_version(model, f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+
+
+def make_bare_model(client: MlflowClient, model: str, versions: int) -> None:
+    """Register `model` with versions that have no files."""
+    client.create_registered_model(model)
+    for number in range(1, versions + 1):
+        client.create_model_version(model, f"nowhere:/{model}/{number}", await_creation_for=0)

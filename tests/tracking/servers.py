@@ -90,7 +90,13 @@ class FaultyWay:
 
 @contextmanager
 def faulty_way(target: str, *, refuse_with: int = 0, lose_first_answers: bool = False) -> Iterator[FaultyWay]:
-    way = FaultyWay(target, refuse_with, lose_first_answers)
+    with serve(FaultyWay(target, refuse_with, lose_first_answers)) as way:
+        yield way
+
+
+@contextmanager
+def serve(way: FaultyWay) -> Iterator[FaultyWay]:
+    """Listen at `way.url` for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
