@@ -47,19 +47,25 @@ def open_dataset(
 
 
 def check_dataset(
-    paths: Sequence[str], task: str | None, *, cache: Path, on_progress: OnProgress | None = None
+    paths: Sequence[str],
+    task: str | None,
+    *,
+    cache: Path,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> list[Fault]:
     """Every fault of one or several data sets, errors first; a path that cannot be read is one of them.
 
     task: what the data are meant for; None for a check without that in mind.
     cache: where fetched data and what was seen of each picture are kept, so that a second check is quick.
+    seed: as `open_dataset`'s, so that what is checked are the splits that will be trained on.
     on_progress: called with (done, total) pictures; without one, a bar is drawn on a terminal.
 
     Raises OSError where the cache cannot be written, DataFault where an object store does not answer.
     """
     from mlops.data.check import check_dataset as checked
 
-    return checked(paths, task, cache=cache, on_progress=on_progress)
+    return checked(paths, task, cache=cache, seed=seed, on_progress=on_progress)
 
 
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:

@@ -30,12 +30,17 @@ _ASPECT_TOLERANCE = 0.02
 
 
 def check_dataset(
-    paths: Sequence[str], task: str | None, *, cache: Path, on_progress: OnProgress | None = None
+    paths: Sequence[str],
+    task: str | None,
+    *,
+    cache: Path,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> list[Fault]:
     """Every fault of the data at `paths`; see `mlops.data.check_dataset`."""
     faults: list[Fault] = []
     sources: list[Source] = []
-    for path, read in named_sources(paths, cache):
+    for path, read in named_sources(paths, cache, seed=seed):
         try:
             source = read()
             if task is not None:

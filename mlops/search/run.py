@@ -63,7 +63,7 @@ def _refuse_repetition(request: StudyRequest) -> None:
 
 def _checked(request: StudyRequest) -> list[Fault]:
     """The faults of all data named. Raises DataFault when one of them is an error."""
-    faults = check_dataset(request.data, request.spec.task, cache=request.cache)
+    faults = check_dataset(request.data, request.spec.task, cache=request.cache, seed=request.seed)
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
         first = errors[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlops.data import check_dataset
+from mlops.data import check_dataset, open_dataset
 from mlops.data.faults import SEVERITY, Fault
 from tests.command import Shell
 from tests.data.sets import BOXES, class_folders, coco, names, npz, picture, state, table, voc, voc_xml, yolo
@@ -261,3 +261,19 @@ def test_the_known_faults_of_real_data_are_found_and_none_stops_training(
     for each in found:
         counts[each.code] = counts.get(each.code, 0) + 1
     assert counts == REAL[name]
+
+
+def test_drawn_splits_are_checked_as_the_seed_draws_them(tmp_path: Path) -> None:
+    """Two identical pictures are a leak only where the seed puts them into two splits."""
+    rows = [f"{number}.png,{'cat' if number % 2 else 'dog'}" for number in range(20)]
+    data = table(tmp_path / "set", rows)
+    shutil.copy(data / "images" / "18.png", data / "images" / "19.png")
+    leaks = set()
+    for seed in range(8):
+        faults = check_dataset([str(data)], "classification", cache=tmp_path / "cache", seed=seed)
+        opened = open_dataset([str(data)], "classification", cache=tmp_path / "cache", seed=seed)
+        split_of = {Path(image).name: name for name, own in opened.splits.items() for image in own.images}
+        leaks.add(split_of["18.png"] != split_of["19.png"])
+        found = any(fault.code == "identical-across-splits" for fault in faults)
+        assert found == (split_of["18.png"] != split_of["19.png"])
+    assert leaks == {True, False}
