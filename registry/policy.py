@@ -147,4 +147,6 @@ def _bad(problem: Any, where: str, lines: Lines) -> BadSetting:
     elif problem["type"] == "value_error":
         says = str(problem["ctx"]["error"])
     key = ".".join(str(part) for part in loc if part != "[key]") or "the file"
-    return BadSetting(where_at(where, loc, lines), key, given, says)
+    beside = (path for path in lines if path[:3] == loc[:3])  # a list's items have no line, their keys have
+    place = loc if loc in lines or len(loc) < 3 else next(beside, loc)
+    return BadSetting(where_at(where, place, lines), key, given, says)

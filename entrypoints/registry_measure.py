@@ -1,0 +1,32 @@
+"""`mlops registry measure`: time a version's ONNX file here, for its latency and size gates."""
+
+from __future__ import annotations
+
+import click
+
+from entrypoints.output import json_option, show
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Runs to time.")
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, show_default=True, help="For one operator; 0: one a core."
+)
+@json_option
+def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
+    """Time a version's ONNX file on this machine's processor, and keep what was found with the version.
+
+    \b
+    Example: mlops registry measure blood-cell-classifier 3
+    """
+    from registry.connect import connect
+    from registry.latency import measure_version
+
+    found = measure_version(connect(), model, version, calls=calls, threads=threads)
+    says = (
+        f"{model}/{version}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "
+        f"{found.size_bytes / 1e6:.2f} MB, on {found.device}"
+    )
+    show(found, as_json, says)

@@ -1,0 +1,82 @@
+"""Pickles are judged without being loaded."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from registry.pickles import unsafe_in
+
+
+class Malicious:
+    """Makes a folder when it is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        import os
+
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_would_call_something_is_named_and_not_loaded(tmp_path: Path, protocol: int) -> None:
+    file = tmp_path / "weights.pt"
+    file.write_bytes(pickle.dumps({"a": 1, "w": Malicious(tmp_path / "made")}, protocol=protocol))
+    assert any(name.endswith(".mkdir") for name in unsafe_in(file))
+    assert not (tmp_path / "made").exists()
+
+
+def test_one_inside_a_zip_under_another_name_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "weights.onnx"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/innocent.txt", pickle.dumps(Malicious(tmp_path / "made"), protocol=4))
+    assert unsafe_in(file)
+
+
+def test_a_second_pickle_behind_a_harmless_one_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pkl"
+    file.write_bytes(pickle.dumps([1]) + pickle.dumps(Malicious(tmp_path / "made")))
+    assert unsafe_in(file)
+
+
+def test_a_name_said_twice_by_the_memo_is_known_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.pkl"
+    file.write_bytes(pickle.dumps([OrderedDict(a=1), OrderedDict(b=2)], protocol=4))
+    assert unsafe_in(file) == ()
+
+
+def test_tensors_numbers_and_containers_are_safe(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    state = OrderedDict(w=torch.zeros(2, 3), h=torch.zeros(2, dtype=torch.float16))
+    torch.save({"epoch": 3, "state": state, "seen": {1, 2}}, tmp_path / "state.pt")
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "array.pkl").write_bytes(pickle.dumps(np.arange(3)))
+    for name in ("state.pt", "old.pt", "array.pkl"):
+        assert unsafe_in(tmp_path / name) == (), name
+
+
+def test_a_whole_module_is_not_safe(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    assert "torch.nn.modules.linear.Linear" in unsafe_in(tmp_path / "module.pt")
+
+
+def test_a_pickle_cut_short_is_not_safe(tmp_path: Path) -> None:
+    file = tmp_path / "a.pkl"
+    file.write_bytes(pickle.dumps(list(range(1000)))[:500])
+    assert unsafe_in(file) == ("unreadable",)
+
+
+def test_other_files_hold_no_pickle(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x09\x12\x07pytorch")
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert [unsafe_in(path) for path in sorted(tmp_path.iterdir())] == [(), (), ()]
