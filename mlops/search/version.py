@@ -17,12 +17,14 @@ from mlops.training.protocol import ServingModel, TestResult
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset
 
+_LARGE_PICTURE = 3 * 320 * 320  # values
+
 
 def model_folder(serving: ServingModel, out: Path) -> Path:
     """Write `serving` as an MLflow model (flavour onnx: nothing in it needs pickle) with its signature.
 
-    The signature's batch axis is free (-1), and the input example is two pictures, so that a later batch of
-    any size is accepted. MLflow writes examples as JSON: two pictures of more than 2 MB get none.
+    The signature's batch axis is free (-1), so that a batch of any size is accepted. The input example is two
+    grey pictures, or one where two would be large: MLflow writes it as JSON, twice.
     """
     import mlflow.onnx
     import numpy as np
@@ -38,13 +40,13 @@ def model_folder(serving: ServingModel, out: Path) -> Path:
         inputs=Schema([TensorSpec(float32, serving.input_shape, serving.input_name)]),
         outputs=Schema([TensorSpec(float32, shape, name) for name, shape in serving.outputs.items()]),
     )
-    rng = np.random.default_rng(0)
-    example = rng.random((2, *serving.input_shape[1:]), dtype=np.float32)
+    picture = serving.input_shape[1:]
+    example = np.full((2 if np.prod(picture) < _LARGE_PICTURE else 1, *picture), 0.5, dtype=np.float32)
     mlflow.onnx.save_model(
         onnx.load(str(serving.onnx)),
         str(folder),
         signature=signature,
-        input_example={serving.input_name: example} if example.nbytes < 2_000_000 else None,
+        input_example={serving.input_name: example},
         metadata={"preprocessing": json.dumps(serving.preprocessing)},
         pip_requirements=["mlflow", "onnx", "onnxruntime", "numpy"],
         save_as_external_data=False,
