@@ -1,0 +1,73 @@
+"""What the commands of `mlops registry` share: how a version, a stage and a policy are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from registry.lifecycle import Scene
+    from registry.policy import Policy
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STAGES = ("staging", "production")
+
+
+def policy_option(command: F) -> F:
+    """Add `--policy`, handed over as `policy_file`."""
+    return click.option(
+        "--policy",
+        "policy_file",
+        metavar="FILE",
+        default=None,
+        help="A policy of your own (YAML) instead of the one that comes with the product.",
+    )(command)
+
+
+def override_option(command: F) -> F:
+    """Add `--override-reason`."""
+    return click.option(
+        "--override-reason",
+        default="",
+        metavar="TEXT",
+        help="In an emergency: go through whatever the gates say. The ledger keeps the reason for ever.",
+    )(command)
+
+
+def policy_of(model: str, policy_file: str | None) -> Policy:
+    """The policy in use for `model`. Raises UserError, BadSetting."""
+    from registry.policy import load_policy
+
+    return load_policy(policy_file or model)
+
+
+def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
+    """The signing keys that count for `model`; none for a model without a policy."""
+    from registry.policy import list_policies
+
+    return policy_of(model, policy_file).signing_keys if policy_file or model in list_policies() else ()
+
+
+def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
+    """`model` as it stands, an interrupted move finished first."""
+    from registry.connect import connect
+    from registry.lifecycle import begin
+
+    policy = policy_of(model, policy_file)
+    return begin(connect(), model, policy, over_faults=bool(override_reason))
+
+
+def named(scene: Scene, version: str) -> str:
+    """A version given as its number or as `@alias`."""
+    return scene.shelf.aliases.get(version[1:], version) if version.startswith("@") else version
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """`rows`, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,62 @@
+"""`mlops registry approve | reject`: a person's word on a version."""
+
+from __future__ import annotations
+
+import click
+
+from entrypoints.output import json_option, show
+from entrypoints.registry_options import STAGES, named, opened, policy_option
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option(
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+)
+@click.option("--comment", default="", metavar="TEXT", help="What was looked at.")
+@policy_option
+@json_option
+def approve(
+    model: str, version: str, stage: str, comment: str, policy_file: str | None, as_json: bool
+) -> None:
+    """Say that VERSION of MODEL may enter a stage. Who trained it does not count as an approver.
+
+    You are who MLOPS_USER says, else the tracking server's user, else this machine's.
+
+    \b
+    Example: mlops registry approve blood-cell-classifier 3 --comment "looked at 200 errors"
+    """
+    _say(model, version, "approve", stage, comment, policy_file, as_json)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option(
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+)
+@click.option("--comment", required=True, metavar="TEXT", help="What is wrong with it.")
+@policy_option
+@json_option
+def reject(
+    model: str, version: str, stage: str, comment: str, policy_file: str | None, as_json: bool
+) -> None:
+    """Say that VERSION of MODEL must not enter a stage.
+
+    \b
+    Example: mlops registry reject blood-cell-classifier 3 --comment "takes platelets for debris"
+    """
+    _say(model, version, "reject", stage, comment, policy_file, as_json)
+
+
+def _say(
+    model: str, version: str, action: str, stage: str, comment: str, policy_file: str | None, as_json: bool
+) -> None:
+    from registry.entry import Action, Stage
+    from registry.lifecycle import give_verdict
+
+    scene = opened(model, policy_file)
+    said = give_verdict(scene, named(scene, version), Action(action), Stage(stage.capitalize()), comment)
+    text = f"{model}: {said.entry.in_words()} (ledger entry {said.entry.sequence})" if said.entry else ""
+    show(said, as_json, text)
