@@ -262,7 +262,8 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
     says = f"{by_whom} approved {evidence.name}, the policy asks for at least {gate.at_least}"
     says += f"; that of {evidence.trained_by}, who trained it, does not count" if own else ""
     passed = len(others) >= gate.at_least
-    says += "" if passed else "; " + _APPROVE.format(model=evidence.model, version=evidence.version) + " more"
+    if not passed:
+        says += "; " + _APPROVE.format(model=evidence.model, version=evidence.version)
     return GateResult(gate.name, passed, by_whom, limit, says)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from mlops.evaluation.paired import Pairing, Score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CELLS = 4_000_000  # of an array over draws and boxes: 32 MB
+_CELLS = 4_000_000  # of an array over draws and hits: 32 MB
 
 
 def pair_detectors(candidate: Boxes, champion: Boxes, figure: str) -> Pairing:
@@ -62,10 +63,11 @@ def _map50(boxes: Boxes, pictures: NDArray[np.str_]) -> Score:
         truths = np.bincount(at[own & boxes.truth], minlength=len(pictures))
         given = np.flatnonzero(own & ~boxes.truth)
         given = given[np.argsort(-boxes.score[given], kind="stable")]
-        classes.append((truths, at[given], boxes.matched[given]))
+        classes.append(_Ranked.of(truths, at[given], boxes.matched[given]))
 
     def score(weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        return _mean(np.stack([_ap(weights, *each) for each in classes]))
+        drawn = weights.astype(np.float32)
+        return _mean(np.stack([each.ap(drawn) for each in classes]))
 
     return score
 
@@ -79,23 +81,41 @@ def _mean(ap: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _ap(
-    weights: NDArray[np.int64],
-    truths: NDArray[np.int64],
-    picture: NDArray[np.int64],
-    hit: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """AP of one class on each draw: truths (M,), and its boxes, the surest first: their pictures and hits."""
-    total = weights @ truths
-    step = max(1, _CELLS // max(1, len(picture)))
-    parts = []
-    for start in range(0, len(weights), step):
-        drawn = weights[start : start + step, picture].astype(np.float64)
-        hits = drawn * hit
-        seen = np.cumsum(drawn, axis=1)
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """One class's objects and boxes on M pictures, the boxes ranked, the surest first.
+
+    Precision is highest at a hit, so only the T hits are looked at. truths: (M,) objects of each picture.
+    hit_on: (T,) the picture of each hit. since: (M, T) boxes of each picture from behind the hit before up
+    to this one: weights @ since is how many boxes a draw has there.
+    """
+
+    truths: NDArray[np.float32]
+    hit_on: NDArray[np.int64]
+    since: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, truths: NDArray[np.int64], picture: NDArray[np.int64], hit: NDArray[np.bool_]) -> _Ranked:
+        """truths (M,); picture and hit of each ranked box. Boxes behind the last hit change nothing."""
+        hits = np.flatnonzero(hit)
+        behind = np.searchsorted(hits, np.arange(len(hit)))  # the hit that each box comes before, or is
+        counted = behind < len(hits)
+        since = np.zeros((len(truths), len(hits)), np.float32)
+        np.add.at(since, (picture[counted], behind[counted]), 1)
+        return cls(truths.astype(np.float32), picture[hits], since)
+
+    def ap(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """AP on each draw, weights (D, M): the area under the envelope; NaN without an object."""
+        total = (weights @ self.truths).astype(np.float64)
+        step = max(1, _CELLS // max(1, len(self.hit_on)))
+        area = np.concatenate([self._area(weights[i : i + step]) for i in range(0, len(weights), step)])
+        ap: NDArray[np.float64] = np.where(total > 0, area / np.maximum(total, 1), np.nan)
+        return ap
+
+    def _area(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        hits = weights[:, self.hit_on].astype(np.float64)
+        seen = np.cumsum(weights @ self.since, axis=1, dtype=np.float64)
         precision = np.cumsum(hits, axis=1) / np.maximum(seen, 1)
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        parts.append((hits * envelope).sum(1))
-    area = np.concatenate(parts) if parts else np.zeros(len(weights))
-    ap: NDArray[np.float64] = np.where(total > 0, area / np.maximum(total, 1), np.nan)
-    return ap
+        area: NDArray[np.float64] = (hits * envelope).sum(1)
+        return area
