@@ -130,5 +130,6 @@ def verdict(result: GateResult) -> str:
 
 def refused(judged: Judgement) -> str:
     """One line that says which gates refused."""
-    says = "; ".join(result.says for result in judged.refusing)
-    return f"{judged.evidence.name} does not enter {judged.stage}: {says}"
+    names = ", ".join(result.gate for result in judged.refusing)
+    count = f"{len(judged.refusing)} of {len(judged.results)} gates refuse"
+    return f"{judged.evidence.name} does not enter {judged.stage}: {count} ({names})"
