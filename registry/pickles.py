@@ -16,6 +16,7 @@ from pathlib import Path
 
 _SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".dill", ".npy", ".pt2"}
 _MAGIC = re.compile(rb"\x80[\x02-\x05]")
+_NUMPY = b"\x93N"
 _SAFE = re.compile(
     r"collections\.(OrderedDict|Counter)"
     r"|(builtins|__builtin__)\.(set|frozenset|bytearray|complex|dict|list|tuple)"
@@ -35,15 +36,19 @@ _SAFE = re.compile(
 def unsafe_in(file: Path) -> tuple[str, ...]:
     """Names, sorted, that a pickle in `file` could call; () where there is none. Raises OSError.
 
-    A pickle that cannot be read to its end gives "unreadable": what cannot be judged is not safe.
+    A file that is called a pickle and cannot be read to its end gives "unreadable": what cannot be judged is
+    not safe. One that only begins like a pickle, as a tensor's bytes may by chance, gives the names alone.
     """
     if zipfile.is_zipfile(file):
         return tuple(sorted(set(_in_zip(file))))
     with file.open("rb") as opened:
         start = opened.read(2)
-    if not _MAGIC.match(start) and (file.suffix.lower() not in _SUFFIXES or start.startswith(b"\x93N")):
+    if start == _NUMPY:
+        return tuple(sorted(set(_in_array(file.read_bytes()))))
+    called = file.suffix.lower() in _SUFFIXES
+    if not called and not _MAGIC.match(start):
         return ()
-    return tuple(sorted(set(_unsafe(file.read_bytes()))))
+    return tuple(sorted(set(_unsafe(file.read_bytes(), called))))
 
 
 def _in_zip(file: Path) -> Iterator[str]:
@@ -52,14 +57,27 @@ def _in_zip(file: Path) -> Iterator[str]:
             for member in archive.infolist():
                 with archive.open(member) as opened:
                     start = opened.read(2)
-                if _MAGIC.match(start) or Path(member.filename).suffix.lower() in (".pkl", ".pickle"):
-                    yield from _unsafe(archive.read(member))
+                called = Path(member.filename).suffix.lower() in (".pkl", ".pickle")
+                if called or _MAGIC.match(start):
+                    yield from _unsafe(archive.read(member), called)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
         yield "unreadable"
 
 
-def _unsafe(content: bytes) -> Iterator[str]:
-    """One pickle after another, as older `torch.save` wrote them; stops at the data that follow."""
+def _in_array(content: bytes) -> Iterator[str]:
+    """A `.npy`: a header of a length that it states, then plain numbers, or a pickle of objects."""
+    wide = 2 if content[6:7] == b"\x01" else 4
+    begin = 8 + wide
+    end = begin + int.from_bytes(content[8:begin], "little")
+    if b"O" in content[begin:end].partition(b"descr")[2].partition(b",")[0]:
+        yield from _unsafe(content[end:], called=True)
+
+
+def _unsafe(content: bytes, called: bool) -> Iterator[str]:
+    """One pickle after another, as older `torch.save` wrote them; stops at the data that follow.
+
+    called: its name says that it is a pickle.
+    """
     rest, first = content, True
     while first or _MAGIC.match(rest[:2]):
         end, names = 0, _Names()
@@ -70,7 +88,8 @@ def _unsafe(content: bytes) -> Iterator[str]:
                 if name and not _SAFE.fullmatch(name):
                     yield name
         except (ValueError, IndexError, EOFError):
-            yield "unreadable"
+            if called:
+                yield "unreadable"
             return
         rest, first = rest[end:], False
 

@@ -80,3 +80,17 @@ def test_other_files_hold_no_pickle(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}")
     (tmp_path / "empty.txt").write_bytes(b"")
     assert [unsafe_in(path) for path in sorted(tmp_path.iterdir())] == [(), (), ()]
+
+
+def test_a_tensor_that_begins_like_a_pickle_by_chance_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
+        archive.writestr("w/data.pkl", pickle.dumps([1]))
+        archive.writestr("w/data/0", b"\x80\x02" + bytes(range(200, 256)))
+    assert unsafe_in(tmp_path / "w.pt") == ()
+
+
+def test_an_array_of_objects_is_not_safe(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([Malicious(tmp_path / "made")], dtype=object), allow_pickle=True)
+    assert unsafe_in(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    assert unsafe_in(tmp_path / "b.npy") == ()
