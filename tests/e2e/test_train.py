@@ -83,6 +83,19 @@ def test_a_search_leaves_study_trials_curves_figures_and_a_version(shell: Shell,
         assert np.allclose(answer["probabilities"].sum(1), 1, atol=1e-4)
 
 
+def test_the_best_of_short_trials_is_fitted_at_full_length(shell: Shell, tiny_cells: Path) -> None:
+    short = tiny("epochs=4", "patience=0", "search.trial_epochs=2")
+    given = ["train", "--data", str(tiny_cells), *short, "--trials", "2", "--json"]
+    outcome = json.loads(shell.succeed(*given, timeout_s=900))
+    assert [line["epochs"] for line in outcome["trials"]] == [2, 2]
+    [final] = [run for run in runs(shell) if run.data.tags.get("mlops.trial") == "final"]
+    assert final.info.run_name == f"final fit of trial {outcome['best_trial']}"
+    history = MlflowClient(shell.store).get_metric_history(final.info.run_id, "val/macro_f1")
+    assert sorted(point.step for point in history) == [1, 2, 3, 4]
+    version = MlflowClient(shell.store).get_model_version("blood-cell-classifier", "1")
+    assert version.run_id == outcome["best_run_id"] == final.info.run_id
+
+
 def test_a_finished_study_answers_again_at_once_and_adds_nothing(shell: Shell, tiny_cells: Path) -> None:
     given = ["train", "--data", str(tiny_cells), *tiny("epochs=1"), "--json"]
     first = json.loads(shell.succeed(*given))
