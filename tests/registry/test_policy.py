@@ -10,7 +10,8 @@ from mlops.errors import BadSetting, UserError
 from mlops.systems import list_systems
 from registry.conditions import Floor, NotWorse, PerClass
 from registry.entry import Stage
-from registry.policy import list_policies, load_policy, parse_policy
+from registry.policy import KINDS, list_policies, load_policy, parse_policy
+from tests.command import REPOSITORY
 
 FLOOR = "{kind: floor, metric: test/mAP50, minimum: 0.5}"
 
@@ -120,3 +121,14 @@ def test_an_unknown_model_is_told_with_those_that_have_a_policy() -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read as a policy"):
         load_policy(str(tmp_path / "none.yaml"))
+
+
+def test_the_documents_example_is_a_policy_and_its_table_has_every_kind() -> None:
+    text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
+    policy = parse_policy(text.split("```yaml")[1].split("```")[0], "docs/policies.md")
+    assert policy.approvals_for(Stage.PRODUCTION) == 1
+    for kind, keys in KINDS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{kind}` |")]
+        told = "as `floor`" in row
+        for key in keys.model_fields:
+            assert key == "kind" or told or f"`{key}`" in row, (kind, key)
