@@ -24,6 +24,8 @@ def settle(cache: Path) -> None:
     YOLO_OFFLINE keeps it from looking for updates, sending usage figures and fetching weights for its check
     of mixed precision. Weights that a recipe names are fetched by `start`, which asks for it.
     """
+    import torch  # noqa: F401 - before the library, which sets OMP_NUM_THREADS to 1 where nobody has set it
+
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")
@@ -45,6 +47,20 @@ def _lend_fonts(folder: Path) -> None:
         partial = folder / f".{name}.{os.getpid()}"
         shutil.copyfile(source, partial)
         partial.replace(folder / name)
+
+
+@contextmanager
+def keeping_threads() -> Iterator[None]:
+    """Give torch its threads back: on a CPU the library leaves it one fewer than there are processors, which
+    is half of what a trial on two has.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from mlops.data.alone import alone_in
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here
+from mlops.training.detection.library import keeping_threads
 from mlops.training.detection.photometric import BrightnessContrast
 from mlops.training.durable import move_durably
 from mlops.training.progress import EpochBar
@@ -63,7 +64,8 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
 
     def __init__(self, overrides: dict[str, Any], plan: Plan) -> None:
         self.plan = plan
-        super().__init__(cfg={**DEFAULT_CFG_DICT, "save_dir": ""}, overrides=overrides)
+        with keeping_threads():
+            super().__init__(cfg={**DEFAULT_CFG_DICT, "save_dir": ""}, overrides=overrides)
         self._train_s = 0.0
         self._epoch_started = 0.0
         self.add_callback("on_train_epoch_start", type(self)._start_epoch)

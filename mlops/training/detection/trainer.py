@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
 from mlops.training.detection import files
-from mlops.training.detection.library import quiet, settle
+from mlops.training.detection.library import keeping_threads, quiet, settle
 from mlops.training.detection.lookback import Found, Places, look_back
 from mlops.training.protocol import (
     EpochReport,
@@ -39,7 +39,7 @@ class DetectionTrainer:
         from mlops.training.detection.start import starting_point
 
         library_device(device)
-        with quiet():
+        with quiet(), keeping_threads():
             starting_point(recipe, cache)
 
     def fit(self, config: TrainConfig[DetectionRecipe], on_epoch: OnEpoch) -> TrainResult:
@@ -49,7 +49,7 @@ class DetectionTrainer:
         dataset = _boxes(config)
         settle(config.shared)
         places = Places(config.out_dir)
-        with quiet():
+        with quiet(), keeping_threads():
             found = look_back(places, identity_of(config))
             if not found.record.finished:
                 found = Found(_train(config, dataset, places, found, on_epoch))
@@ -61,7 +61,7 @@ class DetectionTrainer:
         settle(config.shared)
         from mlops.training.detection.evaluate import evaluate
 
-        with quiet():
+        with quiet(), keeping_threads():
             return evaluate(config, dataset, weights, split)
 
     def serving_model(self, config: TrainConfig[DetectionRecipe], weights: Path) -> ServingModel:
@@ -70,7 +70,7 @@ class DetectionTrainer:
         settle(config.shared)
         from mlops.training.detection.serving import export
 
-        with quiet():
+        with quiet(), keeping_threads():
             return export(config.recipe, dataset.classes, weights, config.out_dir / "serving")
 
 
