@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
-from mlops.errors import LedgerBroken, MoveLost, ServerUnavailable, UserError
+from mlops.errors import LedgerBroken, MoveLost, UserError
 from registry.connect import connect
-from registry.entry import Action, Stage
-from registry.ledger import ENTRY_TAG, ledger_name, read, read_chain
+from registry.entry import Action, Entry, Stage
+from registry.hands import now
+from registry.ledger import ENTRY_TAG, append, ledger_name, read, read_chain
 from registry.lifecycle import Draft, archive, begin, give_verdict, record
-from registry.shelf import ALIASES, HAND_TAG, look
+from registry.shelf import HAND_TAG, look
 from registry.state import last_good, state_after, state_at
 from registry.verify import verify
-from tests.registry.shelves import make_bare_model, make_model, open_policy
-from tests.registry.ways import DeadlyWay, deadly_way
+from tests.registry.processes import mover, shown
+from tests.registry.shelves import make_model, open_policy
 from tests.tracking.servers import MlflowServer
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
 
@@ -58,29 +60,6 @@ def digests_of(url: str, model: str, version: str) -> dict[str, str]:
         return digests(folder)
 
 
-def mover(
-    url: str, model: str, version: str, stage: Stage, line: Path | None = None
-) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.registry.mover", url, model, version, stage]
-    return subprocess.Popen(
-        [*command, *([str(line)] if line else [])],
-        stdout=subprocess.PIPE,
-        text=True,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def shown(url: str, model: str) -> dict[str, str]:
-    """version -> stage in MLflow, having seen that stage, alias and tag say the same."""
-    shelf = look(connect(url), model)
-    for version in shelf.versions.values():
-        assert version.tag in (version.stage, "" if version.stage == "None" else version.stage)
-    for stage, alias in ALIASES.items():
-        held = [v.version for v in shelf.versions.values() if v.stage == stage]
-        assert held == ([shelf.aliases[alias]] if alias in shelf.aliases else [])
-    return {v.version: v.stage for v in shelf.versions.values()}
-
-
 def test_stage_alias_and_tag_move_as_one_and_the_old_champion_is_archived(
     server: MlflowServer, model: str
 ) -> None:
@@ -109,58 +88,42 @@ def test_two_processes_that_promote_at_once_give_one_winner_and_one_clear_error(
 
 
 def test_a_hundred_times_two_at_once_give_a_hundred_winners(server: MlflowServer, model: str) -> None:
-    policy, winners = open_policy(model), []
+    client = connect(server.url)
     for turn in range(100):
-        scenes = [begin(connect(server.url), model, policy) for _ in range(2)]
-        outcomes: list[bool] = []
-        gate = threading.Barrier(2)
-
-        def one(number: int, scenes=scenes, gate=gate, outcomes=outcomes, turn=turn) -> None:  # type: ignore[no-untyped-def]
-            gate.wait()
-            try:
-                record(scenes[number], Draft(Action.APPROVE, str(number + 1), Stage.STAGING, f"turn {turn}"))
-                outcomes.append(True)
-            except MoveLost:
-                outcomes.append(False)
-
-        threads = [threading.Thread(target=one, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(outcomes) == [False, True]
-        winners.append(outcomes)
-    chain = read_chain(connect(server.url), model)
+        assert sorted(two_at_once(client, model, turn)) == [False, True]
+    chain = read_chain(client, model)
     assert len(chain.entries) == 100
     assert not chain.faults
 
 
-@pytest.mark.parametrize("victim", ["mover", "way"])
-@pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
-def test_after_a_death_at_any_step_the_next_command_leaves_the_old_or_the_new_state(
-    server: MlflowServer, victim: str, answered: bool
-) -> None:
-    """Before or after each of the writes of a move, the process is killed or its server is gone."""
-    old, new = {"1": "Production", "2": "Staging"}, {"1": "Archived", "2": "Production"}
-    seen, step = set(), 0
-    while True:
-        step += 1
-        name = f"death-{uuid4().hex[:8]}"
-        make_bare_model(connect(server.url), name, 2)
-        for version, stage in (("1", Stage.PRODUCTION), ("2", Stage.STAGING)):
-            bare_move(server.url, name, version, stage)
-        with deadly_way(DeadlyWay(server.url, at=step, answered=answered)) as way:
-            done = die(way, name) if victim == "mover" else stay_behind(way, name)
-        assert done is not way.died
-        if done:
-            break
-        begin(connect(server.url), name, open_policy(name))
-        state = shown(server.url, name)
-        assert state in (old, new), f"step {step}"
-        assert verify(connect(server.url), name).well
-        seen.add(state == new)
-    assert step > 6
-    assert seen == {True, False} or (victim, answered) == ("way", True)
+def two_at_once(client: MlflowClient, model: str, turn: int) -> list[bool]:
+    """Two who read the same state and write at the same moment; who of them won."""
+    chain = read_chain(client, model)
+    line = threading.Barrier(2)
+
+    def wins(version: str) -> bool:
+        entry = Entry(
+            sequence=chain.next_sequence,
+            time=now(),
+            who=f"{turn}",
+            action=Action.PROMOTE,
+            model=model,
+            version=version,
+            from_stage=Stage.ARCHIVED,
+            to_stage=Stage.STAGING,
+            why="",
+            previous=chain.head,
+            uid=uuid4().hex,
+        )
+        line.wait()
+        try:
+            append(client, entry)
+        except MoveLost:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(wins, ("1", "2")))
 
 
 @pytest.mark.parametrize(
@@ -276,26 +239,6 @@ def test_the_ledger_says_what_was_in_production_when(server: MlflowServer, model
         assert state_at(read(model, client), at).holder(Stage.PRODUCTION) == version
     assert state_after(read(model, client)).holder(Stage.PRODUCTION) is None
     assert last_good(read(model, client)) == "1"
-
-
-def bare_move(url: str, model: str, version: str, stage: Stage) -> None:
-    record(begin(connect(url), model, open_policy(model)), Draft(Action.PROMOTE, version, stage))
-
-
-def die(way: DeadlyWay, model: str) -> bool:
-    """A process that moves version 2 and is killed at the way's step; whether it came to its end."""
-    process = mover(way.url, model, "2", Stage.PRODUCTION)
-    way.kill = lambda: os.kill(process.pid, signal.SIGKILL)
-    return process.wait(60) == 0
-
-
-def stay_behind(way: DeadlyWay, model: str) -> bool:
-    """Move version 2 while the server goes away at the way's step; whether it came to its end."""
-    try:
-        bare_move(way.url, model, "2", Stage.PRODUCTION)
-    except ServerUnavailable:
-        return False
-    return True
 
 
 def wait_until(condition: object, seconds: float = 60) -> None:

@@ -1,0 +1,166 @@
+"""What a release engineer may and may not do, on a store without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlops.errors import BadSetting, GateRefused, UnknownVersion, UserError
+from registry.connect import connect
+from registry.entry import Action, Stage
+from registry.ledger import ledger_name, read
+from registry.lifecycle import Scene, archive, begin, give_verdict, promote, rollback
+from registry.overview import diff, facts, status
+from registry.policy import Policy, parse_policy
+from registry.verify import verify
+from tests.registry.shelves import make_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL = "cells"
+POLICY = f"""
+model: {MODEL}
+gates:
+  Staging:
+    - {{kind: floor, metric: test/macro_f1, minimum: 0.8}}
+  Production:
+    - {{kind: approvals, at_least: 1}}
+"""
+MACRO_F1 = {"1": 0.91, "2": 0.93, "3": 0.5}
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A store with three versions of a model; the third is a bad one."""
+    monkeypatch.setenv("MLOPS_USER", "rita")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    made = connect()
+    make_model(made, MODEL, 3, tmp_path / "files")
+    for version, value in MACRO_F1.items():
+        made.log_metric(made.get_model_version(MODEL, version).run_id, "test/macro_f1", value)
+    return made
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return parse_policy(POLICY, "cells.yaml")
+
+
+def scene(client: MlflowClient, policy: Policy) -> Scene:
+    return begin(client, MODEL, policy)
+
+
+def release(client: MlflowClient, policy: Policy, version: str) -> None:
+    """All the way to Production, approved by someone else."""
+    assert promote(scene(client, policy), version, Stage.STAGING).entry
+    give_verdict(scene(client, policy), version, Action.APPROVE, Stage.PRODUCTION, "")
+    assert promote(scene(client, policy), version, Stage.PRODUCTION).entry
+
+
+def test_a_refused_version_stays_where_it_is_and_its_evidence_is_kept(
+    client: MlflowClient, policy: Policy
+) -> None:
+    refused = promote(scene(client, policy), "3", Stage.STAGING)
+    assert refused.entry is None
+    assert refused.judged is not None
+    assert [r.gate for r in refused.judged.refusing] == ["test/macro_f1 floor"]
+    assert read(MODEL, client) == ()
+    assert scene(client, policy).shelf.versions["3"].stage == "None"
+    kept = client.list_artifacts(client.get_model_version(MODEL, "3").run_id, "release")
+    assert sorted(Path(file.path).suffix for file in kept) == [".json", ".md"]
+
+
+def test_a_dry_run_changes_nothing(client: MlflowClient, policy: Policy) -> None:
+    judged = promote(scene(client, policy), "1", Stage.STAGING, dry_run=True).judged
+    assert judged is not None
+    assert judged.passed
+    assert read(MODEL, client) == ()
+    assert client.list_artifacts(client.get_model_version(MODEL, "1").run_id, "release") == []
+
+
+def test_an_override_is_marked_in_the_ledger(client: MlflowClient, policy: Policy) -> None:
+    promote(scene(client, policy), "3", Stage.STAGING, override_reason="the ward waits")
+    (entry,) = read(MODEL, client)
+    assert entry.override_reason == "the ward waits"
+    assert "overridden: the ward waits" in entry.in_words()
+
+
+def test_a_better_version_replaces_the_champion_and_a_rollback_brings_it_back(
+    client: MlflowClient, policy: Policy
+) -> None:
+    release(client, policy, "1")
+    release(client, policy, "2")
+    assert scene(client, policy).state.stages == {"1": Stage.ARCHIVED, "2": Stage.PRODUCTION}
+    back = rollback(scene(client, policy), why="misses blasts")
+    assert (back.entry is not None and back.entry.version, back.replaced) == ("1", "2")
+    assert client.get_model_version_by_alias(MODEL, "production").version in (1, "1")
+    assert verify(client, MODEL).well
+    with pytest.raises(UserError, match="no earlier version"):
+        rollback(scene(client, policy))
+
+
+def test_a_rollback_reads_the_gates_again(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    release(client, policy, "2")
+    stricter = parse_policy(POLICY.replace("0.8", "0.92"), "cells.yaml")
+    assert rollback(scene(client, stricter)).entry is None
+    assert scene(client, stricter).state.holder(Stage.PRODUCTION) == "2"
+
+
+def test_a_version_whose_files_changed_since_is_not_released(
+    client: MlflowClient, policy: Policy, tmp_path: Path
+) -> None:
+    assert promote(scene(client, policy), "1", Stage.STAGING).entry
+    give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
+    place = client.get_model_version_download_uri(MODEL, "1").removeprefix("file://")
+    (Path(place) / "data" / "model.onnx").write_bytes(b"other")
+    with pytest.raises(GateRefused, match=r"changed since .*: data/model.onnx"):
+        promote(scene(client, policy), "1", Stage.PRODUCTION)
+
+
+@pytest.mark.parametrize(("version", "to"), [("1", Stage.PRODUCTION), ("1", Stage.NONE)])
+def test_a_way_that_the_policy_does_not_have_is_refused(
+    client: MlflowClient, policy: Policy, version: str, to: Stage
+) -> None:
+    with pytest.raises(UserError):
+        promote(scene(client, policy), version, to)
+
+
+def test_what_is_not_there_is_said_so(client: MlflowClient, policy: Policy) -> None:
+    with pytest.raises(UnknownVersion, match="has no version '9'; it has 1, 2, 3"):
+        promote(scene(client, policy), "9", Stage.STAGING)
+    with pytest.raises(UnknownVersion, match="no registered model 'rails'"):
+        begin(client, "rails", policy)
+    with pytest.raises(BadSetting):
+        archive_twice(client, policy)
+
+
+def archive_twice(client: MlflowClient, policy: Policy) -> None:
+    archive(scene(client, policy), "3")
+    promote(scene(client, policy), "3", Stage.NONE)
+
+
+def test_a_ledger_is_no_model_to_release(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    with pytest.raises(UserError, match="is a ledger"):
+        begin(client, ledger_name(MODEL), policy)
+    assert [each.model for each in status(client)] == [MODEL]
+
+
+def test_status_tells_who_is_where_and_what_contradicts_itself(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    (well,) = status(client)
+    assert (well.production and well.production.version, well.waiting, well.drift) == ("1", 2, "")
+    client.set_registered_model_alias(MODEL, "production", "3")
+    assert "@production is version 3, stage Production holds 1" in status(client, MODEL)[0].drift
+
+
+def test_two_versions_differ_in_what_was_recorded(client: MlflowClient) -> None:
+    found = diff(facts(client, MODEL, "1"), facts(client, MODEL, "2"))
+    assert [(d.kind, d.name, d.first, d.second) for d in found] == [
+        ("metric", "test/macro_f1", "0.91", "0.93")
+    ]
