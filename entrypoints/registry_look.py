@@ -41,17 +41,9 @@ def status(model: str | None, as_json: bool) -> None:
 def _status_text(found: tuple[ModelStatus, ...]) -> str:
     if not found:
         return "no registered models: `mlops train` makes one"
-    rows: list[tuple[str, ...]] = [("model", "Production", "Staging", "newest", "in no stage", "drift")]
+    rows: list[tuple[str, ...]] = [("model", "Production", "Staging", "newest", "drift")]
     rows += [
-        (
-            m.model,
-            _placed(m.production),
-            _placed(m.staging),
-            _placed(m.newest),
-            str(m.waiting),
-            m.drift or "-",
-        )
-        for m in found
+        (m.model, _placed(m.production), _placed(m.staging), _placed(m.newest), m.drift or "-") for m in found
     ]
     return columns(rows)
 

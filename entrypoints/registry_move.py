@@ -113,7 +113,7 @@ def _tell(moved: Moved, as_json: bool, *, dry_run: bool = False) -> None:
 
 
 def _as_text(moved: Moved, dry_run: bool) -> str:
-    lines = [f"finished first: {says}" for says in moved.put_right]
+    lines = [f"note: {says}" for says in moved.found]
     if moved.judged is not None:
         lines += [*gate_table(moved.judged), ""]
     entry = moved.entry

@@ -22,7 +22,7 @@ def approve(
 ) -> None:
     """Say that VERSION of MODEL may enter a stage. Who trained it does not count as an approver.
 
-    You are who MLOPS_USER says, else the tracking server's user, else this machine's.
+    You are whom the tracking server lets in, else who MLOPS_USER says, else this machine's user.
 
     \b
     Example: mlops registry approve blood-cell-classifier 3 --comment "looked at 200 errors"
@@ -58,5 +58,7 @@ def _say(
 
     scene = opened(model, policy_file)
     said = give_verdict(scene, named(scene, version), Action(action), Stage(stage.capitalize()), comment)
-    text = f"{model}: {said.entry.in_words()} (ledger entry {said.entry.sequence})" if said.entry else ""
-    show(said, as_json, text)
+    lines = [f"note: {says}" for says in said.found]
+    if said.entry is not None:
+        lines.append(f"{model}: {said.entry.in_words()} (ledger entry {said.entry.sequence})")
+    show(said, as_json, "\n".join(lines))

@@ -18,12 +18,16 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """entries: in order, those in place. lost: slots whose author came second. faults: a sentence each."""
+    """entries: in order, those in place. lost: slots whose author came second. faults: a sentence each.
+
+    unanswered: those of the faults after which nobody has gone on by an override, which is marked for ever.
+    """
 
     model: str
     entries: tuple[Entry, ...]
     lost: tuple[Slot, ...]
     faults: tuple[str, ...]
+    unanswered: tuple[str, ...]
 
     @property
     def head(self) -> str:
@@ -47,32 +51,37 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
     """
     entries: list[Entry] = []
     lost: list[Slot] = []
-    faults: list[str] = list(_missing([slot.number for slot in slots]))
+    faults: list[tuple[int, str]] = list(_missing([slot.number for slot in slots]))
+    answered = 0
     known, head = {genesis(model)}, genesis(model)
     for slot in sorted(slots, key=lambda s: s.number):
         try:
             entry = Entry.from_json(slot.text)
         except ValueError:
-            faults.append(f"ledger slot {slot.number} of {model} holds no readable entry")
+            faults.append((slot.number, f"ledger slot {slot.number} of {model} holds no readable entry"))
             continue
         if entry.model != model:
-            faults.append(f"ledger slot {slot.number} of {model} holds an entry of {entry.model}")
+            says = f"ledger slot {slot.number} of {model} holds an entry of {entry.model}"
+            faults.append((slot.number, says))
         elif entry.previous == head and entry.sequence == len(entries) + 1:
             entries.append(entry)
             head = entry.digest
             known.add(head)
+            answered = slot.number if entry.override_reason else answered
         elif entry.previous in known and entry.previous != head:
             lost.append(slot)
         else:
-            faults.append(
+            says = (
                 f"ledger slot {slot.number} of {model} (entry {entry.sequence}, {entry.in_words()}) does not "
                 f"follow the entry before it: an entry before it was changed or taken out"
             )
-    return Chain(model, tuple(entries), tuple(lost), tuple(faults))
+            faults.append((slot.number, says))
+    unanswered = tuple(says for number, says in faults if number > answered)
+    return Chain(model, tuple(entries), tuple(lost), tuple(says for _, says in faults), unanswered)
 
 
-def _missing(numbers: Iterable[int]) -> Iterable[str]:
+def _missing(numbers: Iterable[int]) -> Iterable[tuple[int, str]]:
     present = set(numbers)
     for number in range(1, max(present, default=0)):
         if number not in present:
-            yield f"ledger slot {number} was deleted"
+            yield number, f"ledger slot {number} was deleted"

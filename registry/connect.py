@@ -31,8 +31,11 @@ def connect(uri: str | None = None) -> MlflowClient:
 
 
 def me() -> str:
-    """Who acts: MLOPS_USER, the name at the tracking server, or the name at this machine."""
-    named = os.environ.get("MLOPS_USER") or os.environ.get("MLFLOW_TRACKING_USERNAME")
+    """Who acts: the name that the tracking server lets in, else MLOPS_USER, else the name at this machine.
+
+    Only the first is checked by anyone. Where names must be proven, a policy lists signing keys.
+    """
+    named = os.environ.get("MLFLOW_TRACKING_USERNAME") or os.environ.get("MLOPS_USER")
     if named:
         return named
     try:

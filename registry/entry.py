@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -79,7 +80,7 @@ class Entry:
     def from_json(cls, text: str) -> Entry:
         """Raises ValueError for anything that no entry of ours could be."""
         content: dict[str, Any] = json.loads(text)
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not _well_typed(content):
             raise ValueError("not an entry")
         try:
             entry = cls(
@@ -113,6 +114,20 @@ class Entry:
         }[self.action]
         override = f" (gates overridden: {self.override_reason})" if self.override_reason else ""
         return f"{self.who} {said} on {when}{': ' + self.why if self.why else ''}{override}"
+
+
+def _well_typed(content: dict[str, Any]) -> bool:
+    """Whether every value can be worked with: anyone may have written it."""
+    digests = content.get("file_digests")
+    if type(content.get("sequence")) is not int or not isinstance(digests, dict):
+        return False
+    texts = [value for key, value in content.items() if key not in ("sequence", "file_digests")]
+    if not all(isinstance(value, str) for value in (*texts, *digests.values())):
+        return False
+    try:
+        return datetime.fromisoformat(content["time"]).tzinfo is not None and int(content["version"]) > 0
+    except (KeyError, ValueError):
+        return False
 
 
 def genesis(model: str) -> str:

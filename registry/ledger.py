@@ -18,6 +18,12 @@ Why two can never both win
     There is no intent to be left behind by a dead process, no time after which one is void, and no lock: a
     process that dies before the request has done nothing, one that dies after it has won or lost.
 
+What it does not withstand
+    Who may write to the server may rewrite an entry together with all that follow it and the head tag; where
+    a policy lists signing keys, that needs the keys of everyone who wrote them. Taking out the last entries
+    together with the head tag shows when the next one is written, as its number leaves a gap. Times are by
+    the authors' clocks.
+
 Lost answers
     A request whose answer is lost may have been done, may be done later, or never. The entry's uid is looked
     for; where it is not found the same entry is sent again. A second copy names an entry that the first has
@@ -95,7 +101,7 @@ def append(client: MlflowClient, entry: Entry) -> Chain:
             return chain
         if chain.head != entry.previous:
             raise MoveLost(lost_to(entry, chain))
-        if chain.faults and not entry.override_reason:
+        if chain.unanswered and not entry.override_reason:
             raise broken(chain)
     raise failure or ServerUnavailable(f"the ledger of {entry.model} does not take an entry")
 
@@ -103,7 +109,7 @@ def append(client: MlflowClient, entry: Entry) -> Chain:
 def broken(chain: Chain) -> LedgerBroken:
     """What to say where `chain` has faults; an override may still add to it, and is marked for ever."""
     return LedgerBroken(
-        f"{chain.faults[0]}: nothing of {chain.model} moves on top of that; `mlops registry verify "
+        f"{chain.unanswered[0]}: nothing of {chain.model} moves on top of that; `mlops registry verify "
         f"{chain.model}` says everything, --override-reason goes on from the last whole entry"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -14,10 +14,10 @@ from registry.connect import me
 from registry.entry import Action, Entry, Stage
 from registry.hands import lower_hand, now, raise_hand
 from registry.ledger import SUFFIX, append, broken, read_chain
-from registry.settle import agree, settle
+from registry.settle import agree, open_ends, settle, still
 from registry.shelf import Shelf, look
 from registry.signing import counting, signature_for
-from registry.state import State, last_good, state_after, verdicts
+from registry.state import Counts, State, last_good, periods, state_after, verdicts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,7 @@ class Scene:
     policy: Policy
     shelf: Shelf
     chain: Chain
-    put_right: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:
@@ -69,11 +69,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a command did: its entry, who was replaced, what it put right first. judged: the gates it read."""
+    """What a command did: its entry, and who was replaced. judged: the gates it read.
+
+    found: what it saw first that was not as the ledger says, a sentence each.
+    """
 
     entry: Entry | None
     replaced: str | None
-    put_right: tuple[str, ...]
+    found: tuple[str, ...]
     judged: Judgement | None = None
 
 
@@ -84,19 +87,21 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
     """
     if model.endswith(SUFFIX):
         raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
+    counts = counting(policy.signing_keys)
     shelf = look(client, model)
     chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
+    if not shelf.hands and open_ends(shelf, chain, counts):
+        shelf, chain = still(client, model)  # it was moved between the two, or behind the ledger's back
     taken_out = missing_head(shelf, chain)
     if not over_faults:
-        if chain.faults:
+        if chain.unanswered:
             raise broken(chain)
         if taken_out:
             raise LedgerBroken(f"{model}: {taken_out}; `mlops registry verify {model}` says everything")
-    done = settle(client, shelf, chain, counting(policy.signing_keys))
-    if done:
-        shelf = look(client, model)
-        chain = read_chain(client, model)
-    return Scene(client, policy, shelf, chain, done)
+    found = settle(client, shelf, chain, counts)
+    if found and shelf.hands:
+        shelf, chain = still(client, model)
+    return Scene(client, policy, shelf, chain, found)
 
 
 def missing_head(shelf: Shelf, chain: Chain) -> str:
@@ -151,16 +156,15 @@ def promote(
     """
     from registry.judgement import judge_version, keep
 
-    now_in = _may_go(scene, scene.version(version), to)
+    _may_go(scene, scene.version(version), to)
     judged = judge_version(scene, version, to)
+    if not override_reason:
+        _unchanged(scene, version, judged)
     if dry_run:
-        return Moved(None, None, scene.put_right, judged)
+        return Moved(None, None, scene.found, judged)
     keep(scene.client, judged)
-    changed = changed_files(scene, version, judged.files)
-    if not override_reason and (changed or not judged.passed):
-        if changed:
-            raise GateRefused(f"{scene.model} version {version}, now in {now_in}: {changed}")
-        return Moved(None, None, scene.put_right, judged)
+    if not judged.passed and not override_reason:
+        return Moved(None, None, scene.found, judged)
     return _decided(scene, Draft(Action.PROMOTE, version, to, why, override_reason=override_reason), judged)
 
 
@@ -172,20 +176,19 @@ def rollback(scene: Scene, *, to: str = "", why: str = "", override_reason: str 
     from registry.judgement import judge_version, keep
 
     counts = counting(scene.policy.signing_keys)
-    version = scene.version(to) if to else last_good(scene.chain.entries, counts)
+    entries = scene.chain.entries
+    version = scene.version(to) if to else last_good(entries, counts, scene.shelf.versions)
     if version is None:
         raise UserError(f"{scene.model}: no earlier version of Production is left to roll back to")
-    if scene.state.holder(Stage.PRODUCTION) == version:
-        raise UserError(f"{scene.model}: version {version} is in Production now")
-    if not any(e.version == version and e.to_stage is Stage.PRODUCTION for e in scene.chain.entries):
+    _may_go(scene, version, Stage.PRODUCTION)
+    if version not in {period.version for period in periods(entries, Stage.PRODUCTION, counts)}:
         raise UserError(f"{scene.model}: version {version} was never in Production; `promote` takes it there")
     judged = judge_version(scene, version, Stage.PRODUCTION, beside_champion=False)
+    if not override_reason:
+        _unchanged(scene, version, judged)
     keep(scene.client, judged)
-    changed = changed_files(scene, version, judged.files)
-    if changed and not override_reason:
-        raise GateRefused(f"{scene.model} version {version} cannot come back: {changed}")
     if not judged.passed and not override_reason:
-        return Moved(None, None, scene.put_right, judged)
+        return Moved(None, None, scene.found, judged)
     draft = Draft(Action.ROLLBACK, version, Stage.PRODUCTION, why, override_reason=override_reason)
     return _decided(scene, draft, judged)
 
@@ -193,7 +196,7 @@ def rollback(scene: Scene, *, to: str = "", why: str = "", override_reason: str 
 def archive(scene: Scene, version: str, *, why: str = "") -> Moved:
     """Take `version` out of whatever stage it is in."""
     _may_go(scene, scene.version(version), Stage.ARCHIVED)
-    return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.put_right)
+    return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.found)
 
 
 def give_verdict(scene: Scene, version: str, action: Action, stage: Stage, comment: str) -> Moved:
@@ -213,13 +216,13 @@ def give_verdict(scene: Scene, version: str, action: Action, stage: Stage, comme
         except MoveLost:
             scene = begin(scene.client, scene.model, scene.policy)
             continue
-        return Moved(entry, None, scene.put_right)
+        return Moved(entry, None, scene.found)
     raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
 
 
 def changed_files(scene: Scene, version: str, files: Mapping[str, str] | None) -> str:
     """Which of a version's files are not those that the ledger recorded last; "" when all are."""
-    recorded = recorded_files(scene.chain.entries, version)
+    recorded = recorded_files(scene.chain.entries, version, counting(scene.policy.signing_keys))
     if not recorded:
         return ""
     now_there = files or {}
@@ -227,23 +230,29 @@ def changed_files(scene: Scene, version: str, files: Mapping[str, str] | None) -
     return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
 
 
-def recorded_files(entries: tuple[Entry, ...], version: str) -> Mapping[str, str]:
-    """path -> SHA-256 of a version's files, as the latest entry that names them has it."""
-    return next((e.file_digests for e in reversed(entries) if e.version == version and e.file_digests), {})
+def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Mapping[str, str]:
+    """path -> SHA-256 of a version's files, as the latest entry that counts and names them has it."""
+    named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
+    return next((entry.file_digests for entry in named), {})
+
+
+def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
+    """Raises GateRefused for files that are not those which were judged before."""
+    if changed := changed_files(scene, version, judged.files):
+        raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
 
 
 def _decided(scene: Scene, draft: Draft, judged: Judgement) -> Moved:
     replaced = scene.state.holder(draft.to_stage)
     full = dataclasses.replace(draft, evidence_digest=judged.evidence_digest, file_digests=judged.files or {})
-    return Moved(record(scene, full), replaced, scene.put_right, judged)
+    return Moved(record(scene, full), replaced, scene.found, judged)
 
 
-def _may_go(scene: Scene, version: str, to: Stage) -> Stage:
-    """The stage that `version` is in. Raises BadSetting when the policy has no way from there to `to`."""
+def _may_go(scene: Scene, version: str, to: Stage) -> None:
+    """Raises BadSetting when the policy has no way for `version` to `to`, UserError when it is there."""
     source = scene.state.stage_of(version)
     if source is to:
         raise UserError(f"{scene.model} version {version} is in {to} already")
     if not scene.policy.may_go(source, to):
         allowed = ", ".join(scene.policy.transitions.get(source, ())) or "nowhere"
-        raise BadSetting(f"policy of {scene.model}", f"{source} -> ", to.value, allowed)
-    return source
+        raise BadSetting(f"policy of {scene.model}", f"the way from {source}", to.value, allowed)

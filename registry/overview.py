@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from registry.connect import asking
-from registry.entry import ALONE, Entry, Stage
+from registry.entry import Entry, Stage
 from registry.ledger import LEDGER_OF_TAG, SUFFIX, read
-from registry.shelf import HAND_TAG
+from registry.shelf import ALIASES, HAND_TAG, STAGE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,88 +33,62 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """production, staging: who is there. newest: the last version. waiting: versions in no stage.
+    """production, staging: who is there. newest: the last version.
 
     drift: a sentence where alias, stage and tag do not say the same, or a move is unfinished; "" when all
-    is well. `verify` goes further: it asks the ledger.
+    is well. `verify` goes further: it looks at every version and asks the ledger.
     """
 
     model: str
     production: Placed | None
     staging: Placed | None
     newest: Placed | None
-    waiting: int
     drift: str
 
 
 def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus, ...]:
-    """All registered models (or one) by stage: a request a thousand models or versions, not one a model."""
+    """All registered models (or one) by stage: one request a thousand models, whatever their versions."""
+    found: list[RegisteredModel] = []
+    token: str | None = None
+    chosen = None if model is None else f"name = '{model}'"
     with asking("listing the registered models"):
-        chosen = "" if model is None else f"name = '{model}'"
-        with ThreadPoolExecutor(2) as pool:
-            asked = pool.submit(_models, client, chosen)
-            versions = _versions(client, chosen)
-            models = asked.result()
-    if model is not None and not models:
+        while True:
+            page = client.search_registered_models(chosen, max_results=_PAGE, page_token=token)
+            found += page
+            if not (token := page.token):
+                break
+    if model is not None and not found:
         raise UnknownVersion(f"there is no registered model {model!r}; `mlops registry status` lists them")
-    by_model: dict[str, list[ModelVersion]] = {}
-    for version in versions:
-        by_model.setdefault(version.name, []).append(version)
     return tuple(
-        _status_of(each, by_model.get(each.name, []))
-        for each in sorted(models, key=lambda m: m.name)
+        _status_of(each)
+        for each in sorted(found, key=lambda m: str(m.name))
         if not each.name.endswith(SUFFIX) and LEDGER_OF_TAG not in (each.tags or {})
     )
 
 
-def _models(client: MlflowClient, chosen: str) -> list[RegisteredModel]:
-    found: list[RegisteredModel] = []
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(chosen or None, max_results=_PAGE, page_token=token)
-        found += page
-        if not (token := page.token):
-            return found
-
-
-def _versions(client: MlflowClient, chosen: str) -> list[ModelVersion]:
-    found: list[ModelVersion] = []
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(chosen or None, max_results=10 * _PAGE, page_token=token)
-        found += page
-        if not (token := page.token):
-            return found
-
-
-def _status_of(model: RegisteredModel, versions: list[ModelVersion]) -> ModelStatus:
-    newest = max(versions, key=lambda v: int(v.version), default=None)
-    held = {stage: [v for v in versions if v.current_stage == stage] for stage in ALONE}
+def _status_of(model: RegisteredModel) -> ModelStatus:
+    latest = {str(v.current_stage): v for v in model.latest_versions or ()}  # the last version of each stage
+    newest = max(latest.values(), key=lambda v: int(v.version), default=None)
+    production, staging = latest.get(Stage.PRODUCTION), latest.get(Stage.STAGING)
     return ModelStatus(
         model=model.name,
-        production=_placed(held[Stage.PRODUCTION][0]) if held[Stage.PRODUCTION] else None,
-        staging=_placed(held[Stage.STAGING][0]) if held[Stage.STAGING] else None,
+        production=_placed(production) if production else None,
+        staging=_placed(staging) if staging else None,
         newest=_placed(newest) if newest else None,
-        waiting=sum(v.current_stage == Stage.NONE for v in versions),
-        drift=_drift(model, held, versions),
+        drift=_drift(model, latest),
     )
 
 
-def _drift(
-    model: RegisteredModel, held: Mapping[Stage, list[ModelVersion]], versions: list[ModelVersion]
-) -> str:
+def _drift(model: RegisteredModel, latest: Mapping[str, ModelVersion]) -> str:
     if any(tag.startswith(HAND_TAG) for tag in model.tags or {}):
         return "a move is under way, or was interrupted"
     aliases = {alias: str(version) for alias, version in (model.aliases or {}).items()}
-    for stage in ALONE:
-        there, alias = [str(v.version) for v in held[stage]], aliases.get(stage.lower())
-        if len(there) > 1:
-            return f"{len(there)} versions in {stage}"
-        if there != ([alias] if alias else []):
-            holds = there[0] if there else "none"
-            return f"@{stage.lower()} is version {alias or 'none'}, stage {stage} holds {holds}"
-    for version in versions:
-        tag = (version.tags or {}).get("mlops.stage", "None")
+    for stage, alias in ALIASES.items():
+        held, named = str(latest[stage].version) if stage in latest else "none", aliases.get(alias, "none")
+        if held != named:
+            return f"@{alias} is version {named}, stage {stage} holds {held}"
+    for version in latest.values():
+        tag = (version.tags or {}).get(STAGE_TAG, Stage.NONE.value)
         if tag != version.current_stage:
             return f"version {version.version} is in {version.current_stage}, its tag says {tag}"
     return ""
@@ -124,9 +97,18 @@ def _drift(
 def _placed(version: ModelVersion) -> Placed:
     born = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     tags = version.tags or {}
-    shown = {name: float(tags[name]) for name in _KEY_METRICS if name in tags}
+    figures = {name: _figure(tags[name]) for name in _KEY_METRICS if name in tags}
     age = (datetime.now(UTC) - born).total_seconds() / 86400
+    shown = {name: value for name, value in figures.items() if value is not None}
     return Placed(str(version.version), str(version.current_stage), round(age, 2), shown)
+
+
+def _figure(text: str) -> float | None:
+    """A tag's value as a number; None for what is none, as anyone may set a tag."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ def agree(client: MlflowClient, model: str, chain: Chain, counts: Counts) -> Cha
     The caller has raised a hand. Raises ServerUnavailable, with the hand left to tell the next command.
     """
     for _ in range(_ROUNDS):
-        state = state_after(chain.entries, counts)
-        found = _ours(differences(look(client, model), state, head_of(chain)), state)
+        found = open_ends(look(client, model), chain, counts)
         _all_at_once(client, model, [d for d in found if d.kind is Kind.ALIAS])
         _all_at_once(client, model, [d for d in found if d.kind is not Kind.ALIAS])
         fresh = read_chain(client, model)
@@ -48,23 +47,43 @@ def agree(client: MlflowClient, model: str, chain: Chain, counts: Counts) -> Cha
 
 
 def settle(client: MlflowClient, shelf: Shelf, chain: Chain, counts: Counts) -> tuple[str, ...]:
-    """Finish what an interrupted move left, where a hand says that there may be one; what was put right.
+    """Finish what an interrupted move left, where a hand says that there may be one; a sentence for each.
 
-    Without a hand nothing is touched: a difference is then someone's doing behind the ledger's back, which
-    `verify` names and no command hides.
+    Without a hand nothing is touched: a difference is then someone's doing behind the ledger's back. It is
+    told, here and by `verify`, and the next move puts it right.
     """
+    found = open_ends(shelf, chain, counts)
     if not shelf.hands:
-        return ()
-    state = state_after(chain.entries, counts)
-    open_ends = _ours(differences(shelf, state, head_of(chain)), state)
-    if open_ends:
+        return tuple(f"changed behind the ledger's back: {difference.says}" for difference in found)
+    if found:
         hand = raise_hand(client, shelf.model, "finishing an interrupted move")
         agree(client, shelf.model, chain, counts)
         lower_hand(client, shelf.model, hand)
     for hand, said in shelf.hands.items():
         if is_dead(said):
             _forget(client, shelf.model, hand)
-    return tuple(difference.says for difference in open_ends)
+    return tuple(f"left by an interrupted move and put right: {difference.says}" for difference in found)
+
+
+def still(client: MlflowClient, model: str) -> tuple[Shelf, Chain]:
+    """Shelf and chain of one moment: read until the chain's head was the same before and after.
+
+    Where such a shelf shows no hand, every move of that chain is done, and a difference is no move's.
+    """
+    before = read_chain(client, model)
+    for _ in range(_ROUNDS):
+        shelf = look(client, model)
+        chain = read_chain(client, model)
+        if chain.head == before.head:
+            return shelf, chain
+        before = chain
+    raise ServerUnavailable(f"{model} is moved by others all the time; try again when they are done")
+
+
+def open_ends(shelf: Shelf, chain: Chain, counts: Counts) -> list[Difference]:
+    """The differences that a move can have left: nothing of versions that the ledger never moved."""
+    state = state_after(chain.entries, counts)
+    return [d for d in differences(shelf, state, head_of(chain)) if _is_ours(d, state)]
 
 
 def _all_at_once(client: MlflowClient, model: str, found: list[Difference]) -> None:
@@ -78,11 +97,6 @@ def _all_at_once(client: MlflowClient, model: str, found: list[Difference]) -> N
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(one, found))
-
-
-def _ours(found: tuple[Difference, ...], state: State) -> list[Difference]:
-    """The differences that a move can have left: nothing of versions that the ledger never moved."""
-    return [d for d in found if _is_ours(d, state)]
 
 
 def _is_ours(difference: Difference, state: State) -> bool:

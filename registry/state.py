@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,11 +109,14 @@ def verdicts(
     }
 
 
-def last_good(entries: Sequence[Entry], counts: Counts = every) -> str | None:
+def last_good(
+    entries: Sequence[Entry], counts: Counts = every, there: Container[str] | None = None
+) -> str | None:
     """The version to roll back to: the last in Production before the present one that nobody took out as bad.
 
     Taken out as bad is a version that a rollback replaced, or that was archived from Production or rejected
-    for it after it had been there, and has not entered Production again since.
+    for it after it had been there, and has not entered Production again since. there: the versions that
+    still exist, where that is known.
     """
     order: list[str] = []
     bad: set[str] = set()
@@ -131,4 +134,5 @@ def last_good(entries: Sequence[Entry], counts: Counts = every) -> str | None:
             bad.discard(entry.version)
             order.append(entry.version)
     present = state.holder(Stage.PRODUCTION)
-    return next((v for v in reversed(order) if v != present and v not in bad), None)
+    good = [v for v in order if v != present and v not in bad and (there is None or v in there)]
+    return good[-1] if good else None

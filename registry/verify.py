@@ -13,9 +13,9 @@ from registry.chain import Chain
 from registry.entry import Entry
 from registry.files import digests, version_files
 from registry.judgement import kept
-from registry.ledger import read_chain
 from registry.lifecycle import missing_head, recorded_files
-from registry.shelf import Difference, Kind, Shelf, differences, head_of, look
+from registry.settle import still
+from registry.shelf import Difference, Kind, differences, head_of
 from registry.signing import counting
 from registry.state import Counts, State, state_after
 
@@ -58,7 +58,7 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
     kept evidence, as well. Raises UnknownVersion for a model that is not there, ServerUnavailable.
     """
     counts = counting(keys)
-    shelf, chain = _still(client, model)
+    shelf, chain = still(client, model)
     state = state_after(chain.entries, counts)
     faults = [Finding("ledger", says) for says in chain.faults]
     if taken_out := missing_head(shelf, chain):
@@ -69,7 +69,7 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
     checked = 0
     if files:
         versions = [v for v in state.stages if v in shelf.versions]
-        recorded = {v: recorded_files(chain.entries, v) for v in versions}
+        recorded = {v: recorded_files(chain.entries, v, counts) for v in versions}
         checked = sum(len(names) for names in recorded.values())
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), versions):
@@ -83,17 +83,6 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
     ]
     notes += [f"ledger slot {slot.number} came second and counts for nothing" for slot in chain.lost]
     return Verified(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
-
-
-def _still(client: MlflowClient, model: str) -> tuple[Shelf, Chain]:
-    """Shelf and chain of one moment: read until the head was the same before and after."""
-    before = read_chain(client, model)
-    while True:
-        shelf = look(client, model)
-        chain = read_chain(client, model)
-        if chain.head == before.head:
-            return shelf, chain
-        before = chain
 
 
 def _is_head(difference: Difference) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -63,6 +64,28 @@ def test_what_is_no_entry_is_not_read_as_one(text: str) -> None:
         Entry.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("time", "yesterday"),
+        ("time", "2026-01-01T00:00:00"),
+        ("time", 5),
+        ("version", "latest"),
+        ("sequence", "1"),
+        ("why", None),
+        ("file_digests", {"a": 1}),
+        ("action", "delete"),
+        ("extra", "x"),
+    ],
+)
+def test_a_forged_entry_cannot_break_those_who_read_it(field: str, value: object) -> None:
+    content = {**json.loads(after(follow(MODEL, []), "1", S).as_json()), field: value}
+    forged = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    chain = follow(MODEL, [Slot(1, forged)])
+    assert chain.entries == ()
+    assert "no readable entry" in chain.faults[0]
+
+
 def test_of_two_decided_on_the_same_state_the_first_counts_for_every_reader() -> None:
     start = chain_of(("1", S))
     one, two = after(start, "2", S), after(start, "3", S)
@@ -98,6 +121,22 @@ def test_each_alteration_is_a_fault() -> None:
     assert any("no readable entry" in fault for fault in unreadable.faults)
     foreign = Slot(4, dataclasses.replace(after(chain, "2", P), model="other").as_json())
     assert "holds an entry of other" in follow(MODEL, [*whole, foreign]).faults[0]
+
+
+def test_an_override_answers_a_fault_which_stays_named() -> None:
+    chain = chain_of(("1", S), ("1", P))
+    whole = slots(*chain.entries)
+    broken = follow(MODEL, [whole[0], Slot(2, "{}")])
+    assert broken.unanswered == broken.faults != ()
+    over = dataclasses.replace(after(broken, "1", P), override_reason="the entry was lost")
+    going_on = follow(MODEL, [whole[0], Slot(2, "{}"), Slot(3, over.as_json())])
+    assert going_on.entries == (whole_entry(whole[0]), over)
+    assert going_on.unanswered == ()
+    assert going_on.faults == broken.faults
+
+
+def whole_entry(slot: Slot) -> Entry:
+    return Entry.from_json(slot.text)
 
 
 def test_entering_a_stage_archives_who_was_there() -> None:

@@ -33,13 +33,10 @@ MACRO_F1 = {"1": 0.91, "2": 0.93, "3": 0.5}
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(working_directory: Path) -> MlflowClient:
     """A store with three versions of a model; the third is a bad one."""
-    monkeypatch.setenv("MLOPS_USER", "rita")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
     made = connect()
-    make_model(made, MODEL, 3, tmp_path / "files")
+    make_model(made, MODEL, 3, working_directory / "files")
     for version, value in MACRO_F1.items():
         made.log_metric(made.get_model_version(MODEL, version).run_id, "test/macro_f1", value)
     return made
@@ -111,9 +108,23 @@ def test_a_rollback_reads_the_gates_again(client: MlflowClient, policy: Policy) 
     assert scene(client, stricter).state.holder(Stage.PRODUCTION) == "2"
 
 
-def test_a_version_whose_files_changed_since_is_not_released(
-    client: MlflowClient, policy: Policy, tmp_path: Path
-) -> None:
+def test_what_was_never_in_production_does_not_come_back_to_it(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    assert promote(scene(client, policy), "2", Stage.STAGING).entry
+    give_verdict(scene(client, policy), "2", Action.APPROVE, Stage.PRODUCTION, "")
+    with pytest.raises(UserError, match="was never in Production"):
+        rollback(scene(client, policy), to="2")
+
+
+def test_a_rollback_passes_over_a_version_that_was_deleted(client: MlflowClient, policy: Policy) -> None:
+    for version in ("1", "2"):
+        release(client, policy, version)
+    client.delete_model_version(MODEL, "1")
+    with pytest.raises(UserError, match="no earlier version"):
+        rollback(scene(client, policy))
+
+
+def test_a_version_whose_files_changed_since_is_not_released(client: MlflowClient, policy: Policy) -> None:
     assert promote(scene(client, policy), "1", Stage.STAGING).entry
     give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
     place = client.get_model_version_download_uri(MODEL, "1").removeprefix("file://")
@@ -154,9 +165,22 @@ def test_a_ledger_is_no_model_to_release(client: MlflowClient, policy: Policy) -
 def test_status_tells_who_is_where_and_what_contradicts_itself(client: MlflowClient, policy: Policy) -> None:
     release(client, policy, "1")
     (well,) = status(client)
-    assert (well.production and well.production.version, well.waiting, well.drift) == ("1", 2, "")
+    assert well.production is not None
+    assert well.newest is not None
+    assert (well.production.version, well.newest.version, well.drift) == ("1", "3", "")
     client.set_registered_model_alias(MODEL, "production", "3")
     assert "@production is version 3, stage Production holds 1" in status(client, MODEL)[0].drift
+
+
+def test_what_was_changed_behind_the_ledger_s_back_is_told_by_the_next_command(
+    client: MlflowClient, policy: Policy
+) -> None:
+    release(client, policy, "1")
+    client.set_registered_model_alias(MODEL, "production", "3")
+    told = "changed behind the ledger's back: alias @production is version 3; the ledger says version 1"
+    assert scene(client, policy).found == (told,)
+    assert promote(scene(client, policy), "2", Stage.STAGING).found == (told,)
+    assert scene(client, policy).found == ()
 
 
 def test_two_versions_differ_in_what_was_recorded(client: MlflowClient) -> None:

@@ -1,0 +1,101 @@
+"""`mlops registry` as it is typed: what it prints, and the code it leaves with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from entrypoints.cli import run
+from registry.connect import connect
+from tests.registry.shelves import make_model
+
+POLICY = """
+model: cells
+gates:
+  Staging:
+    - {kind: floor, metric: test/macro_f1, minimum: 0.8}
+  Production:
+    - {kind: approvals, at_least: 1}
+"""
+
+
+@pytest.fixture
+def policy(working_directory: Path) -> str:
+    """A store with two versions, the second a bad one; the policy's file."""
+    client = connect()
+    make_model(client, "cells", 2, working_directory / "files")
+    for version, value in (("1", 0.91), ("2", 0.5)):
+        client.log_metric(client.get_model_version("cells", version).run_id, "test/macro_f1", value)
+    (working_directory / "cells.yaml").write_text(POLICY)
+    return str(working_directory / "cells.yaml")
+
+
+def registry(*arguments: str) -> int:
+    return run(["registry", *arguments])
+
+
+def test_a_refused_version_leaves_with_3_and_a_good_one_with_0(
+    policy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert registry("promote", "cells", "2", "--to", "staging", "--policy", policy) == 3
+    said = capsys.readouterr()
+    assert "test/macro_f1 is 0.5, the policy asks for at least 0.8" in said.out
+    assert "mlops: cells/2 does not enter Staging: 1 of 1 gates refuse (test/macro_f1 floor)" in said.err
+    assert registry("promote", "cells", "1", "--to", "staging", "--policy", policy) == 0
+    assert "rita promoted version 1 from None to Staging" in capsys.readouterr().out
+    assert registry("verify", "cells", "--policy", policy) == 0
+
+
+def test_results_are_json_for_programs(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(*arguments: str) -> dict:  # type: ignore[type-arg]
+        assert registry(*arguments, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        return found[0] if isinstance(found, list) else found
+
+    moved = asked("promote", "cells", "1", "--to", "staging", "--policy", policy)
+    assert (moved["entry"]["sequence"], moved["judged"]["results"][0]["passed"]) == (1, True)
+    said = asked("approve", "cells", "@staging", "--comment", "fine", "--policy", policy)
+    assert (said["entry"]["action"], said["entry"]["to_stage"]) == ("approve", "Production")
+    assert asked("status")["staging"]["version"] == "1"
+    assert asked("show", "cells", "@staging")["entries"][0]["who"] == "rita"
+    assert asked("diff", "cells", "1", "2")["name"] == "test/macro_f1"
+    assert asked("history", "cells", "--at", "2026-01-01")["version"] is None
+    assert asked("verify", "cells")["faults"] == []
+
+
+def test_a_change_behind_the_ledger_s_back_leaves_with_1(
+    policy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert registry("promote", "cells", "1", "--to", "staging", "--policy", policy) == 0
+    connect().set_registered_model_alias("cells", "staging", "2")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        registry("verify", "cells")
+    assert left.value.code == 1
+    assert "alias @staging is version 2; the ledger says version 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("promote", "cells", "7", "--to", "staging"), "has no version '7'; it has 1, 2"),
+        (("promote", "cells", "1", "--to", "moon"), "'moon' is not one of"),
+        (("promote", "cells", "1", "--to", "production"), "the way from None"),
+        (("rollback", "cells"), "no earlier version of Production"),
+        (("show", "cells", "@production"), "has no alias @production"),
+        (("show", "cells", "7"), "not found"),
+        (("history", "cells", "--at", "soon"), "2026-05-17"),
+        (("history", "rails"), "no registered model 'rails'"),
+        (("verify", "rails"), "no registered model 'rails'"),
+        (("archive", "cells", "1", "--policy", "nowhere.yaml"), "nowhere.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_with_2(
+    policy: str, arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = () if arguments[0] == "show" or "--policy" in arguments else ("--policy", policy)
+    capsys.readouterr()
+    assert registry(*arguments, *own) == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
