@@ -71,7 +71,7 @@ def main() -> None:
     ratios = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = demo_dataset(spec.name, folder / "cells", size="tiny")
+        data = demo_dataset(spec.name, folder / "cells")
         dataset = open_dataset([str(data)], spec.task, cache=folder / "cache")
         for seed in range(given.seeds):
             peer = Search(spec, dataset, folder / f"random-{seed}", seed)
