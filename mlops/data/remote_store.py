@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlops.errors import DataFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT_S = 3
 FIRST_ANSWER_TIMEOUT_S = 4  # with one retry a dead endpoint is known within ten seconds
@@ -160,8 +158,8 @@ class Store:
         return f"{url}: {where} refuses ({code or 'no code'})"
 
 
-def _client(address: str | None, read_timeout_s: float, attempts: int) -> S3Client:
-    import boto3
+def _client(address: str | None, read_timeout_s: float, attempts: int) -> Any:
+    import boto3  # it makes its clients' classes at run time: there is nothing to annotate with
     from botocore.config import Config
 
     config = Config(
