@@ -9,7 +9,7 @@ import click
 
 from entrypoints.lazy import lazy_group
 from mlops import __version__
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, Terminated
 
 # what the user's choice of a place can bring about; anything else is a fault of the machine
 MISTAKES = {
@@ -21,6 +21,8 @@ MISTAKES = {
     errno.EPERM,
     errno.EROFS,
 }
+
+STOPPED = "stopped; the same command goes on from here"
 
 # command -> (module, one line for --help): the help of `mlops` itself imports none of them
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -54,7 +56,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, as shells have it."""
+    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM."""
     try:
         cli.main(arguments, prog_name="mlops", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -64,8 +66,10 @@ def run(arguments: list[str]) -> int:
         return say(error.format_message() + _help_of(error), error.exit_code)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except Terminated:
+        return say(STOPPED, 143)
     except (click.Abort, KeyboardInterrupt):
-        return say("stopped; the same command goes on from here", 130)
+        return say(STOPPED, 130)
     except MlopsError as error:
         return say(str(error), error.exit_code)
     except OSError as error:

@@ -31,6 +31,10 @@ class MlopsError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, answered as Ctrl-C is. No MlopsError: nothing that catches failures may stop it."""
+
+
 class UserError(MlopsError):
     exit_code: ClassVar[int] = 2
 

@@ -66,13 +66,16 @@ def test_ten_kills_at_random_moments_lose_and_double_nothing(shell: Shell, tiny_
     assert len(MlflowClient(shell.store).search_model_versions("name = 'blood-cell-classifier'")) == 1
 
 
-def test_ctrl_c_marks_the_runs_killed_and_the_same_command_goes_on(shell: Shell, tiny_cells: Path) -> None:
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_marks_the_runs_killed_and_the_same_command_goes_on(
+    shell: Shell, tiny_cells: Path, ending: signal.Signals, code: int
+) -> None:
     arguments = train_arguments(tiny_cells)
     process = shell.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for_an_epoch(shell)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert {run.info.status for kind in ("study", "training") for run in runs_of_kind(shell, kind)} == {
         "KILLED"

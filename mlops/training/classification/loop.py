@@ -160,7 +160,7 @@ def _interruptible() -> Iterator[None]:
         yield
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
+            raise ended.__context__ from None
         if isinstance(ended, SIGTERMException):
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
