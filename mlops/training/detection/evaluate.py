@@ -51,7 +51,9 @@ def evaluate(
 def _arguments(
     config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, split: SplitName
 ) -> dict[str, Any]:
-    """As the validation in training: twice the batch, rectangular."""
+    """As the validation in training with twice the batch, but on the square that is served: the rectangles of
+    training's validation pad a picture otherwise, and each box's score with it.
+    """
     return {
         "task": "detect",
         "mode": "val",
@@ -61,7 +63,7 @@ def _arguments(
         "batch": config.recipe.batch * 2,
         "workers": config.recipe.workers,
         "device": library_device(config.device),
-        "rect": True,
+        "rect": False,
         "plots": True,
     }
 
