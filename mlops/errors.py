@@ -5,7 +5,9 @@
     │   ├── BadSetting                    a system file, `--set` or option holds a value that cannot be
     │   ├── DataFault                     a data set that cannot be read or must not be trained on
     │   ├── MissingWeights                pretrained weights that are neither here nor to be fetched
+    │   ├── UnsafeWeights                 a file of weights that could run code: it is not loaded
     │   ├── StudyMismatch                 a study name that belongs to other data, system or space
+    │   ├── RunFault                      a past run that cannot be imported as it is
     │   ├── DiskFull                      no room left for what must be kept
     │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
     ├── ServerUnavailable         exit 1  the tracking server does not answer
@@ -55,8 +57,16 @@ class MissingWeights(UserError):
     """Weights that are neither on this machine nor to be fetched now."""
 
 
+class UnsafeWeights(UserError):
+    """A file of weights that, when loaded, could call more than what weights are made of."""
+
+
 class StudyMismatch(UserError):
     """A study of this name exists for other data, another system or another space."""
+
+
+class RunFault(UserError):
+    """A past run's folder or file that cannot be imported as it is."""
 
 
 class DiskFull(UserError):

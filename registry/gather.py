@@ -27,12 +27,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
+from mlops.training.pickles import unsafe_in
 from registry.connect import asking
 from registry.evidence import DataFacts, Evidence
 from registry.figures import metrics_read
 from registry.files import digests, version_files
 from registry.measured import read_latency, read_parity
-from registry.pickles import unsafe_in
 from registry.run_files import fetch_json, fetch_samples
 from registry.samples import compare
 

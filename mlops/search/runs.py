@@ -14,6 +14,7 @@ from mlops.systems import recipe_digest
 from mlops.systems.recipe import AnyRecipe
 from mlops.tracking.environment import code_state, library_versions
 from mlops.training.protocol import TestResult, TrainResult
+from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:
     from mlops.data.check import Fault
@@ -114,6 +115,7 @@ class RunBook:
                 **tags,
                 "mlops.kind": "training",
                 "mlops.recipe_digest": recipe_digest(recipe),
+                **first_weights_tag(recipe),
             },
         )
         run.log_params({**recipe.model_dump(), "seed": self._study.request.seed})
@@ -186,6 +188,12 @@ class RunBook:
         path.write_text(json.dumps(as_rows(faults), indent=1), encoding="utf-8")
         run.log_artifact(path, "data")
         run.set_tags({"mlops.data_warnings": str(sum(fault.severity == "warning" for fault in faults))})
+
+
+def first_weights_tag(recipe: AnyRecipe) -> dict[str, str]:
+    """The digest of the file that training starts from; no tag where it starts from none, or from a name."""
+    digest = file_digest(recipe.weights)
+    return {"mlops.first_weights_digest": digest} if digest else {}
 
 
 def _is_headline(metric: str) -> bool:

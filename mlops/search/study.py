@@ -28,8 +28,10 @@ from typing import TYPE_CHECKING
 from mlops.errors import BadSetting, StudyMismatch, UserError
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
+from mlops.systems.space import Choice
 from mlops.tracking.locks import OnlyOne, only_one
 from mlops.tracking.store import without_password
+from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:
     import optuna
@@ -53,7 +55,9 @@ class StudyIdentity:
 
 
 def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
-    """System, data and space (with the recipe that it varies, the length of its trials, and the seed)."""
+    """System, data and space (with the recipe that it varies, the length of its trials, the seed, and what is
+    in the files that first weights come from).
+    """
     # workers change no result, so they do not change the study either
     searched: dict[str, object] = {
         "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers"}),
@@ -63,8 +67,18 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     }
     if request.trial_epochs < request.spec.recipe.epochs:
         searched["trial_epochs"] = request.trial_epochs  # not to be compared with a plain training
+    if weights := _first_weights(request):
+        searched["weights_digest"] = weights
     text = json.dumps(searched, sort_keys=True)
     return StudyIdentity(request.spec.name, data.digest, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _first_weights(request: StudyRequest) -> dict[str, str]:
+    """SHA-256 of every file that a trial may start from, by its path as given."""
+    span = request.spec.space.get("weights")
+    named = [request.spec.recipe.weights, *(span.values if isinstance(span, Choice) else ())]
+    found = {str(name): file_digest(str(name)) for name in named}
+    return {name: digest for name, digest in sorted(found.items()) if digest}
 
 
 def make_sampler(seed: int) -> optuna.samplers.BaseSampler:

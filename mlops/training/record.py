@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlops.training.durable import write_durably
 from mlops.training.protocol import EpochReport
+from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe
@@ -61,10 +62,12 @@ class Record:
 
 
 def identity_of(config: TrainConfig[AnyRecipe]) -> str:
-    """Digest of all that makes two trainings the same one: recipe, data and seed, not the loading
-    processes.
+    """Digest of all that makes two trainings the same one: recipe, data, seed, and the content of a file that
+    the first weights come from; not the loading processes.
     """
     said = [config.recipe.model_dump(exclude={"workers"}), config.dataset.identity.digest, config.seed]
+    if weights := file_digest(config.recipe.weights):
+        said.append(weights)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

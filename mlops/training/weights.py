@@ -2,7 +2,8 @@
 
 A recipe's `weights` is `none`, a path, or a library's name. A name is looked for on this machine first;
 only then is the library asked to fetch it, and only after its server answered, so that a machine without a
-network says so within ten seconds instead of retrying for minutes.
+network says so within ten seconds instead of retrying for minutes. A file's content is part of what a
+training is (`file_digest`), and no file is loaded before `refuse_unsafe` has read it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops.errors import MissingWeights
+from mlops.data.digest import sha256_of
+from mlops.errors import MissingWeights, UnsafeWeights
 
 NONE = "none"
 PROBE_S = 8.0
@@ -39,6 +41,22 @@ def find_weights(setting: str, stores: Sequence[Path] = ()) -> Path | None:
 
 def wants_none(setting: str) -> bool:
     return setting.strip().lower() == NONE
+
+
+def file_digest(setting: str) -> str:
+    """SHA-256 (hex) of the file that `setting` names as a path; "" for `none` and for a library's name."""
+    given = Path(setting).expanduser()
+    return sha256_of(given) if not wants_none(setting) and given.is_file() else ""
+
+
+def refuse_unsafe(file: Path, names: Sequence[str]) -> None:
+    """Raise UnsafeWeights where there are `names` that a pickle in `file` could call (`training.pickles`)."""
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise UnsafeWeights(
+            f"weights={file} could run code when they are loaded ({names[0]}{more}), so they were not: no "
+            f"plain checkpoint; {_WAY_OUT}"
+        )
 
 
 def require_server(name: str, url: str, within_s: float = PROBE_S) -> None:

@@ -44,6 +44,24 @@ def finish(study: Study, budget: int, value: float = 0.5, forgiven: int = 0) -> 
     return claim.trial.number
 
 
+def test_other_weights_in_a_file_of_the_same_name_are_another_study(tmp_path: Path) -> None:
+    weights = tmp_path / "first.safetensors"
+    names = set()
+    for content in (b"one", b"two", b"one"):
+        weights.write_bytes(content)
+        names.add(study_in(tmp_path, f"weights={weights}").name)
+    assert len(names) == 2
+
+
+def test_weights_that_a_search_may_choose_count_too(tmp_path: Path) -> None:
+    weights = tmp_path / "first.safetensors"
+    names = set()
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        names.add(study_in(tmp_path, f"space.weights=none,{weights}").name)
+    assert len(names) == 2
+
+
 def test_trial_0_is_the_recipe(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     study.ensure_recipe_trial()

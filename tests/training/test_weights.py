@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import socket
 import threading
@@ -11,12 +12,19 @@ from pathlib import Path
 import pytest
 
 from mlops.errors import MissingWeights
-from mlops.training.weights import find_weights, require_server, wants_none
+from mlops.training.weights import file_digest, find_weights, require_server, wants_none
 
 
 def test_none_means_no_file() -> None:
     assert wants_none("none")
     assert find_weights("none") is None
+
+
+def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"x")
+    assert file_digest(str(file)) == hashlib.sha256(b"x").hexdigest()
+    assert file_digest("none") == file_digest("yolo26m.pt") == ""
 
 
 def test_a_path_is_taken_as_it_stands(tmp_path: Path) -> None:

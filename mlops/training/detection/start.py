@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, MissingWeights
-from mlops.training.weights import find_weights, require_server, unavailable, wants_none
+from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
+from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import DetectionRecipe
+
+# a checkpoint of the library is a whole network: layers of torch's and its own, all of them classes
+LAYERS = re.compile(
+    rf"{SAFE.pattern}"
+    r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
+    r"|ultralytics\.nn\.(tasks|modules)\.(\w+\.)?[A-Z]\w*"
+    r"|ultralytics\.(utils|yolo\.utils)\.IterableSimpleNamespace"
+    r"|pathlib\.(Pure)?(Posix|Windows)?Path"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +88,26 @@ def _fetched(name: str, store: Path) -> Path:
 
 
 def _checked(file: Path) -> Path:
-    """`file`, once the library could read a network from it."""
+    """`file`, once nothing unsafe was found in it and the library could read a network from it.
+
+    Raises UnsafeWeights before anything is loaded.
+    """
     from ultralytics.nn.tasks import load_checkpoint
 
+    refuse_unsafe(file, (*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
     try:
         load_checkpoint(file)
     except Exception as error:
         raise MissingWeights(f"weights={file} is no checkpoint of an Ultralytics network: {error}") from error
     return file
+
+
+def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
+    """The same of the pickle that torch's own reader takes out of a zip: two readers may find two."""
+    import torch
+
+    try:
+        pickled = torch._C.PyTorchFileReader(str(file)).get_record("data.pkl")
+    except RuntimeError:
+        return ()  # no zip that torch reads
+    return unsafe_names(pickled, allowed=LAYERS)

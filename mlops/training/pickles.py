@@ -1,23 +1,22 @@
-"""What a pickle inside a model's files could call, found by reading it, never by loading it.
+"""What a pickle inside a file could call, found by reading it, never by loading it.
 
 A pickle is a program: loading it calls whatever it names. Here its opcodes are listed (`pickletools`), and
 every name outside a short list, from which only tensors, numbers and plain containers are made, is unsafe.
 The list is that of torch's own weights-only loader. A file is taken for a pickle by its content or its
-suffix; a zip (what `torch.save` writes) is looked into.
+suffix, or because the caller says that it is going to be loaded; a zip (what `torch.save` writes) is looked
+into.
 """
 
 from __future__ import annotations
 
 import pickletools
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".dill", ".npy", ".pt2"}
-_MAGIC = re.compile(rb"\x80[\x02-\x05]")
-_NUMPY = b"\x93N"
-_SAFE = re.compile(
+SAFE = re.compile(
     r"collections\.(OrderedDict|Counter)"
     r"|(builtins|__builtin__)\.(set|frozenset|bytearray|complex|dict|list|tuple)"
     r"|_codecs\.encode"
@@ -31,67 +30,90 @@ _SAFE = re.compile(
     r"|numpy\.(dtype|ndarray)"
     r"|numpy\.(_?core)\.multiarray\.(_reconstruct|scalar)"
 )
+_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".dill", ".npy", ".pt2"}
+_MAGIC = re.compile(rb"\x80[\x02-\x05]")
+_NUMPY, _ZIP = b"\x93N", b"PK\x03\x04"
+_OLD_TORCH = 0x1950A86A20F9469CFC6C
+_OLD_TORCH_PICKLES = 5  # that number, protocol, system, the object, its storages
 
 
-def unsafe_in(file: Path) -> tuple[str, ...]:
+def unsafe_in(file: Path, *, loaded: bool = False, allowed: re.Pattern[str] = SAFE) -> tuple[str, ...]:
     """Names, sorted, that a pickle in `file` could call; () where there is none. Raises OSError.
 
+    loaded: it is going to be loaded as a pickle, whatever its name. allowed: names (`module.name`) that are
+    well, matched in full.
     A file that is called a pickle and cannot be read to its end gives "unreadable": what cannot be judged is
     not safe. One that only begins like a pickle, as a tensor's bytes may by chance, gives the names alone.
     """
-    if zipfile.is_zipfile(file):
-        return tuple(sorted(set(_in_zip(file))))
+    return tuple(sorted(set(_named(file, loaded or file.suffix.lower() in _SUFFIXES, allowed))))
+
+
+def unsafe_names(content: bytes, *, allowed: re.Pattern[str] = SAFE) -> tuple[str, ...]:
+    """The same of a pickle's bytes."""
+    return tuple(sorted(set(_unsafe(content, True, allowed))))
+
+
+def _named(file: Path, called: bool, allowed: re.Pattern[str]) -> Iterator[str]:
     with file.open("rb") as opened:
-        start = opened.read(2)
-    if start == _NUMPY:
-        return tuple(sorted(set(_in_array(file.read_bytes()))))
-    called = file.suffix.lower() in _SUFFIXES
-    if not called and not _MAGIC.match(start):
-        return ()
-    return tuple(sorted(set(_unsafe(file.read_bytes(), called))))
+        start = opened.read(4)
+    if zipfile.is_zipfile(file):
+        yield from _in_zip(file, allowed)
+        if start == _ZIP:
+            return  # else it is something else first, with an archive behind it
+    if start.startswith(_NUMPY):
+        yield from _in_array(file.read_bytes(), allowed)
+    elif called and tarfile.is_tarfile(file):
+        yield "a tar archive, which old torch loads pickles from"
+    elif called or _MAGIC.match(start):
+        yield from _unsafe(file.read_bytes(), called, allowed)
 
 
-def _in_zip(file: Path) -> Iterator[str]:
+def _in_zip(file: Path, allowed: re.Pattern[str]) -> Iterator[str]:
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 with archive.open(member) as opened:
                     start = opened.read(2)
                 called = Path(member.filename).suffix.lower() in (".pkl", ".pickle")
-                if called or _MAGIC.match(start):
-                    yield from _unsafe(archive.read(member), called)
+                if start == _NUMPY:
+                    yield from _in_array(archive.read(member), allowed)
+                elif called or _MAGIC.match(start):
+                    yield from _unsafe(archive.read(member), called, allowed)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
         yield "unreadable"
 
 
-def _in_array(content: bytes) -> Iterator[str]:
+def _in_array(content: bytes, allowed: re.Pattern[str]) -> Iterator[str]:
     """A `.npy`: a header of a length that it states, then plain numbers, or a pickle of objects."""
     wide = 2 if content[6:7] == b"\x01" else 4
     begin = 8 + wide
     end = begin + int.from_bytes(content[8:begin], "little")
     if b"O" in content[begin:end].partition(b"descr")[2].partition(b",")[0]:
-        yield from _unsafe(content[end:], called=True)
+        yield from _unsafe(content[end:], True, allowed)
 
 
-def _unsafe(content: bytes, called: bool) -> Iterator[str]:
+def _unsafe(content: bytes, called: bool, allowed: re.Pattern[str]) -> Iterator[str]:
     """One pickle after another, as older `torch.save` wrote them; stops at the data that follow.
 
-    called: its name says that it is a pickle.
+    called: its name says that it is a pickle. The first pickle of an old torch file says so, and the next
+    four are then read as what they are, whatever they begin with.
     """
-    rest, first = content, True
-    while first or _MAGIC.match(rest[:2]):
+    rest, read, least = content, 0, 1
+    while read < least or _MAGIC.match(rest[:2]):
         end, names = 0, _Names()
         try:
             for code, given, at in pickletools.genops(rest):
                 end = (at or 0) + 1
+                if given == _OLD_TORCH:
+                    least = _OLD_TORCH_PICKLES
                 name = names.looked_up(code.name, given)
-                if name and not _SAFE.fullmatch(name):
+                if name and not allowed.fullmatch(name):
                     yield name
         except (ValueError, IndexError, EOFError):
             if called:
                 yield "unreadable"
             return
-        rest, first = rest[end:], False
+        rest, read = rest[end:], read + 1
 
 
 class _Names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from registry.pickles import unsafe_in
+from mlops.training.pickles import unsafe_in
 
 
 class Malicious:
@@ -94,3 +95,46 @@ def test_an_array_of_objects_is_not_safe(tmp_path: Path) -> None:
     assert unsafe_in(tmp_path / "a.npy")
     np.save(tmp_path / "b.npy", np.zeros(3))
     assert unsafe_in(tmp_path / "b.npy") == ()
+
+
+def test_one_before_a_harmless_zip_is_found(tmp_path: Path) -> None:
+    """torch looks at a file's beginning, Python's zipfile at its end."""
+    file = tmp_path / "weights.pt"
+    file.write_bytes(pickle.dumps(Malicious(tmp_path / "made")))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps([1]))
+    assert zipfile.is_zipfile(file)
+    assert any(name.endswith(".mkdir") for name in unsafe_in(file))
+
+
+def test_one_of_an_old_torch_file_is_found_whatever_it_begins_with(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    file = tmp_path / "old.pt"
+    head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+    file.write_bytes(
+        b"".join(pickle.dumps(each, protocol=2) for each in head)
+        + pickle.dumps(Malicious(tmp_path / "made"), protocol=0)
+        + pickle.dumps([], protocol=2)
+    )
+    assert any(name.endswith(".mkdir") for name in unsafe_in(file))
+    torch.load(file, weights_only=False)
+    assert (tmp_path / "made").exists()  # it would have run
+
+
+def test_a_tar_of_pickles_is_not_safe(tmp_path: Path) -> None:
+    (tmp_path / "pickle").write_bytes(pickle.dumps(Malicious(tmp_path / "made")))
+    with tarfile.open(tmp_path / "weights.pt", "w") as archive:
+        archive.add(tmp_path / "pickle", ".")  # read as a pickle, the tar's first byte is an end
+    assert unsafe_in(tmp_path / "weights.pt")
+
+
+def test_an_array_of_objects_in_a_zip_is_not_safe(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", np.array([Malicious(tmp_path / "made")], dtype=object))
+    assert unsafe_in(tmp_path / "a.npz")
+
+
+def test_a_file_of_any_name_is_read_as_a_pickle_where_it_is_going_to_be_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(pickle.dumps(Malicious(tmp_path / "made"), protocol=0))
+    assert unsafe_in(file) == ()
+    assert unsafe_in(file, loaded=True)
