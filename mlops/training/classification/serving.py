@@ -43,6 +43,11 @@ class _Served(nn.Module):
         return torch.softmax(self.network((images - self.mean) / self.std), 1)
 
 
+def network_served(recipe: ClassificationRecipe, classes: int, weights: Path) -> _Served:
+    """The best weights as what is exported, in evaluation mode. Raises MissingWeights."""
+    return _Served(networks.rebuild(recipe, classes, weights)).eval()
+
+
 def export(recipe: ClassificationRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
     """Write `folder/model.onnx` and hold it against the network, one picture and three at once.
 
@@ -50,7 +55,7 @@ def export(recipe: ClassificationRecipe, classes: Sequence[str], weights: Path, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, side = folder / "model.onnx", recipe.image_size
-    served = _Served(networks.rebuild(recipe, len(classes), weights)).eval()
+    served = network_served(recipe, len(classes), weights)
     with _silent():
         torch.onnx.export(
             served,

@@ -30,7 +30,7 @@ def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folde
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.onnx"
     with named(folder):
-        model, stride = _ready(weights)
+        model, stride = network_served(weights)
         side = _whole_strides(recipe.image_size, stride)
         example = torch.zeros(2, 3, side, side)
         with torch.no_grad(), warnings.catch_warnings():
@@ -57,8 +57,11 @@ def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folde
     )
 
 
-def _ready(weights: Path) -> tuple[Any, int]:
-    """The network on the CPU, fused, in the form that traces well; and its largest stride."""
+def network_served(weights: Path) -> tuple[Any, int]:
+    """The network on the CPU, fused, in the form that traces well; and its largest stride.
+
+    Loads a pickle: the file is one of our own training, or was scanned.
+    """
     from ultralytics.nn.modules import C2f, Detect
     from ultralytics.nn.tasks import load_checkpoint
 
