@@ -1,0 +1,99 @@
+"""GradNorm: weights under which every task pulls on the shared layers as its training rate asks for.
+
+Chen, Badrinarayanan, Lee and Rabinovich: GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep
+Multitask Networks, ICML 2018, arXiv 1711.02257, algorithm 1.
+
+    G_i     = || d(w_i L_i) / dW ||     the weighted gradient's norm on the last shared layer W
+    G_mean  = mean over tasks of G_i
+    r_i     = (L_i / L_i(0)) / mean over tasks of the same, the relative inverse training rate
+    L_grad  = sum over tasks of | G_i - G_mean * r_i ^ alpha |, the target G_mean * r_i ^ alpha held constant
+
+and one step of its own optimizer down dL_grad / dw_i, after which the weights are scaled to add up to the
+number of tasks.
+
+No second backward pass through the network is needed for that slope. W appears in L_i alone, so a weight
+above zero leaves the norm by linearity:
+
+    G_i = || w_i dL_i/dW || = w_i || dL_i/dW ||,   hence   dG_i/dw_i = || dL_i/dW ||,
+
+and with the target constant, dL_grad/dw_i = sign(G_i - target_i) * || dL_i/dW ||: what one plain backward
+pass a task from its loss to W yields. (For log w_i as the number learned, the chain rule gives
+sign(G_i - target_i) * G_i.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mlops.training.balance.bounded import renormalised
+from mlops.training.balance.learned import Learned
+from mlops.training.balance.rule import Shown
+
+if TYPE_CHECKING:
+    from mlops.training.balance.settings import BalanceSettings
+
+
+def targets(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float) -> list[float]:
+    """What each weighted gradient norm ought to be: G_mean * r_i ^ alpha."""
+    mean = math.fsum(norms) / len(norms)
+    return [mean * rate**alpha for rate in inverse_rates]
+
+
+def imbalance(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float) -> float:
+    """L_grad of weighted gradient norms G_i."""
+    wanted = targets(norms, inverse_rates, alpha)
+    return math.fsum(abs(norm - target) for norm, target in zip(norms, wanted, strict=True))
+
+
+def slopes(
+    weights: Sequence[float], plain_norms: Sequence[float], inverse_rates: Sequence[float], alpha: float
+) -> list[float]:
+    """dL_grad / dw_i, from the unweighted norms || dL_i/dW ||; 0 where a norm is at its target."""
+    norms = [weight * norm for weight, norm in zip(weights, plain_norms, strict=True)]
+    wanted = targets(norms, inverse_rates, alpha)
+    return [
+        math.copysign(plain, norm - target) if norm != target else 0.0
+        for plain, norm, target in zip(plain_norms, norms, wanted, strict=True)
+    ]
+
+
+class GradNorm:
+    """The weights keep where a step says nothing: a loss of zero, initial losses not yet known, gradients not
+    measured, not finite or all zero."""
+
+    instant = False
+
+    def __init__(self, weights: Sequence[float], settings: BalanceSettings) -> None:
+        self._alpha, self._floor, self._logarithmic = settings.alpha, settings.floor, settings.logarithmic
+        self.weights = renormalised(weights, self._floor)
+        self._learned = Learned(self._as_learned(), settings.lr)
+
+    def learn(self, shown: Shown) -> None:
+        if shown.inverse_rates is None or shown.gradients is None or min(shown.losses) <= 0:
+            return
+        plain = torch.linalg.vector_norm(shown.gradients, dim=1).tolist()
+        if not all(map(math.isfinite, plain)) or max(plain) <= 0:
+            return
+        downhill = slopes(self.weights, plain, shown.inverse_rates, self._alpha)
+        if self._logarithmic:
+            downhill = [weight * slope for weight, slope in zip(self.weights, downhill, strict=True)]
+        found = self._learned.descend(downhill)
+        if self._logarithmic:
+            highest = max(found)  # scaling takes out what is taken off all
+            found = [math.exp(value - highest) for value in found]
+        self.weights = renormalised(found, self._floor)
+        self._learned.put(self._as_learned())
+
+    def _as_learned(self) -> list[float]:
+        return [math.log(weight) for weight in self.weights] if self._logarithmic else self.weights
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": list(self.weights), "learned": self._learned.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.weights = list(state["weights"])
+        self._learned.load_state_dict(state["learned"])
