@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "systems": ("entrypoints.systems", "List the systems, or show one: recipe, variants and search space."),
     "data": ("entrypoints.data", "Make demo data, check a data set, convert one."),
     "train": ("entrypoints.train", "Search, train, track and register one system."),
+    "import-run": ("entrypoints.import_run", "Take a past run's folder into MLflow, with its own times."),
     "registry": ("entrypoints.registry", "Judge versions, move them through the stages, roll back, verify."),
     "sync": ("entrypoints.sync", "Deliver what an outage kept back."),
     "server": ("entrypoints.server", "Start an MLflow server and wait until it answers."),

@@ -20,7 +20,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module, _ = self.lazy[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -78,7 +78,7 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
         book.retry_rejected()
     results = []
     for uri in book.uris():
-        with Tracker(home, uri, deliver=False) as tracker, _progress(without_password(uri)) as on_progress:
+        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(without_password(uri)) as on_progress:
             report = tracker.sync(timeout_s, on_progress)
         refused = tuple(book.rejected(uri))
         results.append(StoreSync(without_password(uri), report.delivered, report.left, report.error, refused))
@@ -86,7 +86,7 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
     return results
 
 
-class _progress:  # noqa: N801  reads as a function where it is used
+class delivery_bar:  # noqa: N801  reads as a function where it is used
     """A progress bar on a terminal, nothing elsewhere."""
 
     def __init__(self, store: str) -> None:

@@ -43,14 +43,19 @@ class Outbox(Database):
         parent: int | None,
         adopt: str,
         tags: Mapping[str, str],
+        uid: str = "",
+        start_ms: int | None = None,
     ) -> tuple[RunRow, bool]:
-        """The run of this key, made if it is new; and whether it is."""
-        row = (uri, key, uuid.uuid4().hex, experiment, name, parent, adopt, json.dumps(dict(tags)), now_ms())
+        """The run of this key, made if it is new; and whether it is.
+
+        uid: where the same run may come from several outboxes; the store is then asked for it first.
+        """
+        row = (uri, key, uid or uuid.uuid4().hex, experiment, name, parent, adopt, json.dumps(dict(tags)))
         with self._transaction(f"run {key}") as db:
             made = db.execute(
-                "INSERT OR IGNORE INTO runs (uri, key, uid, experiment, name, parent, adopt, tags, start_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
+                "INSERT OR IGNORE INTO runs (uri, key, uid, experiment, name, parent, adopt, tags, start_ms,"
+                " create_tried) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, now_ms() if start_ms is None else start_ms, bool(uid)),
             )
             is_new = made.rowcount == 1
         found = self.find_run(uri, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import warnings
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 EPOCHS = "epoch"
+_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -36,6 +37,7 @@ class Run:
         self._row = row.id
         self._wake = wake
         self.key = row.key
+        self.experiment = row.experiment
         self.adopted = row.adopt  # the MLflow run that it was begun with, or ""
 
     def log_epoch(self, step: int, metrics: Mapping[str, float], at: datetime | int | None = None) -> None:
@@ -59,13 +61,11 @@ class Run:
         self._wake()
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Accept params. MLflow's params never change: a second value is warned of and the first kept."""
+        """Accept params. MLflow's params never change: a second value is logged, the first stays."""
         names = entity_names(params)
         texts = {names[name]: param_text(value) for name, value in params.items()}
         for name, kept in self._outbox.accept_params(self._row, texts, now_ms()).items():
-            warnings.warn(
-                f"run {self.key}: param {name} stays {kept!r}, it cannot become {texts[name]!r}", stacklevel=2
-            )
+            _log.warning("run %s: param %s stays %r, it cannot become %r", self.key, name, kept, texts[name])
         self._wake()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -163,9 +163,9 @@ class Run:
         self._outbox.accept_once(self._row, Kind.MODEL, [payload], series=series)
         self._wake()
 
-    def finish(self, status: Status = "FINISHED") -> None:
-        """Accept the end of the run, at this moment. What is logged later still arrives."""
-        self._outbox.accept(self._row, Kind.STATUS, {"status": status})
+    def finish(self, status: Status = "FINISHED", at_ms: int | None = None) -> None:
+        """Accept the end of the run, at this moment or at `at_ms`. What is logged later still arrives."""
+        self._outbox.accept(self._row, Kind.STATUS, {"status": status}, at_ms=at_ms)
         self.barrier()
         self._wake()
 
@@ -179,6 +179,13 @@ class Run:
     def barrier(self) -> None:
         """Return once everything accepted is safe from a power cut."""
         self._outbox.barrier()
+
+    def accepted_tags(self) -> dict[str, str]:
+        """Every tag that was accepted since the run was started, with its newest value."""
+        tags: dict[str, str] = {}
+        for entry in self._outbox.entries_of(self._row, Kind.TAGS):
+            tags.update(entry.payload)
+        return tags
 
     def last_step(self, series: str = EPOCHS) -> int | None:
         """The newest step accepted, or None."""
@@ -228,15 +235,26 @@ class Tracker:
         parent: str | None = None,
         tags: Mapping[str, str] | None = None,
         adopt: str | None = None,
+        uid: str = "",
+        start_ms: int | None = None,
     ) -> Run:
         """The run of this key: a new one, or the same one as before, which then runs again.
 
         parent: the key of a run that was started before. adopt: the id of an existing MLflow run to use.
+        uid: the store's run with this mark, whichever outbox it came from. start_ms: default now.
         """
         given = tag_texts({"mlflow.user": _user(), **(tags or {})})
         parent_row = None if parent is None else self._known(parent).id
         row, is_new = self._outbox.open_run(
-            self.uri, key, experiment=experiment, name=name, parent=parent_row, adopt=adopt or "", tags=given
+            self.uri,
+            key,
+            experiment=experiment,
+            name=name,
+            parent=parent_row,
+            adopt=adopt or "",
+            tags=given,
+            uid=uid,
+            start_ms=start_ms,
         )
         run = Run(self._outbox, row, self._deliverer.wake)
         if not is_new:
@@ -244,6 +262,11 @@ class Tracker:
             run.set_tags(tags or {})
         self._deliverer.wake()
         return run
+
+    def known_run(self, key: str) -> Run | None:
+        """As `run`; None where no run of this key was started."""
+        row = self._outbox.find_run(self.uri, key)
+        return None if row is None else Run(self._outbox, row, self._deliverer.wake)
 
     def run(self, key: str) -> Run:
         """A run that was started before, by this process or another; its status is left alone."""

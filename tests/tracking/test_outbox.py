@@ -155,12 +155,14 @@ def test_an_accepted_file_is_as_it_was_whatever_becomes_of_its_source(tmp_path: 
     assert len(list(book.spool.folder.iterdir())) == 2
 
 
-def test_a_second_value_of_a_param_is_warned_of_and_the_first_kept(tmp_path: Path) -> None:
+def test_a_second_value_of_a_param_is_told_in_one_line_and_the_first_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with Tracker(tmp_path, AWAY, deliver=False) as tracker:
         run = tracker.start_run("run", experiment="e", name="n")
         run.log_params({"lr0": 0.01, "optimizer": "SGD"})
-        with pytest.warns(UserWarning, match="lr0 stays '0.01', it cannot become '0.02'"):
-            run.log_params({"lr0": 0.02, "optimizer": "SGD", "new": True})
+        run.log_params({"lr0": 0.02, "optimizer": "SGD", "new": True})
+    assert caplog.messages == ["run run: param lr0 stays '0.01', it cannot become '0.02'"]
     params = [e.payload for e in DeliveryBook(tmp_path).entries_of(1, Kind.PARAMS)]
     assert params == [{"lr0": "0.01", "optimizer": "SGD"}, {"new": "true"}]
 
