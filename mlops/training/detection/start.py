@@ -94,12 +94,19 @@ def _checked(file: Path) -> Path:
     """
     from ultralytics.nn.tasks import load_checkpoint
 
-    refuse_unsafe(file, (*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
+    refuse_unsafe(file, unsafe_in_checkpoint(file))
     try:
         load_checkpoint(file)
     except Exception as error:
         raise MissingWeights(f"weights={file} is no checkpoint of an Ultralytics network: {error}") from error
     return file
+
+
+def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
+    """Names that loading `file` could call beyond layers and tensors, found without loading it; () for none."""
+    return tuple(
+        dict.fromkeys((*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
+    )
 
 
 def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
