@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SplitName
 from mlops.errors import TrainingCrashed
+from mlops.search.model_folder import model_folder
 from mlops.search.suggest import with_values
 from mlops.search.trial import Bench, config_for, fit
-from mlops.search.version import model_folder, version_tags
+from mlops.search.version import version_tags
 from mlops.systems.recipe import AnyRecipe
 from mlops.training import trainer_for
 

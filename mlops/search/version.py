@@ -1,13 +1,13 @@
-"""From best weights to a version: ONNX as an MLflow model, with the tags a release is judged by."""
+"""The tags of a version: what it answers for, and what a release is judged by."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.digest import sha256_of
+from mlops.search.runs import first_weights_tag
 from mlops.systems import recipe_digest
 from mlops.systems.recipe import AnyRecipe
 from mlops.systems.spec import SystemSpec
@@ -16,42 +16,6 @@ from mlops.training.protocol import ServingModel, TestResult
 
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset
-
-_LARGE_PICTURE = 3 * 320 * 320  # values
-
-
-def model_folder(serving: ServingModel, out: Path) -> Path:
-    """Write `serving` as an MLflow model (flavour onnx: nothing in it needs pickle) with its signature.
-
-    The signature's batch axis is free (-1), so that a batch of any size is accepted. The input example is two
-    grey pictures, or one where two would be large: MLflow writes it as JSON, twice.
-    """
-    import mlflow.onnx
-    import numpy as np
-    import onnx
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    folder = out / "model"
-    if folder.exists():
-        shutil.rmtree(folder)
-    float32 = np.dtype(np.float32)
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(float32, serving.input_shape, serving.input_name)]),
-        outputs=Schema([TensorSpec(float32, shape, name) for name, shape in serving.outputs.items()]),
-    )
-    picture = serving.input_shape[1:]
-    example = np.full((2 if np.prod(picture) < _LARGE_PICTURE else 1, *picture), 0.5, dtype=np.float32)
-    mlflow.onnx.save_model(
-        onnx.load(str(serving.onnx)),
-        str(folder),
-        signature=signature,
-        input_example={serving.input_name: example},
-        metadata={"preprocessing": json.dumps(serving.preprocessing)},
-        pip_requirements=["mlflow", "onnx", "onnxruntime", "numpy"],
-        save_as_external_data=False,
-    )
-    return folder
 
 
 def version_tags(
@@ -76,6 +40,7 @@ def version_tags(
         "mlops.class_map": json.dumps(dict(enumerate(dataset.classes))),
         "mlops.preprocessing": json.dumps(serving.preprocessing),
         "mlops.weights_digest": sha256_of(weights),
+        **first_weights_tag(recipe),
         "mlops.onnx_digest": sha256_of(serving.onnx),
         **{name: f"{value:.6g}" for name, value in sorted(test.metrics.items()) if name.count("/") == 1},
     }

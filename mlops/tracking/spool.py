@@ -50,7 +50,8 @@ class Spool:
     def accept_folder(self, source: Path) -> tuple[str, list[SpooledFile]]:
         """Copy every file under `source`; returns the spool folder's name and the files within it."""
         slot = uuid.uuid4().hex
-        files = sorted(p for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        inside = [(p, p.relative_to(source)) for p in sorted(source.rglob("*")) if p.is_file()]
+        files = [p for p, name in inside if "__pycache__" not in name.parent.parts]
         return slot, [self._accept_into(slot, p, p.relative_to(source).as_posix()) for p in files]
 
     def path(self, spooled: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 from tests.command import Shell, tiny
 
@@ -78,9 +80,11 @@ def test_a_search_leaves_study_trials_curves_figures_and_a_version(shell: Shell,
     mlflow.set_tracking_uri(shell.store)
     model = mlflow.pyfunc.load_model(f"models:/blood-cell-classifier/{outcome['version']}")
     for pictures in (1, 5):
-        answer = model.predict({"images": np.zeros((pictures, 3, 32, 32), np.float32)})
-        assert answer["probabilities"].shape == (pictures, 8)
-        assert np.allclose(answer["probabilities"].sum(1), 1, atol=1e-4)
+        answer = model.predict({"image": [picture_file()] * pictures})
+        assert len(answer) == pictures
+        for row in answer.to_dict("records"):
+            assert len(row["probabilities"]) == 8 and row["class"] in row["probabilities"]
+            assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_best_of_short_trials_is_fitted_at_full_length(shell: Shell, tiny_cells: Path) -> None:
@@ -118,5 +122,13 @@ def test_a_detector_trains_on_demo_data(shell: Shell, system: str) -> None:
     assert {"test/mAP50", "test/mAP50-95"} <= trial.data.metrics.keys()
     mlflow.set_tracking_uri(shell.store)
     model = mlflow.pyfunc.load_model(f"models:/{system}/1")
-    [answer] = model.predict({"images": np.zeros((3, 3, 64, 64), np.float32)}).values()
-    assert answer.shape[0] == 3
+    answer = model.predict({"image": [picture_file()] * 3}, params={"score": 0.0})
+    assert len(answer) == 3 and {len(row) for row in answer.boxes[0]} == {4}
+
+
+def picture_file() -> bytes:
+    """A picture of 40 x 30 as the bytes of a JPEG file."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(noise).save(file, "JPEG")
+    return file.getvalue()
