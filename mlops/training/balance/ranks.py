@@ -13,5 +13,6 @@ def averaged(values: Tensor) -> Tensor:
     """
     if not (dist.is_available() and dist.is_initialized()):
         return values
-    dist.all_reduce(values)
-    return values / dist.get_world_size()
+    mean = values / dist.get_world_size()
+    dist.all_reduce(mean)
+    return mean
