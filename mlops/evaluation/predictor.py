@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Picture: TypeAlias = "Path | str | bytes | NDArray[np.uint8]"
+Flip: TypeAlias = tuple[bool, bool]  # left to right, top to bottom
+AS_IT_IS: Flip = (False, False)
 
 CPU = ("CPUExecutionProvider",)
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -35,12 +37,14 @@ class Found:
     """The boxes on one picture, the surest first.
 
     corners: (n, 4) float32, x1, y1, x2, y2 in pixels of the picture as given. score: (n,) float32.
-    class_index: (n,) int64.
+    class_index: (n,) int64. height, width: of the picture.
     """
 
     corners: NDArray[np.float32]
     score: NDArray[np.float32]
     class_index: NDArray[np.int64]
+    height: int = 0
+    width: int = 0
 
     def __len__(self) -> int:
         return len(self.score)
@@ -59,6 +63,12 @@ class Prepared:
     width: int
     gain: tuple[float, float]
     pad: tuple[int, int]
+    flip: Flip = AS_IT_IS
+
+    def flipped(self, flip: Flip) -> Prepared:
+        """Mirrored as the model sees it; boxes come back as of the picture as it was."""
+        sideways, upright = (slice(None, None, -1 if each else 1) for each in flip)
+        return replace(self, values=self.values[:, upright, sideways], flip=flip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +150,13 @@ class Predictor:
     def has_probabilities(self) -> bool:
         return self._probabilities is not None
 
-    def probabilities(self, pictures: Iterable[Picture]) -> NDArray[np.float32]:
-        """(N, classes) of N pictures. Raises ValueError for a model without, or for what is no picture."""
+    def probabilities(self, pictures: Iterable[Picture], *, flip: Flip = AS_IT_IS) -> NDArray[np.float32]:
+        """(N, classes) of N pictures, mirrored as `flip` says.
+
+        Raises ValueError for a model without probabilities, or for what is no picture.
+        """
         name = _there(self._probabilities, "probabilities")
-        rows = [raw[name] for _, raw in self.run(self.preprocessing.prepare(each) for each in pictures)]
+        rows = [raw[name] for _, raw in self.run(self._prepared(pictures, flip))]
         if not rows:
             return np.zeros((0, len(self.classes)), np.float32)
         return np.concatenate(rows).astype(np.float32)
@@ -156,11 +169,13 @@ class Predictor:
         iou: float | None = None,
         most: int | None = None,
         several_classes: bool = False,
+        flip: Flip = AS_IT_IS,
     ) -> Iterator[Found]:
-        """The boxes of each picture, one after the other.
+        """The boxes of each picture, one after the other, in pixels of the picture as it is given.
 
         score, iou, most: in place of what the preprocessing says of NMS. several_classes: a place may be a
-        box of each class that reaches `score`, as in validation, and not of its best class only.
+        box of each class that reaches `score`, as in validation, and not of its best class only. flip: what
+        the model is shown.
         Raises ValueError for a model without boxes, or for what is no picture.
         """
         name = _there(self._boxes, "boxes")
@@ -168,13 +183,18 @@ class Predictor:
         limit = float(stated.get("score", 0.25)) if score is None else score
         overlap = float(stated.get("iou", 0.7)) if iou is None else iou
         top = int(stated.get("most", 300)) if most is None else most
-        for batch, raw in self.run(self.preprocessing.prepare(each) for each in pictures):
+        for batch, raw in self.run(self._prepared(pictures, flip)):
             for prepared, rows in zip(batch, raw[name].astype(np.float32), strict=True):
                 if stated.get("in_model"):
                     found = _listed(rows, limit, top)
                 else:
                     found = _suppressed(rows, limit, overlap, top, several_classes)
                 yield _on_picture(found, prepared)
+
+    def _prepared(self, pictures: Iterable[Picture], flip: Flip) -> Iterator[Prepared]:
+        for picture in pictures:
+            prepared = self.preprocessing.prepare(picture)
+            yield prepared.flipped(flip) if any(flip) else prepared
 
     def run(
         self, prepared: Iterable[Prepared]
@@ -256,7 +276,8 @@ def _letterboxed(picture: Picture, side: int, value: int) -> tuple[NDArray[np.ui
     ratio = side / max(height, width)
     new_width, new_height = min(math.ceil(width * ratio), side), min(math.ceil(height * ratio), side)
     if ratio != 1:
-        rgb = cv2.resize(rgb, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+        size = (new_width, new_height)
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     left, top = round((side - new_width) / 2 - 0.1), round((side - new_height) / 2 - 0.1)
     square = np.full((side, side, 3), value, np.uint8)
     square[top : top + new_height, left : left + new_width] = rgb
@@ -300,10 +321,15 @@ def _listed(rows: NDArray[np.float32], score: float, most: int) -> Found:
 
 
 def _on_picture(found: Found, prepared: Prepared) -> Found:
+    """From model pixels, mirrored or not, to the picture's own."""
+    side, corners = prepared.values.shape[-1], found.corners.copy()
+    for axis, mirrored in enumerate(prepared.flip):
+        if mirrored:
+            corners[:, [axis, axis + 2]] = side - corners[:, [axis + 2, axis]]
     pad, gain = np.tile(prepared.pad, 2), np.tile(prepared.gain, 2)
     edge = np.array([prepared.width, prepared.height] * 2, np.float32)
-    corners = np.clip((found.corners - pad) / gain, 0, edge).astype(np.float32)
-    return Found(corners, found.score, found.class_index)
+    corners = np.clip((corners - pad) / gain, 0, edge).astype(np.float32)
+    return replace(found, corners=corners, height=prepared.height, width=prepared.width)
 
 
 def _there(name: str | None, what: str) -> str:

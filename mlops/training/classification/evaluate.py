@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
 from mlops.errors import DataFault
 from mlops.evaluation.classification import held_out
 from mlops.evaluation.figures import draw_classifier
+from mlops.evaluation.names import image_names
+from mlops.evaluation.tables import PREDICTIONS, Answers, Header, write_answers
 from mlops.training.classification import network as networks
 from mlops.training.classification.batches import EvalBatches, Split, split_of
 from mlops.training.classification.pictures import decoded
@@ -22,8 +22,6 @@ from mlops.training.device import find_device
 from mlops.training.protocol import TestResult, TrainConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from mlops.data.dataset import ClassificationDataset, SplitName
@@ -52,17 +50,16 @@ def evaluate(
     given = probabilities(network, split_of(pictures, labelled.labels), device, recipe.batch)
     drawn = draw_classifier(labelled.labels, given, dataset.classes, folder)
     scores = held_out(labelled.labels, given, dataset.classes, labelled.sources)
-    table = pd.DataFrame(
-        {
-            "image": _names(labelled.images),
-            "source": list(labelled.sources) or dataset.identity.name,
-            "label": [dataset.classes[index] for index in labelled.labels],
-            "predicted": [dataset.classes[index] for index in given.argmax(1)],
-            **{f"p/{name}": given[:, index] for index, name in enumerate(dataset.classes)},
-        }
+    names = image_names(labelled.images)
+    answers = Answers(
+        image=np.array(names, dtype=str),
+        source=np.array(labelled.sources or [dataset.identity.name] * len(names), dtype=str),
+        truth=labelled.labels,
+        probabilities=given,
+        classes=dataset.classes,
     )
-    per_sample = folder / "predictions.parquet"
-    table.to_parquet(per_sample, index=False)
+    header = Header(dataset.identity.digest, split, dataset.classes, names, made_by="training")
+    per_sample = write_answers(folder / PREDICTIONS, answers, header)
     return TestResult(
         metrics={f"{split}/{name}": value for name, value in scores.items()},
         artifacts=dict.fromkeys(drawn, split),
@@ -83,10 +80,3 @@ def probabilities(network: nn.Module, split: Split, device: torch.device, batch:
             logits = network(inputs.contiguous(memory_format=torch.channels_last))
             rows.append(torch.softmax(logits.float(), 1).cpu())
     return torch.cat(rows).numpy()
-
-
-def _names(images: Sequence[Path] | NDArray[np.uint8]) -> list[str]:
-    if isinstance(images, np.ndarray):
-        return [str(index) for index in range(len(images))]
-    top = os.path.commonpath([image.parent for image in images])
-    return [image.relative_to(top).as_posix() for image in images]

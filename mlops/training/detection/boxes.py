@@ -1,16 +1,7 @@
-"""Every predicted and every annotated box of an evaluation, one row each.
+"""Every predicted and every annotated box of an evaluation, as the library's validator sees them.
 
-| column | |
-|---|---|
-| image | path below the data set's folder |
-| kind | `prediction` or `truth` |
-| class, class_index | |
-| score | of a prediction; null for a truth |
-| x1, y1, x2, y2 | pixels of the picture as it lies on disk |
-| iou | a prediction's largest IoU with a truth of its class, 0 without one; null for a truth |
-| matched | a prediction that the library counts as true at IoU 0.5; null for a truth |
-
-With both kinds the file is enough to compute AP again, or to compare two models picture by picture.
+They become a table as `mlops.evaluation.tables` has it: enough to compute AP again, or to compare two models
+picture by picture.
 """
 
 from __future__ import annotations
@@ -18,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ultralytics.models.yolo.detect import DetectionValidator
@@ -26,6 +17,10 @@ from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
 from mlops.data.alone import alone_in
+from mlops.evaluation.boxes import Boxes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(slots=True)
@@ -66,26 +61,25 @@ class BoxTable:
         for name, values in added.items():
             self.columns[name].extend(values)
 
-    def write(self, file: Path, class_names: Sequence[str]) -> Path:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+    def boxes(self) -> Boxes:
         held = self.columns
-        corners = np.asarray(held["box"], dtype=np.float32).reshape(-1, 4)
-        table = pa.table(
-            {
-                "image": pa.array(held["image"], pa.string()),
-                "kind": pa.array(held["kind"], pa.string()),
-                "class": pa.array([class_names[index] for index in held["class_index"]], pa.string()),
-                "class_index": pa.array(held["class_index"], pa.int32()),
-                "score": pa.array(held["score"], pa.float32()),
-                **{name: pa.array(corners[:, i]) for i, name in enumerate(("x1", "y1", "x2", "y2"))},
-                "iou": pa.array(held["iou"], pa.float32()),
-                "matched": pa.array(held["matched"], pa.bool_()),
-            }
+        truth = np.array([kind == "truth" for kind in held["kind"]], np.bool_)
+        return Boxes(
+            image=np.array(held["image"], dtype=str),
+            truth=truth,
+            class_index=np.array(held["class_index"], np.int64),
+            score=_floats(held["score"]),
+            corners=np.asarray(held["box"], np.float32).reshape(-1, 4).astype(np.float64),
+            matched=np.array([bool(each) for each in held["matched"]], np.bool_),
         )
-        pq.write_table(table, file)
-        return file
+
+    def ious(self) -> NDArray[np.float64]:
+        """Of each prediction with a truth of its class; NaN for a truth."""
+        return _floats(self.columns["iou"])
+
+
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 class KeepingValidator(DetectionValidator):  # type: ignore[misc]

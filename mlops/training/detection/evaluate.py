@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.data.view import original_of, yolo_view
 from mlops.errors import DataFault
+from mlops.evaluation.coco import coco_figures
+from mlops.evaluation.names import below, picture_names, shared_folder
+from mlops.evaluation.tables import BOXES, Header, write_boxes
 from mlops.training.detection.boxes import BoxTable, KeepingValidator
 from mlops.training.detection.device import library_device
 from mlops.training.detection.files import kept_files
-from mlops.training.detection.reports import detection_metrics
+from mlops.training.detection.reports import average_precision, detection_metrics
 from mlops.training.failures import named
 from mlops.training.protocol import TestResult, TrainConfig
 
@@ -22,27 +25,37 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, weights: Path, split: SplitName
+    config: TrainConfig[DetectionRecipe],
+    dataset: DetectionDataset,
+    weights: Path,
+    split: SplitName,
+    make: Callable[..., KeepingValidator] = KeepingValidator,
 ) -> TestResult:
     """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes (see `boxes`).
 
     Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 a picture at
-    most. Raises DataFault for a split without pictures.
+    most. make: of which kind the validator is. Raises DataFault for a split without pictures.
     """
     if not dataset.splits.get(split):
         raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
     folder = config.out_dir / split
     shutil.rmtree(folder, ignore_errors=True)
+    names = picture_names(dataset, split)
     with named(config.out_dir):
-        validator = KeepingValidator(
-            save_dir=folder, args=_arguments(config, dataset, split), table=BoxTable(_namer(dataset))
+        validator = make(
+            save_dir=folder, args=_arguments(config, dataset, split), table=BoxTable(namer(dataset))
         )
         validator(model=str(weights))
         artifacts = kept_files(folder, split)
-        per_sample = validator.table.write(folder / "boxes.parquet", dataset.classes)
+    boxes = validator.table.boxes()
+    header = Header(dataset.identity.digest, split, dataset.classes, names, made_by="training")
+    per_sample = write_boxes(folder / BOXES, boxes, validator.table.ious(), header)
     classes = dict(enumerate(dataset.classes))
     return TestResult(
-        metrics=detection_metrics(split, validator.metrics.box, classes, strict=True),
+        metrics={
+            **detection_metrics(split, validator.metrics.box, classes, strict=True),
+            **average_precision(split, coco_figures(boxes, dataset.classes)),
+        },
         artifacts=artifacts,
         per_sample=per_sample,
     )
@@ -68,13 +81,7 @@ def _arguments(
     }
 
 
-def _namer(dataset: DetectionDataset) -> Any:
+def namer(dataset: DetectionDataset) -> Callable[[str], str]:
     """From a picture of the view to its path below the data set's own folder."""
-    pictures = [picture.image.absolute() for split in dataset.splits.values() for picture in split]
-    top = os.path.commonpath([picture.parent for picture in pictures])
-
-    def name(viewed: str) -> str:
-        original = original_of(Path(viewed))
-        return original.relative_to(top).as_posix() if original.is_relative_to(top) else original.name
-
-    return name
+    top = shared_folder(dataset)
+    return lambda viewed: below(original_of(Path(viewed)), top)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mlops.evaluation.coco import CocoFigures
+
 
 def losses(split: str, items: Mapping[str, Any]) -> dict[str, float]:
     """`train/box_loss` and so on; the third is `dfl_loss` or, on YOLO26, `l1_loss`, as the library names
@@ -36,6 +38,14 @@ def detection_metrics(
         metrics[f"{split}/AP50/{name}"] = float(box.ap50[row])
         if strict:
             metrics[f"{split}/AP50-95/{name}"] = float(box.ap[row])
+    return metrics
+
+
+def average_precision(split: str, figures: CocoFigures) -> dict[str, float]:
+    """AP of a table of boxes under the names of `detection_metrics`."""
+    metrics = {f"{split}/mAP50": figures.map50, f"{split}/mAP50-95": figures.map50_95}
+    for name, own in figures.by_class.items():
+        metrics |= {f"{split}/AP50/{name}": own.ap50, f"{split}/AP50-95/{name}": own.ap}
     return metrics
 
 
