@@ -8,6 +8,7 @@
     │   ├── UnsafeWeights                 a file of weights that could run code: it is not loaded
     │   ├── StudyMismatch                 a study name that belongs to other data, system or space
     │   ├── RunFault                      a past run that cannot be imported as it is
+    │   ├── NotComparable                 results of other data or classes, or of which no sample was kept
     │   ├── DiskFull                      no room left for what must be kept
     │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
     ├── ServerUnavailable         exit 1  the tracking server does not answer
@@ -67,6 +68,10 @@ class StudyMismatch(UserError):
 
 class RunFault(UserError):
     """A past run's folder or file that cannot be imported as it is."""
+
+
+class NotComparable(UserError):
+    """Results that cannot be laid side by side: other samples or classes, no per-sample tables, one and the same."""
 
 
 class DiskFull(UserError):

@@ -144,7 +144,7 @@ def test_patch_f2_weighs_a_missed_patch_four_times_a_false_one() -> None:
     assert count_at(_boxes([*hit, *false]), 0.5).patch_f2 == pytest.approx(5 / 6)
 
 
-def test_map50_is_the_area_under_the_envelope() -> None:
+def test_map50_is_the_mean_precision_at_101_recalls() -> None:
     boxes = _boxes(
         [
             ("a", 0, None, SQUARE, False),
@@ -155,13 +155,13 @@ def test_map50_is_the_area_under_the_envelope() -> None:
         ]
     )
     pairing = pair_detectors(boxes, boxes, "mAP50")
-    # recall 1/2 at precision 1, then recall 1 at precision 2/3
-    assert pairing.candidate(np.ones((1, 2), np.int64))[0] == pytest.approx(0.5 + 0.5 * 2 / 3)
+    # precision 1 up to recall 0.50 (51 of the recalls), then 2/3
+    assert pairing.candidate(np.ones((1, 2), np.int64))[0] == pytest.approx((51 + 50 * 2 / 3) / 101)
     # only picture b, twice: its box stands first, both objects are found
     assert pairing.candidate(np.array([[0, 2]]))[0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("figure", ["mAP50", "recall@0.5", "patch_F2@0.5"])
+@pytest.mark.parametrize("figure", ["mAP50", "mAP50-95", "recall@0.5", "patch_F2@0.5"])
 def test_a_detector_that_finds_more_is_better(figure: str) -> None:
     names = [f"{number:03d}" for number in range(120)]
     truths = [(name, 0, None, SQUARE, False) for name in names]
@@ -173,5 +173,5 @@ def test_a_detector_that_finds_more_is_better(figure: str) -> None:
 
 def test_an_unknown_figure_is_told() -> None:
     boxes = _boxes([("a", 0, None, SQUARE, False)])
-    with pytest.raises(ValueError, match="mAP50, recall@T"):
+    with pytest.raises(ValueError, match="mAP50-95, recall@T"):
         pair_detectors(boxes, boxes, "mAP75")

@@ -1,0 +1,123 @@
+"""Several models scored on the same draws of the samples, all figures of each at once.
+
+The draws are those of `mlops.evaluation.paired`: with the same seed and units an interval of one figure is
+the same here and there. Where a model stands for several trainings that differ in their seed alone,
+`of_seeds` draws among those too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Weights (D, U), how often each unit was drawn, to K scores a draw, (D, K); NaN where one is not defined.
+Scores: TypeAlias = "Callable[[NDArray[np.int64]], NDArray[np.float64]]"
+Progress: TypeAlias = Callable[[int, int], None]
+
+_CELLS = 600_000  # of the largest array in work at a time: what a processor's cache holds
+_MOST_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One training's answers, ready to be scored on draws. width: values that scoring one draw works with."""
+
+    figures: tuple[str, ...]
+    scores: Scores
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """whole: (K,) on all samples. draws: (D, K) on each draw."""
+
+    figures: tuple[str, ...]
+    whole: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+    def of(self, figure: str) -> tuple[float, NDArray[np.float64]]:
+        """The score on all samples and on each draw, (D,)."""
+        at = self.figures.index(figure)
+        return float(self.whole[at]), self.draws[:, at]
+
+
+def resample(
+    counts: NDArray[np.int64],
+    models: Sequence[Scored],
+    *,
+    draws: int,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> list[Drawn]:
+    """Score every model on the same `draws` draws. counts: (U,) samples that each unit stands for.
+
+    Raises ValueError without samples.
+    """
+    samples = int(counts.sum())
+    if samples < 1:
+        raise ValueError("no samples to compare on")
+    rows = max(8, min(_MOST_ROWS, _CELLS // max(len(counts), *(model.width for model in models))))
+    held = [np.empty((draws, len(model.figures))) for model in models]
+
+    def work(start: int, weights: NDArray[np.int64]) -> None:
+        for model, into in zip(models, held, strict=True):
+            into[start : start + len(weights)] = model.scores(weights)
+
+    workers = processors()
+    running: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(workers) as pool:  # numpy lets go of the interpreter while it computes
+        for start, weights in _weights(counts, samples, draws, seed, rows):
+            running.append(pool.submit(work, start, weights))
+            while len(running) > workers:
+                running.popleft().result()
+            if on_progress is not None:
+                on_progress(start, draws)
+        for task in running:
+            task.result()
+    whole = counts[None, :]
+    return [
+        Drawn(model.figures, model.scores(whole)[0], into) for model, into in zip(models, held, strict=True)
+    ]
+
+
+def of_seeds(trainings: Sequence[Drawn], stream: tuple[int, int]) -> Drawn:
+    """One configuration from S trainings of it that differ in their seed: the mean over them.
+
+    On each draw of the samples S - 1 of the S trainings are drawn with replacement. That many, and not S,
+    make the mean's variance over the draws what it is over seeds, s^2 / S (McCarthy and Snowden 1985, 'The
+    bootstrap and finite population sampling', with an infinite population of seeds). One training is itself:
+    then no interval holds what another seed would change.
+    stream: of the random numbers, another one for each configuration.
+    """
+    first = trainings[0]
+    count = len(trainings)
+    if count == 1:
+        return first
+    share = np.full(count, 1 / count)
+    drawn = np.random.default_rng(stream).multinomial(count - 1, share, size=len(first.draws))
+    held = np.stack([training.draws for training in trainings])
+    draws: NDArray[np.float64] = np.einsum("sdk,ds->dk", held, drawn / (count - 1))
+    return Drawn(first.figures, np.mean([training.whole for training in trainings], axis=0), draws)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _weights(
+    counts: NDArray[np.int64], samples: int, draws: int, seed: int, rows: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    rng = np.random.default_rng(seed)
+    share = counts / samples
+    for start in range(0, draws, rows):
+        yield start, rng.multinomial(samples, share, size=min(rows, draws - start))
