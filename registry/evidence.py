@@ -36,7 +36,7 @@ class Parity:
 
     difference: the largest absolute difference of a probability or a score. agreement: the share of
     pictures with the same top-1 class (classifier) or of boxes matched with the same class (detector).
-    digest: SHA-256 of the exported file.
+    digest: SHA-256 of the exported file. original: of the version's ONNX file that was exported.
     """
 
     format: str
@@ -44,6 +44,7 @@ class Parity:
     difference: float
     agreement: float
     digest: str
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         files=files,
         unsafe=unsafe,
         latency=read_latency(tags, files),
-        parity=read_parity(tags),
+        parity=read_parity(tags, files),
         comparisons=tuple(compare(gate, champion or "", samples, other) for gate in compared),
     )
 

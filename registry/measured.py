@@ -38,13 +38,16 @@ def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> La
     return latency if files and latency.onnx_digest in files.values() else None
 
 
-def read_parity(tags: Mapping[str, str]) -> tuple[Parity, ...]:
-    """The parities among a version's tags, by format; () where there is none that can be read."""
+def read_parity(tags: Mapping[str, str], files: Mapping[str, str] | None) -> tuple[Parity, ...]:
+    """The parities among a version's tags, by format, of exports of a file that is still in `files`; () where
+    there is none that can be read.
+    """
     try:
         found = [Parity(**each) for each in json.loads(tags[PARITY_TAG])]
     except (KeyError, ValueError, TypeError):
         return ()
-    return tuple(sorted(found, key=lambda each: each.format))
+    there = set((files or {}).values())
+    return tuple(sorted((each for each in found if each.original in there), key=lambda each: each.format))
 
 
 def _as_json(value: object) -> str:

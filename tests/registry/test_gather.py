@@ -231,8 +231,11 @@ def test_a_latency_tag_that_makes_no_sense_was_not_measured(
 
 def test_export_parity_is_read_back(store: tuple[MlflowClient, Path], policy: Policy) -> None:
     client, version = store[0], _made(store)
-    parity = Parity("onnx", 32, 1e-6, 1.0, "a" * 64)
-    write_parity(client, "cells", version, [parity])
+    with version_files(client, "cells", version) as folder:
+        original = digests(folder)["model.onnx"]
+    parity = Parity("onnx", 32, 1e-6, 1.0, "a" * 64, original)
+    of_another_file = Parity("onnx-int8", 32, 1e-6, 1.0, "b" * 64, "c" * 64)
+    write_parity(client, "cells", version, [parity, of_another_file])
     assert gather(client, "cells", version, policy, None).parity == (parity,)
 
 

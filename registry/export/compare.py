@@ -1,0 +1,53 @@
+"""The original's answers to the held-out pictures, and a file's answers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops.evaluation.predictor import Predictor, Preprocessing
+from registry.export.parity import AnyParity, compare_boxes, compare_classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlops.evaluation.predictor import Found
+    from registry.export.contract import Session
+    from registry.export.held_out import HeldOut
+
+LEAST_SCORE = 0.001  # from where boxes count for mAP, as in training's validation
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """To every held-out picture, in order: a classifier's (N, classes), or a detector's boxes."""
+
+    probabilities: NDArray[np.float32] | None
+    boxes: tuple[Found, ...] | None
+
+
+def answers_of(session: Session, stated: Mapping[str, Any], held: HeldOut) -> Answers:
+    """Ask `session` as its preprocessing `stated` says.
+
+    Raises whatever runs the file does, and ValueError for answers that are no probabilities or boxes.
+    """
+    predictor = Predictor(session, Preprocessing.of(stated))
+    if held.boxes is not None:
+        return Answers(None, tuple(predictor.boxes(held.pictures, score=LEAST_SCORE)))
+    probabilities = predictor.probabilities(held.pictures)
+    if not np.isfinite(probabilities).all():
+        raise ValueError("it gives probabilities that are no numbers")
+    return Answers(probabilities, None)
+
+
+def compare(held: HeldOut, original: Answers, given: Answers, stated: Mapping[str, Any]) -> AnyParity:
+    """stated: the version's preprocessing, for its classes and its threshold."""
+    if held.labels is not None:
+        assert original.probabilities is not None and given.probabilities is not None
+        return compare_classes(held.labels, original.probabilities, given.probabilities, stated["classes"])
+    assert held.boxes is not None and original.boxes is not None and given.boxes is not None
+    score = float(stated["nms"]["score"])
+    return compare_boxes(held.boxes, original.boxes, given.boxes, stated["classes"], score)

@@ -1,0 +1,116 @@
+"""ONNX: the version's own graph, with its preprocessing as metadata and, for a detector, its NMS inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from registry.export.contract import NotMade, NotRun, Port, Precision, Session, Source, file_name
+from registry.export.onnx_nms import OUTPUT, SCORE, with_nms
+from registry.export.smaller import in_half, quantised
+
+PREPROCESSING = "preprocessing"  # the key of the metadata, as `mlops.evaluation.predictor` reads it
+
+
+class OnnxFormat:
+    """See `Format`."""
+
+    name = "onnx"
+    precisions = (Precision.FP32, Precision.FP16, Precision.INT8)
+
+    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+        """fp16: weights and sums in half precision, inputs and outputs in float32. int8: see `smaller`."""
+        if precision is Precision.FP16:
+            model = in_half(onnx.load(str(source.onnx)))
+        elif precision is Precision.INT8:
+            model = quantised(source.onnx, source.calibration(), folder)
+        else:
+            model = onnx.load(str(source.onnx))
+        said = dict(source.preprocessing)
+        nms = said.get("nms")
+        if nms and not nms["in_model"]:
+            _, rows, anchors = _head(source)
+            with_nms(
+                model,
+                classes=rows - 4,
+                anchors=anchors,
+                score=nms["score"],
+                iou=nms["iou"],
+                most=nms["most"],
+            )
+            said["nms"] = {**nms, "in_model": True}
+            said["output"] = f"{OUTPUT} (batch, n, 6): x1, y1, x2, y2 in input pixels, score, class index"
+        onnx.helper.set_model_props(
+            model,
+            {
+                PREPROCESSING: json.dumps(said),
+                "classes": json.dumps(said["classes"]),
+                "nms": json.dumps(said.get("nms")),
+                "precision": precision.value,
+                "version": source.name,
+            },
+        )
+        file = folder / file_name(precision, ".onnx")
+        try:
+            onnx.checker.check_model(model)
+        except onnx.checker.ValidationError as error:
+            raise NotMade(f"the graph that came out is none: {str(error).splitlines()[0]}") from error
+        onnx.save(model, str(file))
+        return file
+
+    def open(self, made: Path, *, score: float | None = None) -> Session:
+        try:
+            session = onnxruntime.InferenceSession(str(made), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises classes of its own, one for each status
+            raise NotRun(f"ONNX Runtime does not open it: {str(error).splitlines()[0]}") from error
+        thresholds = {entry.name for entry in session.get_overridable_initializers()}
+        return session if score is None or SCORE not in thresholds else _Thresholded(session, score)
+
+    def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
+        props = {
+            each.key: each.value for each in onnx.load(str(made), load_external_data=False).metadata_props
+        }
+        said: Mapping[str, Any] = json.loads(props[PREPROCESSING])
+        return said
+
+
+class _Thresholded:
+    """A session whose NMS keeps boxes from `score` on, whatever its file says."""
+
+    def __init__(self, session: Any, score: float) -> None:
+        self._session, self._score = session, np.array([score], np.float32)
+
+    def get_inputs(self) -> Sequence[Port]:
+        given: Sequence[Port] = self._session.get_inputs()
+        return given
+
+    def get_outputs(self) -> Sequence[Port]:
+        given: Sequence[Port] = self._session.get_outputs()
+        return given
+
+    def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        given: Sequence[NDArray[Any]] = self._session.run(names, {**feed, SCORE: self._score})
+        return given
+
+
+def _head(source: Source) -> tuple[int, int, int]:
+    """The shape of the raw head's answer to one picture: the file need not state it."""
+    session = onnxruntime.InferenceSession(str(source.onnx), providers=["CPUExecutionProvider"])
+    side = source.side
+    grey = np.full((1, 3, side, side), 0.5, np.float32)
+    answers = session.run(None, {session.get_inputs()[0].name: grey})
+    head = next(answer for answer in answers if answer.ndim == 3)
+    return head.shape[0], head.shape[1], head.shape[2]
+
+
+def opset(file: Path) -> int:
+    """Of the standard operators that the file uses."""
+    imported = onnx.load(str(file), load_external_data=False).opset_import
+    return int(next(each.version for each in imported if each.domain in ("", "ai.onnx")))

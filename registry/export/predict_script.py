@@ -1,0 +1,47 @@
+"""The script that lies in a bundle: it needs onnxruntime, pillow and numpy, and nothing of ours."""
+
+from __future__ import annotations
+
+_HEAD = '''"""{says}: python predict.py PICTURE [MODEL.onnx]"""
+import json, pathlib, sys
+import numpy, onnxruntime
+from PIL import Image, ImageOps
+
+model = sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).with_name("{model}")
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+says = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
+'''
+
+_CLASSES = """picture = Image.open(sys.argv[1]).convert("RGB")
+picture = picture.resize((says["side"], says["side"]), Image.Resampling.BILINEAR)
+values = numpy.asarray(picture, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
+probabilities = session.run(None, {"images": values})[0][0]
+for index in numpy.argsort(-probabilities):
+    print(f"{says['classes'][index]}\\t{probabilities[index]:.4f}")
+"""
+
+_BOXES = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB"), says["side"]
+ratio = side / max(picture.size)
+size = [min(int(numpy.ceil(length * ratio)), side) for length in picture.size]
+gain = [new / old for new, old in zip(size, picture.size)]
+corner = [round((side - length) / 2 - 0.1) for length in size]
+back = (1 / gain[0], 0, 0, 0, 1 / gain[1], 0)
+small = picture.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+board = Image.new("RGB", (side, side), (says["pad_value"],) * 3)
+board.paste(small, corner)
+values = numpy.asarray(board, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
+rows = session.run(["boxes"], {"images": values})[0][0]
+for *box, score, index in rows[rows[:, 4] > 0]:
+    box = numpy.clip((box - numpy.tile(corner, 2)) / numpy.tile(gain, 2), 0, picture.size * 2)
+    print(says["classes"][int(index)], f"{score:.4f}", *(f"{edge:.1f}" for edge in box), sep="\\t")
+"""
+
+
+def script(model: str, *, boxes: bool) -> str:
+    """`predict.py` for the file `model` beside it.
+
+    It prints a line a class, `class TAB probability`, or a line a box, `class TAB score TAB x1 TAB y1 TAB x2
+    TAB y2` in pixels, the surest first.
+    """
+    says = "The boxes on a picture" if boxes else "What a picture shows"
+    return _HEAD.format(says=says, model=model) + (_BOXES if boxes else _CLASSES)

@@ -1,0 +1,53 @@
+"""The trained torch network as what is traced, run and compared."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from registry.export.contract import CallSession, NotMade, Port, Session, Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT = "images"
+
+
+def network_of(source: Source) -> torch.nn.Module:
+    """Raises NotMade where the version's weights cannot be had."""
+    if source.network is None:
+        raise NotMade(f"it is made from the trained weights, and {source.no_network}")
+    network: torch.nn.Module = source.network
+    return network
+
+
+def traced(source: Source, batch: int = 1) -> torch.jit.ScriptModule:
+    """The network as TorchScript, by tracing it on `batch` grey pictures."""
+    network = network_of(source).eval()
+    example = torch.full((batch, 3, source.side, source.side), 0.5)
+    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is constant for one size of pictures
+        script: torch.jit.ScriptModule = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+    return script
+
+
+def torch_session(call: Any, side: int) -> Session:
+    """A session around a torch function on float32 pictures; its outputs are named by their order."""
+    with torch.inference_mode():
+        answers = _tensors(call(torch.full((1, 3, side, side), 0.5)))
+    gives = tuple(
+        Port(f"output{i}", "tensor(float)", (None, *each.shape[1:])) for i, each in enumerate(answers)
+    )
+
+    def run(pictures: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        with torch.inference_mode():
+            return [each.numpy() for each in _tensors(call(torch.from_numpy(pictures)))]
+
+    return CallSession(Port(INPUT, "tensor(float)", ("batch", 3, side, side)), gives, run)
+
+
+def _tensors(answer: Any) -> tuple[torch.Tensor, ...]:
+    return tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)

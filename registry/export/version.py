@@ -1,0 +1,111 @@
+"""A version as it is exported: found, and its files held against what was recorded of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.errors import GateRefused, UnknownVersion, UserError
+from mlops.tracking.subject import find_subject
+from registry.connect import asking
+from registry.entry import Entry
+from registry.files import digests, onnx_file, version_files
+from registry.ledger import SUFFIX, read_chain
+from registry.lifecycle import recorded_files
+from registry.policy import list_policies, load_policy
+from registry.signing import counting
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ONNX_TAG, WEIGHTS_TAG = "mlops.onnx_digest", "mlops.weights_digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """onnx: its file, with the digest that training recorded. files: path to SHA-256 of all its files.
+
+    entry: the last entry of the ledger about it; None where there is none.
+    """
+
+    model: str
+    number: str
+    stage: str
+    tags: Mapping[str, str]
+    run: Run
+    onnx: Path
+    onnx_digest: str
+    files: Mapping[str, str]
+    entry: Entry | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.number}"
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        held: Mapping[str, Any] = json.loads(self.tags["mlops.preprocessing"])
+        return held
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(str(name) for name in self.preprocessing["classes"])
+
+
+@contextmanager
+def opened(client: MlflowClient, given: str) -> Iterator[Version]:
+    """The version that `given` names: `MODEL/VERSION`, `MODEL@ALIAS`, or `MODEL` for its newest.
+
+    Raises UnknownVersion for what is not there, UserError for a version that no training of ours registered,
+    GateRefused for files that are not those which training or the ledger recorded.
+    """
+    subject = find_subject(client, given)
+    if not subject.model or subject.model.endswith(SUFFIX):
+        raise UnknownVersion(f"{given!r} is no version of a model: give MODEL/VERSION or MODEL@ALIAS")
+    model, number = subject.model, subject.version
+    with asking(f"reading {subject.name}"):
+        found = client.get_model_version(model, number)
+        run = client.get_run(subject.run_id)
+    tags = {str(key): str(value) for key, value in (found.tags or {}).items()}
+    for tag in (ONNX_TAG, "mlops.preprocessing", "mlops.dataset_digest"):
+        if not tags.get(tag):
+            raise UserError(
+                f"{subject.name} has no tag {tag}: only what `mlops train` registered can be exported"
+            )
+    with version_files(client, model, number) as folder:
+        files = digests(folder)
+        file = onnx_file(folder, files, subject.name)
+        digest = files[file.relative_to(folder).as_posix()]
+        if digest != tags[ONNX_TAG]:
+            raise GateRefused(
+                f"{subject.name}: {file.name} is not the file that training made (SHA-256 {digest[:12]}, "
+                f"recorded {tags[ONNX_TAG][:12]}), so it is not exported"
+            )
+        entry = _held_against_ledger(client, model, number, files)
+        yield Version(model, number, str(found.current_stage), tags, run, file, digest, files, entry)
+
+
+def _held_against_ledger(
+    client: MlflowClient, model: str, number: str, files: Mapping[str, str]
+) -> Entry | None:
+    keys = load_policy(model).signing_keys if model in list_policies() else ()
+    counts, entries = counting(keys), read_chain(client, model).entries
+    recorded = recorded_files(entries, number, counts)
+    changed = [name for name in sorted({*recorded, *files}) if recorded.get(name) != files.get(name)]
+    if recorded and changed:
+        raise GateRefused(
+            f"{model}/{number}: changed since the ledger recorded them, so it is not exported: "
+            f"{', '.join(changed)}"
+        )
+    return next((e for e in reversed(entries) if e.version == number and counts(e)), None)
+
+
+def bundle_folder(client: MlflowClient, given: str) -> Path:
+    """Where a bundle goes when nothing is said: `export/MODEL-VERSION`. Raises UnknownVersion."""
+    subject = find_subject(client, given)
+    return Path("export") / f"{subject.model}-{subject.version}"
