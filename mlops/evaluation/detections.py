@@ -77,8 +77,9 @@ def read_detections(file: Path) -> tuple[Detections, dict[int, str]]:
         table["score"].to_numpy(zero_copy_only=False).astype(np.float64),
         np.stack([table[side].to_numpy() for side in sides], axis=1).astype(np.float64),
     )
-    pairs = np.unique(np.stack([class_index, class_code], axis=1), axis=0)
-    return detections, {int(index): str(named[code]) for index, code in pairs}
+    index_of = np.full(len(named), -1)
+    index_of[class_code] = class_index
+    return detections, {int(index): str(name) for index, name in zip(index_of, named, strict=True)}
 
 
 def _codes(column: object, pa: object) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
