@@ -25,9 +25,17 @@ _EXAMPLES = 3
     default=None,
     help="What the data are meant for; data that cannot serve it are an error.",
 )
+@click.option(
+    "--image-label",
+    default=None,
+    help="Of joint data, where a picture's class comes from: a table, folder, present:CLASS or largest.  "
+    "[default: labels.csv]",
+)
 @click.option("--all", "every", is_flag=True, help="Print every fault, not the first of each kind.")
 @json_option
-def check(paths: tuple[str, ...], task: str | None, every: bool, as_json: bool) -> None:
+def check(
+    paths: tuple[str, ...], task: str | None, image_label: str | None, every: bool, as_json: bool
+) -> None:
     """List everything that is wrong with the data at PATH: file, line, what, and how much it matters.
 
     Several paths are checked as data that are trained on together. Errors stop a training, warnings are kept
@@ -38,12 +46,16 @@ def check(paths: tuple[str, ...], task: str | None, every: bool, as_json: bool) 
       mlops data check rail/data.yaml
       mlops data check cells.npz bccd --all
       mlops data check s3://lab/xray --task detection --json
+      mlops data check oct --task joint --image-label present:suspicious
     """
     from mlops.data import check_dataset
     from mlops.data.faults import as_rows
     from mlops.tracking.home import home_folder
 
-    faults = check_dataset(paths, task, cache=home_folder() / "cache")
+    task = "joint" if image_label else task
+    faults = check_dataset(
+        paths, task, cache=home_folder() / "cache", image_label=image_label or "labels.csv"
+    )
     errors = sum(each.severity == "error" for each in faults)
     value = {"errors": errors, "warnings": len(faults) - errors, "faults": as_rows(faults)}
     show(value, as_json, as_text(faults, every))

@@ -26,6 +26,7 @@ def open_dataset(
     version: str = "",
     seed: int = 0,
     classes: Sequence[str] = (),
+    image_label: str = "labels.csv",
 ) -> Dataset:
     """Read one or several data sets as one, and take its digest.
 
@@ -37,13 +38,23 @@ def open_dataset(
     seed: draws the splits of a set that has none.
     classes: the system's; names for labels where the format has none (npz), and the order where several
         sources are merged.
+    image_label: for the joint task, where each picture's own class comes from; see `mlops.data.image_label`.
 
     Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
     (a class or source that the class map leaves out).
     """
     from mlops.data.open import open_dataset as opened
 
-    return opened(paths, task, cache=cache, class_map=class_map, version=version, seed=seed, classes=classes)
+    return opened(
+        paths,
+        task,
+        cache=cache,
+        class_map=class_map,
+        version=version,
+        seed=seed,
+        classes=classes,
+        image_label=image_label,
+    )
 
 
 def check_dataset(
@@ -53,6 +64,7 @@ def check_dataset(
     cache: Path,
     seed: int = 0,
     on_progress: OnProgress | None = None,
+    image_label: str = "labels.csv",
 ) -> list[Fault]:
     """Every fault of one or several data sets, errors first; a path that cannot be read is one of them.
 
@@ -60,12 +72,13 @@ def check_dataset(
     cache: where fetched data and what was seen of each picture are kept, so that a second check is quick.
     seed: as `open_dataset`'s, so that what is checked are the splits that will be trained on.
     on_progress: called with (done, total) pictures; without one, a bar is drawn on a terminal.
+    image_label: as `open_dataset`'s; looked at for the joint task.
 
     Raises OSError where the cache cannot be written, DataFault where an object store does not answer.
     """
     from mlops.data.check import check_dataset as checked
 
-    return checked(paths, task, cache=cache, seed=seed, on_progress=on_progress)
+    return checked(paths, task, cache=cache, seed=seed, on_progress=on_progress, image_label=image_label)
 
 
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, LabelledImages, SplitName
 from mlops.data.faults import SEVERITY, Fault, as_rows, fault
+from mlops.data.image_label import TABLE, named_labels
 from mlops.data.leaks import Sample, find_leaks
 from mlops.data.looks import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.open import SPLIT_HINT, named_sources, refuse_other_task
@@ -36,6 +37,7 @@ def check_dataset(
     cache: Path,
     seed: int = 0,
     on_progress: OnProgress | None = None,
+    image_label: str = TABLE,
 ) -> list[Fault]:
     """Every fault of the data at `paths`; see `mlops.data.check_dataset`."""
     faults: list[Fault] = []
@@ -45,6 +47,8 @@ def check_dataset(
             source = read()
             if task is not None:
                 refuse_other_task(path, source, task)
+            if task == "joint" and isinstance(source, DetectionSource):
+                faults += named_labels(source, image_label).faults
         except DataFault as error:
             faults.append(fault("unreadable-set", Path(path), str(error)))
             continue

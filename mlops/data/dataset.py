@@ -49,12 +49,16 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """One picture of a detection set; no boxes means background."""
+    """One picture of a detection set; no boxes means background.
+
+    image_class: index of the whole picture's class in `DetectionDataset.image_classes`; -1 where it has none.
+    """
 
     image: Path
     boxes: tuple[Box, ...]
     source: str = ""
     group: str = ""
+    image_class: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,12 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True)
 class DetectionDataset:
+    """classes: of the boxes. image_classes: of whole pictures, for the joint task; () for detection."""
+
     identity: Identity
     classes: tuple[str, ...]
     splits: Mapping[SplitName, tuple[LabelledPicture, ...]]
+    image_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

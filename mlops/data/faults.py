@@ -25,6 +25,8 @@ SEVERITY: Mapping[str, Severity] = {
     "unknown-class": "error",
     "unknown-split": "error",
     "conflicting-label": "error",
+    "missing-image-label": "error",
+    "orphan-image-label": "warning",
     "wrong-columns": "error",
     "outside-image": "error",
     "over-edge": "warning",

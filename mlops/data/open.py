@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from mlops.data.dataset import (
 )
 from mlops.data.demo.build import read_marker
 from mlops.data.faults import raise_errors
+from mlops.data.image_label import TABLE, named_labels, with_image_classes
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
 from mlops.data.places import local_path, name_of
 from mlops.data.readers import read_source
@@ -40,6 +42,7 @@ def open_dataset(
     version: str = "",
     seed: int = 0,
     classes: Sequence[str] = (),
+    image_label: str = TABLE,
 ) -> Dataset:
     """The data set at `paths`; see `mlops.data.open_dataset`."""
     if task not in get_args(Task):
@@ -49,6 +52,9 @@ def open_dataset(
         refuse_other_task(path, source, task)
         refuse_missing_splits(path, source.splits)
         raise_errors(source.faults, path)
+    image_labels: dict[Path, str] = {}
+    if task == "joint":
+        sources, image_labels = _with_labels_named(sources, paths, image_label)
     mapped = read_class_map(class_map) if class_map is not None else None
     names, tables = merged_classes(sources, mapped, classes)
     least = 2 if task == "classification" else 1
@@ -64,11 +70,31 @@ def open_dataset(
     )
     boxed = [each for each in sources if isinstance(each, DetectionSource)]
     if boxed:
-        return DetectionDataset(identity, names, merged_pictures(boxed, tables))
+        pictures = merged_pictures(boxed, tables)
+        if task == "joint":
+            image_classes, pictures = with_image_classes(pictures, names, image_label, image_labels)
+            return DetectionDataset(identity, names, pictures, image_classes)
+        return DetectionDataset(identity, names, pictures)
     labelled = [each for each in sources if isinstance(each, ClassificationSource)]
     splits = merged_images(labelled, tables, cache)
     refuse_missing_splits(f"{', '.join(paths)} by {class_map}", splits)
     return ClassificationDataset(identity, names, splits)
+
+
+def _with_labels_named(
+    sources: Sequence[Source], paths: Sequence[str], rule: str
+) -> tuple[list[Source], dict[Path, str]]:
+    """The sources with the tables of image labels among their files, and the labels by picture."""
+    labels: dict[Path, str] = {}
+    read: list[Source] = []
+    for path, source in zip(paths, sources, strict=True):
+        if isinstance(source, DetectionSource):
+            named = named_labels(source, rule)
+            raise_errors(named.faults, path)
+            labels.update(named.labels)
+            source = replace(source, files=(*source.files, *named.files))
+        read.append(source)
+    return read, labels
 
 
 def read_sources(

@@ -39,6 +39,13 @@ def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
     return folder
 
 
+def viewed(dataset: DetectionDataset) -> Iterator[tuple[str, LabelledPicture]]:
+    """Each picture with its path in the view."""
+    for split, pictures in dataset.splits.items():
+        for name, picture in _named(pictures):
+            yield f"images/{split}/{name}{picture.image.suffix}", picture
+
+
 def original_of(viewed: Path) -> Path:
     """The user's file that a picture of a view stands for (a mended copy stands for itself)."""
     return viewed.readlink() if viewed.is_symlink() else viewed

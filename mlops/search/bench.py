@@ -24,6 +24,7 @@ def read_data(request: StudyRequest) -> Dataset:
         version=request.data_version,
         seed=request.seed,
         classes=request.spec.classes,
+        image_label=request.image_label,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mlops.systems.recipe import JointRecipe
 from mlops.systems.spec import SystemSpec
 
 
@@ -39,6 +40,12 @@ class StudyRequest(BaseModel):
     @property
     def cache(self) -> Path:
         return self.home / "cache"
+
+    @property
+    def image_label(self) -> str:
+        """Where a picture's own class comes from; the other tasks' trainings look at none."""
+        recipe = self.spec.recipe
+        return recipe.image_label if isinstance(recipe, JointRecipe) else "labels.csv"
 
     @property
     def trial_epochs(self) -> int:

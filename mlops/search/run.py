@@ -63,7 +63,13 @@ def _refuse_repetition(request: StudyRequest) -> None:
 
 def _checked(request: StudyRequest) -> list[Fault]:
     """The faults of all data named. Raises DataFault when one of them is an error."""
-    faults = check_dataset(request.data, request.spec.task, cache=request.cache, seed=request.seed)
+    faults = check_dataset(
+        request.data,
+        request.spec.task,
+        cache=request.cache,
+        seed=request.seed,
+        image_label=request.image_label,
+    )
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
         first = errors[0]
@@ -72,9 +78,13 @@ def _checked(request: StudyRequest) -> list[Fault]:
             raise DataFault(first.says if str(first.file) in first.says else f"{where}: {first.says}")
         raise DataFault(
             f"{len(errors)} errors in the data, the first at {where}: {first.says}; "
-            f"`mlops data check {' '.join(request.data)}` lists them all"
+            f"`mlops data check {' '.join(request.data)}{_asked(request)}` lists them all"
         )
     return faults
+
+
+def _asked(request: StudyRequest) -> str:
+    return f" --image-label {request.image_label}" if request.spec.task == "joint" else ""
 
 
 def _searched(bench: Bench) -> Finished:

@@ -92,6 +92,9 @@ class DetectionRecipe(Recipe):
     save_period: Annotated[int, Field(ge=-1)] = Field(
         default=-1, description="a checkpoint kept every so many epochs; -1: none"
     )
+    cache: Literal["none", "ram"] = Field(
+        default="none", description="ram: decoded pictures are kept in memory from epoch to epoch"
+    )
 
 
 class ClassificationRecipe(Recipe):
@@ -124,20 +127,47 @@ class ClassificationRecipe(Recipe):
 
 
 class JointRecipe(Recipe):
-    """Boxes and image class in one network under GradNorm (Chen et al., ICML 2018). Declared only."""
+    """Boxes and image class in one network, their losses in balance (GradNorm: Chen et al., ICML 2018)."""
 
+    image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = Field(
+        description="pixels, square; the library would round what is no multiple of the stride"
+    )
+    nbs: Count = Field(
+        default=64, description="nominal batch: gradients of batches are added up to about so many pictures"
+    )
     optimizer: Literal["SGD", "Adam", "AdamW"]
-    lr0: Positive
-    lrf: Fraction
+    lr0: Annotated[float, Field(gt=0.0, le=1.0)]
+    lrf: Fraction = Field(description="final learning rate as a fraction of lr0")
+    cos_lr: bool = Field(default=False, description="cosine decay; else linear")
     momentum: BelowOne
-    weight_decay: NotNegative
+    weight_decay: Fraction
     warmup_epochs: NotNegative = 3.0
+    box: NotNegative = 7.5
+    cls: NotNegative = 0.5
+    dfl: NotNegative = Field(default=1.5, description="gain of the distribution focal loss; of L1 on YOLO26")
     augment: bool = Field(
         default=False, description="change the pictures in training; off keeps them as they are"
     )
+    image_label: Annotated[str, Field(pattern=r"(?i)^(folder|largest|present:.+|.+\.(csv|tsv))$")] = Field(
+        default="labels.csv",
+        description="where a picture's class comes from: a table's name or path (labels.csv), folder, "
+        "present:CLASS or largest",
+    )
+    detect: bool = Field(default=True, description="train the boxes")
     classify: bool = Field(default=True, description="train the head for the picture's class")
     backbones: Literal["shared", "independent"] = "shared"
-    balance: Literal["gradnorm", "fixed"] = "gradnorm"
+    head_width: Count = Field(default=256, description="channels of the class head")
+    head_dropout: BelowOne = 0.0
+    balance: Literal["gradnorm", "fixed", "uncertainty", "upgrad", "pcgrad"] = Field(
+        default="gradnorm", description="what weighs the two losses"
+    )
+    balance_every: CountOrZero = Field(
+        default=1,
+        description="optimizer steps from one measurement of gradient norms to the next; 0, for fixed and "
+        "uncertainty alone, measures none",
+    )
+    detection_weight: Positive = Field(default=1.0, description="of the boxes' loss, at the start")
+    classification_weight: Positive = Field(default=1.0, description="of the image class' loss, at the start")
     gradnorm_alpha: NotNegative = Field(
         default=1.5, description="strength of the pull to equal training rates"
     )

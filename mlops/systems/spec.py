@@ -19,7 +19,7 @@ RECIPE_OF_TASK: dict[str, type[AnyRecipe]] = {
 TRAINED_BY = {
     "detection": "Ultralytics",
     "classification": "Lightning, timm",
-    "joint": "not yet",
+    "joint": "Ultralytics, GradNorm",
 }
 _BOXES = ("val/mAP50-95", "val/mAP50", "val/precision", "val/recall")
 _CLASSES = ("val/macro_f1", "val/accuracy")

@@ -25,7 +25,9 @@ def trainer_for(task: str) -> Trainer[Any]:
 
         classification: Trainer[Any] = ClassificationTrainer()
         return classification
-    raise UserError(
-        f"systems of task {task!r} are declared but cannot be trained in this version; "
-        "`mlops systems` lists those that can"
-    )
+    if task == "joint":
+        from mlops.training.joint import JointTrainer
+
+        joint: Trainer[Any] = JointTrainer()
+        return joint
+    raise UserError(f"no trainer for task {task!r}; it is one of detection, classification, joint")

@@ -79,10 +79,6 @@ def test_a_device_that_is_not_there_is_said(shell: Shell, tiny_cells: Path) -> N
     assert "cuda" in said
 
 
-def test_a_system_that_does_not_train_yet_says_so(shell: Shell) -> None:
-    assert "joint" in mistake(shell, "train", "joint-detector")
-
-
 def test_a_home_that_cannot_be_written_is_named(shell: Shell, tiny_cells: Path) -> None:
     (shell.folder / ".mlops").write_text("a file where the folder should be")
     answer = shell.run("train", "blood-cell-classifier", "--data", str(tiny_cells), *tiny())

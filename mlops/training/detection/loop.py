@@ -81,7 +81,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         with alone_in(Path(self.args.data).parent):  # it writes its label cache there
-            dataset = super().build_dataset(img_path, mode, batch)
+            dataset = self.library_dataset(img_path, mode, batch)
         if mode == "train":
             self._add_photometric(dataset)
             if self.args.copy_paste and not any(len(label["segments"]) for label in dataset.labels):
@@ -91,6 +91,9 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
                     self.args.copy_paste,
                 )
         return dataset
+
+    def library_dataset(self, img_path: str, mode: str, batch: int | None) -> Any:
+        return super().build_dataset(img_path, mode, batch)
 
     def _add_photometric(self, dataset: Any) -> None:
         if self.plan.brightness or self.plan.contrast:
@@ -105,10 +108,8 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
-        if weights is not None and not _shares_layers(model, weights):
-            raise MissingWeights(
-                f"weights of {weights.pt_path} fit no layer of {self.args.model}; name its own weights"
-            )
+        if weights is not None:
+            refuse_foreign_weights(model, weights, str(self.args.model))
         return model
 
     def _setup_train(self) -> None:
@@ -228,6 +229,8 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
                     close()
 
 
-def _shares_layers(model: Any, weights: Any) -> bool:
+def refuse_foreign_weights(model: Any, weights: Any, name: str) -> None:
+    """Raise MissingWeights where no layer of `model`, which is called `name`, is among `weights`."""
     mine, theirs = model.state_dict(), weights.state_dict()
-    return any(name in mine and mine[name].shape == value.shape for name, value in theirs.items())
+    if not any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
+        raise MissingWeights(f"weights of {weights.pt_path} fit no layer of {name}; name its own weights")

@@ -17,7 +17,20 @@ CONFIDENCE, IOU, MOST = 0.25, 0.7, 300  # what the library predicts with where n
 
 
 def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
+    """Write `folder`/model.onnx; see `exported`."""
+    return exported(recipe, classes, weights, folder, (OUTPUT,))
+
+
+def exported(
+    recipe: DetectionRecipe,
+    classes: Sequence[str],
+    weights: Path,
+    folder: Path,
+    outputs: Sequence[str],
+) -> ServingModel:
     """Write `folder`/model.onnx and check that it answers a batch of one and of two alike.
+
+    outputs: what the network gives, by name, the boxes first.
 
     The library's exporter frees height and width together with the batch; here only the batch is free, so
     that the grid of anchors stays a constant of the graph. The output is the raw head, (batch, 4 + classes,
@@ -43,16 +56,16 @@ def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folde
                 file,
                 opset=best_onnx_opset(onnx),
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                output_names=list(outputs),
+                dynamic={name: {0: "batch"} for name in (INPUT, *outputs)},
             )
-        rows, anchors = _checked(file, side)
+        shapes = _checked(file, side)
         opset = onnx.load(str(file), load_external_data=False).opset_import[0].version
     return ServingModel(
         onnx=file,
         input_name=INPUT,
         input_shape=(-1, 3, side, side),
-        outputs={OUTPUT: (-1, rows, anchors)},
+        outputs=shapes,
         preprocessing=_preprocessing(classes, side, stride, opset),
     )
 
@@ -82,19 +95,22 @@ def _whole_strides(side: int, stride: int) -> int:
     return -(-side // step) * step
 
 
-def _checked(file: Path, side: int) -> tuple[int, int]:
-    """Run the file on two pictures together and one by one; gives the output's rows and anchors."""
+def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
+    """Run the file on two pictures together and one by one; gives the outputs' shapes, the batch as -1."""
     import numpy as np
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
     pictures = np.random.default_rng(0).random((2, 3, side, side), dtype=np.float32)
-    both = session.run(None, {INPUT: pictures})[0]
+    both = session.run(names, {INPUT: pictures})
     for i in range(2):
-        alone = session.run(None, {INPUT: pictures[i : i + 1]})[0]
-        if alone.shape[1:] != both.shape[1:] or not np.allclose(alone[0], both[i], rtol=1e-3, atol=1e-2):
-            raise TrainingCrashed(f"{file}: a picture is answered differently alone than in a batch of two")
-    return int(both.shape[1]), int(both.shape[2])
+        for alone, two in zip(session.run(names, {INPUT: pictures[i : i + 1]}), both, strict=True):
+            if alone.shape[1:] != two.shape[1:] or not np.allclose(alone[0], two[i], rtol=1e-3, atol=1e-2):
+                raise TrainingCrashed(
+                    f"{file}: a picture is answered differently alone than in a batch of two"
+                )
+    return {name: (-1, *answer.shape[1:]) for name, answer in zip(names, both, strict=True)}
 
 
 def _preprocessing(classes: Sequence[str], side: int, stride: int, opset: int) -> dict[str, object]:

@@ -1,0 +1,140 @@
+"""The class of a whole picture beside its boxes: from a table, from its folder, or from its boxes by a rule.
+
+| image_label | the picture's class |
+|---|---|
+| `labels.csv` | the table of that name beside the data (columns image, label), or the one at that path |
+| `folder` | the name of the folder that it lies in |
+| `present:CLASS` | `CLASS` where a box of it is there, else `no CLASS` |
+| `largest` | the class of its largest box, `none` without a box |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from mlops.data.dataset import Box, LabelledPicture, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.image_table import labels_of_table
+from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.source import DetectionSource
+from mlops.errors import BadSetting, DataFault
+
+TABLE = "labels.csv"
+PRESENT, LARGEST, FOLDER, NONE = "present:", "largest", "folder", "none"
+ALLOWED = "a table's name or path (labels.csv), folder, present:CLASS or largest"
+_NO_CLASS_FOLDERS = {"images", "JPEGImages", *SPLIT_OF_WORD}
+
+Pictures: TypeAlias = Mapping[SplitName, tuple[LabelledPicture, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a source says of its pictures by name, before its boxes are looked at.
+
+    labels: by picture. files: what was read for it, which is part of the data's digest.
+    """
+
+    labels: Mapping[Path, str]
+    files: tuple[Path, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def check_rule(rule: str) -> str:
+    """`rule` itself. Raises BadSetting for none of the four kinds."""
+    of_boxes = rule == LARGEST or (rule.startswith(PRESENT) and rule != PRESENT)
+    if not of_boxes and rule != FOLDER and Path(rule).suffix.lower() not in (".csv", ".tsv"):
+        raise BadSetting("the recipe", "image_label", rule, ALLOWED)
+    return rule
+
+
+def named_labels(source: DetectionSource, rule: str) -> Named:
+    """Labels that do not come from boxes; none where the rule is about boxes.
+
+    Raises DataFault where there is no such table, or it has no columns image and label.
+    """
+    if check_rule(rule) == FOLDER:
+        return _of_folders(source)
+    if rule == LARGEST or rule.startswith(PRESENT):
+        return Named({})
+    file = _table(source, rule)
+    pictures = [each.image for each in _every(source.splits)]
+    labels, faults = labels_of_table(file, pictures)
+    missing = dict.fromkeys(each for each in pictures if each not in labels)
+    faults += [
+        fault("missing-image-label", each, f"{file.name} gives this picture no label") for each in missing
+    ]
+    return Named(labels, (file,), tuple(faults))
+
+
+def with_image_classes(
+    splits: Pictures, classes: Sequence[str], rule: str, named: Mapping[Path, str]
+) -> tuple[tuple[str, ...], dict[SplitName, tuple[LabelledPicture, ...]]]:
+    """The image classes, and the pictures with the index of theirs.
+
+    classes: of the boxes. named: labels of all pictures where they do not come from boxes.
+    Raises DataFault where no training picture differs in its class from the others.
+    """
+    if rule.startswith(PRESENT):
+        wanted = rule.removeprefix(PRESENT)
+        if wanted not in classes:
+            raise DataFault(f"image_label={rule}: no box class {wanted!r}; there are {', '.join(classes)}")
+        image_classes: tuple[str, ...] = (f"no {wanted}", wanted)
+        index = list(classes).index(wanted)
+        found = {
+            each.image: image_classes[any(box.class_index == index for box in each.boxes)]
+            for each in _every(splits)
+        }
+    elif rule == LARGEST:
+        image_classes = tuple(dict.fromkeys((NONE, *classes)))
+        found = {each.image: _largest(each.boxes, classes) for each in _every(splits)}
+    else:
+        image_classes, found = tuple(sorted({named[each.image] for each in _every(splits)})), dict(named)
+    _refuse_one_class({found[each.image] for each in splits["train"]}, rule)
+    place = {name: index for index, name in enumerate(image_classes)}
+    return image_classes, {
+        split: tuple(replace(each, image_class=place[found[each.image]]) for each in pictures)
+        for split, pictures in splits.items()
+    }
+
+
+def _largest(boxes: Sequence[Box], classes: Sequence[str]) -> str:
+    if not boxes:
+        return NONE
+    return classes[max(boxes, key=lambda box: box.width * box.height).class_index]
+
+
+def _refuse_one_class(in_train: set[str], rule: str) -> None:
+    if len(in_train) < 2:
+        raise DataFault(
+            f"every training picture has the image class {in_train.pop()!r} by image_label={rule}, so there "
+            "is nothing to tell apart; choose another with --set image_label=..."
+        )
+
+
+def _of_folders(source: DetectionSource) -> Named:
+    labels = {each.image: each.image.parent.name for each in _every(source.splits)}
+    faults = tuple(
+        fault("missing-image-label", image, f"lies in {name}/, which is no folder of a class")
+        for image, name in labels.items()
+        if name in _NO_CLASS_FOLDERS
+    )
+    return Named(labels, (), faults)
+
+
+def _table(source: DetectionSource, rule: str) -> Path:
+    beside, given = source.root / rule, Path(rule).expanduser()
+    for file in (beside, given):
+        if file.is_file():
+            return file.resolve()
+    where = f"{beside}" if given.is_absolute() or beside == given else f"{beside} or {given.absolute()}"
+    raise DataFault(
+        f"no table of image labels at {where}; write one (columns image, label), or derive the labels with "
+        "image_label=present:CLASS, largest or folder"
+    )
+
+
+def _every(splits: Pictures) -> Iterator[LabelledPicture]:
+    return (picture for pictures in splits.values() for picture in pictures)

@@ -1,0 +1,7 @@
+"""One network that finds objects and names the picture's class, its two losses kept in balance."""
+
+from __future__ import annotations
+
+from mlops.training.joint.trainer import JointTrainer
+
+__all__ = ["JointTrainer"]

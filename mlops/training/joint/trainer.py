@@ -1,0 +1,104 @@
+"""`JointTrainer`: the trainer protocol, for boxes and the picture's class in one network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlops.errors import DataFault
+from mlops.training.detection.fitting import Job, boxed, fit
+from mlops.training.detection.library import keeping_threads, quiet, settle
+from mlops.training.joint.recipe import as_detection, balance_settings, refuse_impossible, tasks_of
+from mlops.training.protocol import OnEpoch, ServingModel, TestResult, TrainConfig, TrainResult
+from mlops.training.record import identity_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlops.data.dataset import DetectionDataset, SplitName
+    from mlops.systems.recipe import DetectionRecipe, JointRecipe
+    from mlops.training.detection.loop import Plan, RecipeLoop
+
+
+class JointTrainer:
+    """Implements `mlops.training.protocol.Trainer` for `JointRecipe`. Holds no state between calls."""
+
+    def check(self, recipe: JointRecipe, *, device: str, cache: Path) -> None:
+        """See the protocol. Raises BadSetting too for a balance that cannot be had."""
+        refuse_impossible(recipe)
+        settle(cache)
+        from mlops.training.balance import balancer_for
+        from mlops.training.detection.device import library_device
+        from mlops.training.detection.start import starting_point
+
+        balancer_for(balance_settings(recipe, 2), tasks_of(recipe))
+        library_device(device)
+        with quiet(), keeping_threads():
+            starting_point(as_detection(recipe), cache)
+
+    def fit(self, config: TrainConfig[JointRecipe], on_epoch: OnEpoch) -> TrainResult:
+        """See the protocol. The best epoch is that of the highest mean of val/mAP50-95 and val/macro_f1, of
+        the tasks that are trained; patience watches it too.
+        """
+        dataset = _joint(config)
+        settle(config.shared)
+
+        def loop(arguments: dict[str, Any], plan: Plan) -> RecipeLoop:
+            return _loop(config.recipe, dataset, arguments, plan)
+
+        return fit(Job(_for_boxes(config), dataset, identity_of(config), loop), on_epoch)
+
+    def test(self, config: TrainConfig[JointRecipe], weights: Path, split: SplitName) -> TestResult:
+        """See the protocol; plots, boxes and predictions go to `test/`."""
+        dataset = _joint(config)
+        settle(config.shared)
+        from mlops.training.joint.evaluate import evaluate
+
+        with quiet(), keeping_threads():
+            return evaluate(_for_boxes(config), dataset, weights, split)
+
+    def serving_model(self, config: TrainConfig[JointRecipe], weights: Path) -> ServingModel:
+        """See the protocol; the model, which gives boxes and class probabilities, goes to `serving/`."""
+        dataset = _joint(config)
+        settle(config.shared)
+        from mlops.training.joint.serving import export
+
+        with quiet(), keeping_threads():
+            return export(as_detection(config.recipe), dataset, weights, config.out_dir / "serving")
+
+
+def _joint(config: TrainConfig[JointRecipe]) -> DetectionDataset:
+    dataset = boxed(config, "the joint detector")
+    if not dataset.image_classes:
+        raise DataFault(f"{dataset.identity.path} was read without the pictures' own classes")
+    return dataset
+
+
+def _for_boxes(config: TrainConfig[JointRecipe]) -> TrainConfig[DetectionRecipe]:
+    return TrainConfig(
+        recipe=as_detection(config.recipe),
+        dataset=config.dataset,
+        out_dir=config.out_dir,
+        device=config.device,
+        seed=config.seed,
+        progress=config.progress,
+        cache=config.cache,
+    )
+
+
+def _loop(
+    recipe: JointRecipe, dataset: DetectionDataset, arguments: dict[str, Any], plan: Plan
+) -> RecipeLoop:
+    from mlops.training.joint.answers import ImageLabels
+    from mlops.training.joint.loop import JointLoop, JointPlan
+    from mlops.training.joint.network import HeadShape
+
+    classes = dataset.image_classes
+    joint = JointPlan(
+        head=HeadShape(len(classes), recipe.head_width, recipe.head_dropout),
+        independent=recipe.backbones == "independent",
+        tasks=tasks_of(recipe),
+        balance=balance_settings(recipe, len(classes)),
+        labels=ImageLabels.of(dataset),
+        image_classes=classes,
+    )
+    return JointLoop(arguments, plan, joint)
