@@ -1,0 +1,59 @@
+"""How task weights settled under GradNorm (Chen et al., ICML 2018): their ratio and its phases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+QUICK, STABLE = 0.25, 0.05  # distance of the ratio from its last value, as a fraction of it
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPhase:
+    """Steps `first` to `last`; name: "quick search", "fine adjustment" or "stable"."""
+
+    name: str
+    first: int
+    last: int
+    start: float
+    end: float
+
+
+def weight_phases(steps: Sequence[int], ratios: Sequence[float]) -> tuple[WeightPhase, ...]:
+    """From the ratio of two weights over time to its phases, those that there are.
+
+    Quick search lasts as long as the ratio is more than a quarter away from where it ends, fine adjustment
+    as long as it is more than 5 % away, and what follows is stable. A last phase of one step is no phase.
+    """
+    kept = [(s, r) for s, r in zip(steps, ratios, strict=True) if math.isfinite(r) and r > 0]
+    if len(kept) < 3:
+        return ()
+    final = kept[-1][1]
+    away = [abs(ratio - final) / final for _, ratio in kept]
+    quick_ends = _last_above(away, QUICK)
+    fine_ends = _last_above(away, STABLE)
+    limits = (("quick search", 0, quick_ends), ("fine adjustment", quick_ends, fine_ends))
+    found = [_phase(name, kept, a, b) for name, a, b in limits if b > a]
+    if len(kept) - fine_ends > 1:
+        found.append(_phase("stable", kept, fine_ends, len(kept)))
+    return tuple(found)
+
+
+def _last_above(away: Sequence[float], limit: float) -> int:
+    """The index after the last one that is further away than `limit`."""
+    return max((i + 1 for i, each in enumerate(away) if each > limit), default=0)
+
+
+def _phase(name: str, kept: Sequence[tuple[int, float]], begin: int, end: int) -> WeightPhase:
+    return WeightPhase(name, kept[begin][0], kept[end - 1][0], kept[begin][1], kept[end - 1][1])
+
+
+def in_words(ratio: float) -> str:
+    """
+    >>> in_words(15.2), in_words(0.4), in_words(1.37)
+    ('15:1', '1:2.5', '1.4:1')
+    """
+    big = ratio if ratio >= 1 else 1 / ratio
+    text = f"{big:.0f}" if big >= 10 else f"{big:.1f}"
+    return f"{text}:1" if ratio >= 1 else f"1:{text}"

@@ -1,0 +1,101 @@
+"""Cells of one run's figures, each with where it was read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlops.reports import numbers
+from mlops.reports.document import Cell, Source
+from mlops.reports.names import is_share
+
+if TYPE_CHECKING:
+    from mlops.reports.facts import RunFacts
+
+UNKNOWN = Cell("-")
+
+
+def words(text: str) -> Cell:
+    return Cell(text)
+
+
+class Cells:
+    """Makes the cells of `run`; all of them in the digits that its figures deserve."""
+
+    def __init__(self, run: RunFacts) -> None:
+        self.run = run
+        self.digits = numbers.digits_of(run)
+
+    def epoch(self, step: int) -> Cell:
+        """An epoch's number."""
+        return Cell(str(step), float(step), "epoch")
+
+    def at(self, key: str, step: int) -> Cell:
+        """The metric `key` at `step`, or a dash."""
+        curve = self.run.curve(key)
+        value = curve.at(step) if curve else None
+        if value is None:
+            return UNKNOWN
+        return Cell(self.text(key, value), value, "read", (self.source(key, str(step)),))
+
+    def worked(self, text: str, value: float, rule: str, *sources: Source) -> Cell:
+        """A figure worked out of others."""
+        return Cell(text, value, rule, sources)
+
+    def change(self, key: str, first: int, last: int) -> Cell:
+        """How much the metric changed: shares in points, all else in percent of the first."""
+        curve = self.run.curve(key)
+        before, after = (curve.at(first), curve.at(last)) if curve else (None, None)
+        if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
+            return UNKNOWN
+        source = self.source(key, f"{first},{last}")
+        if is_share(key):
+            text = numbers.points(after - before, self.digits.share)
+            return Cell(text, after - before, "difference", (source,))
+        if before == 0:
+            return UNKNOWN
+        change = (after - before) / before
+        return Cell(numbers.percent(change), change, "change", (source,))
+
+    def over(self, key: str, rule: str, value: float, text: str, steps: Sequence[int] = ()) -> Cell:
+        """A figure over a stretch of the metric `key`: its mean, its maximum, ..."""
+        curve = self.run.curve(key)
+        span = steps or (curve.steps if curve else ())
+        return Cell(text, value, rule, (self.source(key, spanning(span)),))
+
+    def param(self, key: str) -> Cell:
+        """A setting, an absolute path by its last part; or a dash."""
+        if key not in self.run.params:
+            return UNKNOWN
+        source = Source(self.run.run_id, "param", key)
+        return Cell(last_part(self.run.params[key]), rule="read", sources=(source,))
+
+    def tag(self, key: str, most: int = 100) -> Cell:
+        text = self.run.tags.get(key, "")
+        return Cell(text[:most] or "-", rule="read", sources=(Source(self.run.run_id, "tag", key),))
+
+    def info(self, text: str, key: str, value: float | None = None) -> Cell:
+        """What MLflow itself says of the run: its status, its times."""
+        return Cell(text, value, "read", (Source(self.run.run_id, "run", key),))
+
+    def text(self, key: str, value: float) -> str:
+        return numbers.shown(key, value, self.digits)
+
+    def source(self, key: str, steps: str = "") -> Source:
+        return Source(self.run.run_id, "metric", key, steps)
+
+
+def spanning(steps: Sequence[int]) -> str:
+    """
+    >>> spanning([1, 2, 3]), spanning([4])
+    ('1..3', '4')
+    """
+    if not steps:
+        return ""
+    return str(steps[0]) if len(steps) == 1 else f"{steps[0]}..{steps[-1]}"
+
+
+def last_part(value: str) -> str:
+    """A report is passed on: of an absolute path it shows the file's name only."""
+    return value.rstrip("/").rpartition("/")[2] if value.startswith("/") else value

@@ -1,0 +1,1 @@
+"""matplotlib figures of plain values, in colours that anyone can tell apart."""

@@ -1,0 +1,51 @@
+"""How every figure of a report looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, that people with any colour vision tell apart; lines beyond them change their dash
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#000000")
+DASHES = ("-", "--", ":", "-.")
+WIDTH = 8.0  # inches
+_MANY = 10  # lines that a legend inside the axes has room for
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour and dash of the line number `index`; no two of the first 32 look the same."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
+    }
+
+
+def marked(steps: Sequence[int]) -> str | None:
+    """A mark at each point where there are few of them, else none."""
+    return "." if len(steps) <= 40 else None
+
+
+def one_axes(height: float = 4.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def finish(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Names, grid, whole epochs, and a legend that covers nothing."""
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > _MANY:
+        axes.legend(
+            handles, labels, fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
+        )
+    elif len(labels) > 1:
+        axes.legend(handles, labels, fontsize="small", frameon=False)

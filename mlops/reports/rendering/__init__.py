@@ -1,0 +1,1 @@
+"""A report as Markdown, as one HTML page, and as JSON."""

@@ -1,0 +1,59 @@
+"""The weights that were kept, with their sizes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mlops.reports import numbers
+from mlops.reports.best import best_of
+from mlops.reports.cells import words
+from mlops.reports.document import Cell, Missing, Section, Source, Table
+from mlops.reports.names import fitness_key, label
+
+if TYPE_CHECKING:
+    from mlops.reports.facts import ReportData, RunFacts, StoredFile
+
+TITLE = "Checkpoints"
+_WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".h5", ".keras")
+
+
+def build(data: ReportData) -> Section | Missing:
+    run = data.run
+    if run.files is None:
+        return Missing(TITLE, f"The files of this run could not be listed: {run.files_problem}.")
+    kept = [file for file in run.files if file.path.endswith(_WEIGHTS)]
+    if not kept:
+        return Missing(TITLE, "No weights are kept among the files of this run.")
+    rows = tuple(
+        (
+            words(file.path),
+            Cell(
+                numbers.size(file.size_bytes),
+                file.size_bytes,
+                "read",
+                (Source(run.run_id, "file", file.path),),
+            ),
+            words(_says(run, file)),
+        )
+        for file in sorted(kept, key=_order)
+    )
+    return Section(TITLE, (Table(("file", "size", ""), rows),))
+
+
+def _order(file: StoredFile) -> tuple[int, int, str]:
+    name = file.path.rpartition("/")[2]
+    number = re.search(r"(\d+)", name)
+    first = 0 if name.startswith("best") else 1 if name.startswith("last") else 2
+    return first, int(number[1]) if number else 0, file.path
+
+
+def _says(run: RunFacts, file: StoredFile) -> str:
+    name = file.path.rpartition("/")[2]
+    if name.startswith("best"):
+        found, key = best_of(run), fitness_key(run)
+        return f"best {label(key)}, epoch {found[0]}" if found and key else "best"
+    if name.startswith("last"):
+        return f"last epoch, {run.epochs[-1]}"
+    number = re.search(r"epoch[-_=]?(\d+)", name)
+    return f"epoch {number[1]}" if number else ""

@@ -1,0 +1,105 @@
+"""What was trained, by whom, when, and how far it came."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlops.reports import numbers
+from mlops.reports.best import best_of
+from mlops.reports.cells import Cells, words
+from mlops.reports.document import Cell, Missing, Section, Table, Text
+from mlops.reports.names import fitness_key, label
+
+if TYPE_CHECKING:
+    from mlops.reports.facts import ReportData
+
+TITLE = "Overview"
+_TAGS = (
+    ("system", "mlops.system"),
+    ("study", "mlops.study"),
+    ("trial", "mlops.trial"),
+    ("code", "mlops.code_commit"),
+    ("code has changes", "mlops.code_dirty"),
+    ("licence", "mlops.licence"),
+    ("demo data", "mlops.demo"),
+    ("failure", "mlops.failure"),
+)
+
+
+def build(data: ReportData) -> Section | Missing:
+    run, cells = data.run, Cells(data.run)
+    rows: list[tuple[Cell, ...]] = []
+    if data.version is not None:
+        version = data.version
+        aliases = "".join(f" @{alias}" for alias in version.aliases)
+        rows.append((words("version"), cells.info(f"{version.model} {version.version}{aliases}", "version")))
+    rows += [
+        (words("run"), cells.info(run.name or run.run_id, "name")),
+        (words("run id"), cells.info(run.run_id, "run_id")),
+        (words("experiment"), cells.info(run.experiment, "experiment")),
+        (words("status"), cells.info(run.status, "status")),
+        (words("trained by"), cells.info(run.user or "not recorded", "user")),
+        (words("started"), cells.info(moment(run.started_ms), "start_time")),
+        (words("duration"), _duration(data, cells)),
+        (words("epochs"), _epochs(data, cells)),
+        *_best(data, cells),
+    ]
+    parameters = run.latest.get("model/parameters")
+    if parameters is not None:
+        source = cells.source("model/parameters", "0")
+        rows.append(
+            (words("parameters"), cells.worked(numbers.count(parameters), parameters, "read", source))
+        )
+    rows += [(words(says), cells.tag(tag)) for says, tag in _TAGS if run.tags.get(tag)]
+    return Section(TITLE, (Text(_sentence(data)), Table(("", ""), tuple(rows))))
+
+
+def _sentence(data: ReportData) -> str:
+    """The training in one sentence."""
+    run = data.run
+    what = run.params.get("model") or run.tags.get("mlops.system") or run.name
+    done = run.epochs[-1] if run.epochs else 0
+    state = {
+        "RUNNING": f"is still running; its figures reach epoch {done}",
+        "FAILED": f"failed after epoch {done}",
+        "KILLED": f"was killed after epoch {done}",
+    }.get(run.status, f"ended after epoch {done}")
+    if data.kind == "study" and data.study is not None:
+        return (
+            f"Study {data.study.run.name} of {len(data.study.trials)} trainings; the one told of here, "
+            f"{run.name} ({what}), {state}."
+        )
+    return f"The training of {what} {state}."
+
+
+def _duration(data: ReportData, cells: Cells) -> Cell:
+    run = data.run
+    so_far = " so far" if run.ended_ms is None else ""
+    return cells.info(numbers.duration(run.wall_s) + so_far, "end_time - start_time", run.wall_s)
+
+
+def _epochs(data: ReportData, cells: Cells) -> Cell:
+    run = data.run
+    done, planned = run.epochs[-1], run.planned_epochs
+    early = f" of {planned} planned" if planned is not None and planned != done else ""
+    key = next(key for key, c in run.curves.items() if c.steps and c.steps[-1] == done)
+    return Cell(f"{done}{early}", float(done), "last epoch", (cells.source(key, str(done)),))
+
+
+def _best(data: ReportData, cells: Cells) -> list[tuple[Cell, ...]]:
+    key, found = fitness_key(data.run), best_of(data.run)
+    if key is None or found is None:
+        return []
+    best, source = found
+    text = f"{best} ({best / data.run.epochs[-1]:.0%} of the way), by {label(key)}"
+    epoch = cells.worked(text, float(best), "epoch", source)
+    return [(words("best epoch"), epoch), (words(f"{label(key)} there"), cells.at(key, best))]
+
+
+def moment(at_ms: int) -> str:
+    """
+    >>> moment(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,147 @@
+"""The search: its best trials, which settings mattered, what was pruned and what that saved."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from mlops.reports import numbers
+from mlops.reports.analysis.searching import importances, saved_by_pruning
+from mlops.reports.cells import Cells, last_part, words
+from mlops.reports.document import Block, Cell, Missing, Picture, Section, Source, Table, Text
+from mlops.reports.names import label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mlops.reports.facts import ReportData, RunFacts, StudyFacts
+
+TITLE = "Search"
+_BEST = 10
+
+
+def build(data: ReportData) -> Section | Missing:
+    study = data.study
+    if study is None:
+        return Missing(TITLE, "This report is of one training; `mlops report STUDY` tells of a search.")
+    trials = [t for t in study.trials if t.tags.get("mlops.trial") != "final"]
+    scored = [t for t in trials if math.isfinite(_score(study, t))]
+    if len(scored) < 2:
+        return Missing(
+            TITLE, f"Study {study.run.name} has {len(scored)} trial with a figure: nothing was compared."
+        )
+    best = sorted(scored, key=lambda t: -_score(study, t))
+    shown = [name for name in study.searched if any(name in t.params for t in scored)]
+    rows = tuple(_row(study, t, shown) for t in best)
+    columns = ("trial", label(study.objective), "epochs", "state", *shown)
+    blocks: list[Block] = [
+        Table(columns, rows[:_BEST], f"the best {min(_BEST, len(rows))} of {len(trials)} trials"),
+    ]
+    if len(rows) > _BEST:
+        blocks.append(Table(columns, rows, "all trials with a figure", folded=True))
+    blocks += _importances(study, scored, shown)
+    blocks.append(_pruned(study, trials))
+    if study.lost:
+        blocks.append(Text(f"Deleted while this was read, and left out: {', '.join(study.lost)}."))
+    blocks.append(_picture(study, scored))
+    return Section(TITLE, tuple(blocks))
+
+
+def _score(study: StudyFacts, trial: RunFacts) -> float:
+    curve = trial.curve(study.objective)
+    return max(curve.finite().values, default=-math.inf) if curve else -math.inf
+
+
+def _row(study: StudyFacts, trial: RunFacts, shown: list[str]) -> tuple[Cell, ...]:
+    cells, curve = Cells(trial), trial.curves[study.objective].finite()
+    top = max(curve.values)
+    at = curve.steps[curve.values.index(top)]
+    state = "pruned" if trial.tags.get("mlops.pruned") == "true" else trial.status.lower()
+    return (
+        cells.info(trial.name, "name"),
+        cells.worked(cells.text(study.objective, top), top, "read", cells.source(study.objective, str(at))),
+        cells.worked(
+            str(curve.steps[-1]),
+            curve.steps[-1],
+            "last epoch",
+            cells.source(study.objective, str(curve.steps[-1])),
+        ),
+        words(state),
+        *(_setting(trial, name) for name in shown),
+    )
+
+
+def _setting(trial: RunFacts, name: str) -> Cell:
+    """A searched value, a number with three significant digits."""
+    value = trial.params.get(name, "-")
+    try:
+        text = f"{float(value):.3g}"
+    except ValueError:
+        text = last_part(value)
+    return Cell(text, rule="read", sources=(Source(trial.run_id, "param", name),))
+
+
+def _importances(study: StudyFacts, scored: list[RunFacts], shown: list[str]) -> list[Block]:
+    complete = [t for t in scored if t.tags.get("mlops.pruned") != "true" and t.status == "FINISHED"]
+    settings = [{name: _typed(t.params[name]) for name in shown if name in t.params} for t in complete]
+    found = importances(settings, [_score(study, t) for t in complete])
+    if not found:
+        return [Text("Which settings mattered is not told: fewer than four complete trials vary any.")]
+    sources = (Source(study.run.run_id, "run", "trials"),)
+    rows = tuple(
+        (words(name), Cell(f"{value * 100:.0f} %", value, "fANOVA over the complete trials", sources))
+        for name, value in found.items()
+    )
+
+    def draw() -> Figure:
+        from mlops.reports.drawing.study import draw_importances
+
+        return draw_importances(found)
+
+    says = f"share of the variation of {label(study.objective)} that each setting accounts for"
+    return [
+        Table(("setting", "importance"), rows, f"{says} (fANOVA, {len(complete)} complete trials)"),
+        Picture("importances", says.capitalize() + ".", draw, sources),
+    ]
+
+
+def _typed(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _pruned(study: StudyFacts, trials: list[RunFacts]) -> Text:
+    begun = [t for t in trials if study.objective in t.curves]
+    done = [t.curves[study.objective].steps[-1] for t in begun]
+    planned = [t.planned_epochs or n for t, n in zip(begun, done, strict=True)]
+    cut = [t.tags.get("mlops.pruned") == "true" for t in begun]
+    epoch_s = [s for t in begun if (s := _epoch_s(t, study.objective)) is not None]
+    saved = saved_by_pruning(done, planned, cut, epoch_s)
+    if not saved.pruned:
+        return Text("No trial was pruned.")
+    time = f", about {numbers.duration(saved.seconds)} at these trials' mean epoch" if saved.seconds else ""
+    says = (
+        f"{saved.pruned} of {len(begun)} trials were pruned, which saved {saved.epochs:,} of "
+        f"{saved.planned:,} epochs ({saved.share:.0%}){time}."
+    )
+    return Text(says, tuple(Source(t.run_id, "metric", study.objective) for t in begun[:1]))
+
+
+def _epoch_s(trial: RunFacts, objective: str) -> float | None:
+    """Mean seconds from one epoch's end to the next's; None for fewer than two epochs."""
+    times = trial.curves[objective].times_ms
+    return statistics.fmean(b - a for a, b in itertools.pairwise(times)) / 1000 if len(times) > 1 else None
+
+
+def _picture(study: StudyFacts, scored: list[RunFacts]) -> Picture:
+    from mlops.reports.drawing.study import draw_history
+
+    values = [_score(study, t) for t in scored]
+    cut = [t.tags.get("mlops.pruned") == "true" for t in scored]
+    sources = tuple(Source(t.run_id, "metric", study.objective) for t in scored)
+    says = "Each trial's best figure, and the best so far."
+    return Picture("search", says, lambda: draw_history(values, cut, label(study.objective)), sources)
