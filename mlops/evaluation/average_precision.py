@@ -7,18 +7,21 @@ precision only falls between them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-
-from mlops.evaluation.matching import IOUS, match
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlops.evaluation.detections import Detections
 
+# From how many objects were found on each draw (D,), writes how many of the recalls 0.01, 0.02, ... are reached.
+Reached: TypeAlias = "Callable[[NDArray[np.float32], NDArray[np.float32]], None]"
+
+_DRAWS = 256
 RECALLS = np.linspace(0.0, 1.0, 101)  # pycocotools' own numbers, to the last bit
 
 
@@ -38,26 +41,35 @@ class RankedClass:
     hits: tuple[NDArray[np.int64], ...]
 
     def ap(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
-        """AP at each IoU on D draws, weights (D, M): (IoUs, D). NaN on a draw without an object."""
-        total = (weights @ self.truths).astype(np.float64)
-        ap = np.zeros((len(self.hits), len(weights)))
-        if len(self.hit_on):
-            here = np.ascontiguousarray((self.boxes @ np.ascontiguousarray(weights.T)).T)
-            seen = np.cumsum(here, axis=1, out=here)
-            drawn = weights.take(self.hit_on, axis=1)
-            over = np.maximum(total, 1)[:, None]
-            for row, at in enumerate(self.hits):
-                if len(at):
-                    ap[row] = _area(drawn.take(at, axis=1), seen.take(at, axis=1), over)
+        """AP at each IoU on D draws, weights (M, D): (IoUs, D). NaN on a draw without an object.
+
+        One draw alone is measured to pycocotools' last bit. Of several, a recall that is a whole percent is
+        taken as reached, where its rounding leaves out ten of the hundred.
+        """
+        total = self.truths @ weights
+        seen = self._boxes_between(weights)
+        for before, row in zip(seen, seen[1:], strict=False):
+            row += before
+        np.maximum(seen, 1, out=seen)
+        drawn = weights[self.hit_on]
+        reached = (_exactly if len(total) == 1 else _nearly)(np.maximum(total, 1))
+        ap = np.stack([_area(drawn, seen, at, reached) for at in self.hits]).astype(np.float64)
         ap[:, total == 0] = np.nan
         return ap
 
+    def _boxes_between(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """boxes @ weights, (H, D), some draws at a time: they stay in the processor's cache."""
+        between = np.empty((len(self.hit_on), weights.shape[1]), np.float32)
+        for start in range(0, weights.shape[1], _DRAWS):
+            some = slice(start, start + _DRAWS)
+            between[:, some] = self.boxes @ np.ascontiguousarray(weights[:, some])
+        return between
 
-def ranked_classes(boxes: Detections, ious: tuple[float, ...] = IOUS) -> list[RankedClass]:
-    """Every class that has an object, its boxes matched at each of `ious`."""
+
+def ranked_classes(boxes: Detections, matched: NDArray[np.bool_]) -> list[RankedClass]:
+    """Every class that has an object. matched: (IoUs, P), from `mlops.evaluation.matching`."""
     from scipy.sparse import csr_matrix
 
-    matched = match(boxes, ious)
     pictures = len(boxes.pictures)
     ranked = []
     for index in np.unique(boxes.truth_class):
@@ -84,17 +96,49 @@ def mean_defined(ap: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _area(
-    hits: NDArray[np.float32], seen: NDArray[np.float32], over: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """hits (D, H): how often each was drawn; seen (D, H): boxes up to it; over (D, 1) objects. AP (D,)."""
-    found = np.cumsum(hits, axis=1, out=hits)
-    precision = np.divide(found, np.maximum(seen, 1, out=seen), out=seen)
-    backwards = precision[:, ::-1]
-    np.maximum.accumulate(backwards, axis=1, out=backwards)
-    recall = found / over
-    nearest = np.rint(recall * 100).astype(np.int8)
-    # how many of the 101 recalls are reached; a whole recall may lie an ulp above or below RECALLS' number
-    reached = nearest + (RECALLS.take(nearest) <= recall)
-    steps = np.diff(reached, axis=1, prepend=0)
-    area: NDArray[np.float64] = np.einsum("dh,dh->d", precision, steps, dtype=np.float64) / len(RECALLS)
+    drawn: NDArray[np.float32], seen: NDArray[np.float32], hits: NDArray[np.int64], reached: Reached
+) -> NDArray[np.float32]:
+    """drawn, seen (H, D): how often each hit was drawn, and the boxes up to it. AP (D,).
+
+    From the last hit to the first, so that the largest precision at a recall or beyond is at hand. A row is
+    all draws of one hit: long enough for numpy, short enough for a processor's cache. Counts below 2^24 are
+    exact in float32.
+    """
+    found = drawn[hits].sum(0)
+    best, area, precision, recalls, fewer = (np.zeros_like(found) for _ in range(5))
+    reached(found, recalls)
+    for at in hits[::-1].tolist():
+        np.divide(found, seen[at], precision)
+        np.maximum(best, precision, best)
+        np.subtract(found, drawn[at], found)
+        reached(found, fewer)
+        np.subtract(recalls, fewer, recalls)
+        np.multiply(recalls, best, recalls)
+        np.add(area, recalls, area)
+        recalls, fewer = fewer, recalls
+    area += best  # at recall 0
+    area /= len(RECALLS)
     return area
+
+
+def _nearly(total: NDArray[np.float32]) -> Reached:
+    """Of `total` (D,) objects."""
+    percent = np.float32(100) / total
+    up = np.float32(2e-5)  # what float32 may put a whole percent below itself
+
+    def reached(found: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+        np.multiply(found, percent, into)
+        np.add(into, up, into)
+        np.floor(into, into)
+
+    return reached
+
+
+def _exactly(total: NDArray[np.float32]) -> Reached:
+    """As `_nearly`, compared with `RECALLS` as pycocotools does."""
+
+    def reached(found: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+        shares = found.astype(np.float64) / total
+        into[:] = np.searchsorted(RECALLS, shares, side="right") - 1
+
+    return reached

@@ -104,7 +104,8 @@ def _sorted(
     corners: NDArray[np.float64],
 ) -> Detections:
     given = np.flatnonzero(~truth)
-    given = given[np.lexsort((-score[given], class_index[given]))]
+    given = given[np.argsort(-score[given], kind="stable")]
+    given = given[np.argsort(class_index[given].astype(np.int32), kind="stable")]
     return Detections(
         pictures=names,
         truth_picture=picture[truth],

@@ -25,17 +25,18 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
     precision, recall, F1: over the boxes of all classes together that score at least `threshold`, at IoU 0.5.
     The means of AP are over the classes that a draw has objects of.
     """
-    ranked = ranked_classes(boxes)
-    counted = _counted(boxes, threshold)
+    matched = match(boxes)
+    ranked = ranked_classes(boxes, matched)
+    counted = _counted(boxes, matched[0], threshold)
     names = [f"AP50/{classes.get(each.index, each.index)}" for each in ranked]
 
     def scores(weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        drawn = weights.astype(np.float32)
+        drawn = np.ascontiguousarray(weights.T, dtype=np.float32)
         if ranked:
             ap = np.stack([each.ap(drawn) for each in ranked])  # (classes, IoUs, D)
         else:
             ap = np.full((0, 1, len(weights)), np.nan)
-        found, given, objects = (drawn @ counted).astype(np.float64).T
+        found, given, objects = (counted @ drawn).astype(np.float64)
         columns = [
             mean_defined(ap.mean(1)),
             mean_defined(ap[:, 0]),
@@ -50,13 +51,13 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
     return Scored((*BOX_FIGURES, *names), scores, width)
 
 
-def _counted(boxes: Detections, threshold: float) -> NDArray[np.float32]:
-    """Of each picture: found objects, given boxes, objects. (M, 3)."""
+def _counted(boxes: Detections, matched: NDArray[np.bool_], threshold: float) -> NDArray[np.float32]:
+    """Found objects, given boxes and objects of each picture: (3, M)."""
     pictures = len(boxes.pictures)
     sure = boxes.score >= threshold
-    hit = match(boxes, (0.5,))[0] & sure
+    hit = matched & sure
     columns = (boxes.picture[hit], boxes.picture[sure], boxes.truth_picture)
-    return np.stack([np.bincount(each, minlength=pictures) for each in columns], axis=1).astype(np.float32)
+    return np.stack([np.bincount(each, minlength=pictures) for each in columns]).astype(np.float32)
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
