@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from mlops.evaluation.detections import Detections
 
-# From how many objects were found on each draw (D,), writes how many of the recalls 0.01, 0.02, ... are reached.
+# From the objects found on each draw (D,), writes how many of the recalls 0.01, 0.02, ... are reached.
 Reached: TypeAlias = "Callable[[NDArray[np.float32], NDArray[np.float32]], None]"
 
 _DRAWS = 256
@@ -48,7 +49,7 @@ class RankedClass:
         """
         total = self.truths @ weights
         seen = self._boxes_between(weights)
-        for before, row in zip(seen, seen[1:], strict=False):
+        for before, row in pairwise(seen):
             row += before
         np.maximum(seen, 1, out=seen)
         drawn = weights[self.hit_on]

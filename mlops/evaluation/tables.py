@@ -105,7 +105,7 @@ def read_boxes(file: Path) -> tuple[Boxes, Header | None]:
         corners=np.stack(sides, axis=1) if held.num_rows else np.zeros((0, 4)),
         matched=np.array([bool(each) for each in held["matched"].to_pylist()], dtype=bool),
     )
-    return boxes, _header(held)
+    return boxes, _header(held.schema)
 
 
 def write_answers(file: Path, answers: Answers, header: Header) -> Path:
@@ -140,7 +140,14 @@ def read_answers(file: Path) -> tuple[Answers, Header | None]:
         probabilities=np.stack(given, axis=1),
         classes=classes,
     )
-    return answers, _header(held)
+    return answers, _header(held.schema)
+
+
+def read_header(file: Path) -> Header | None:
+    """What the table in `file` is of; None for one that was written before there were headers."""
+    import pyarrow.parquet as pq
+
+    return _header(pq.ParquetFile(file).schema_arrow)
 
 
 def _write(file: Path, table: Any, header: Header) -> Path:
@@ -152,8 +159,8 @@ def _write(file: Path, table: Any, header: Header) -> Path:
     return partial.replace(file)
 
 
-def _header(table: Any) -> Header | None:
-    held = (table.schema.metadata or {}).get(_KEY)
+def _header(schema: Any) -> Header | None:
+    held = (schema.metadata or {}).get(_KEY)
     if held is None:
         return None
     said = json.loads(held)
