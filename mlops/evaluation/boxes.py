@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,30 @@ class Boxes:
     score: NDArray[np.float64]
     corners: NDArray[np.float64]
     matched: NDArray[np.bool_]
+
+    def rows(self, of: NDArray[np.int64] | NDArray[np.bool_]) -> Boxes:
+        """Some of the rows: numbers, or a mask."""
+        return Boxes(
+            self.image[of],
+            self.truth[of],
+            self.class_index[of],
+            self.score[of],
+            self.corners[of],
+            self.matched[of],
+        )
+
+
+def joined(parts: Iterable[Boxes]) -> Boxes:
+    """One or more tables below each other."""
+    held = list(parts)
+    return Boxes(
+        image=np.concatenate([each.image for each in held]),
+        truth=np.concatenate([each.truth for each in held]),
+        class_index=np.concatenate([each.class_index for each in held]),
+        score=np.concatenate([each.score for each in held]),
+        corners=np.concatenate([each.corners for each in held]),
+        matched=np.concatenate([each.matched for each in held]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pictures of how a classifier does: confusion matrices and curves over the confidence threshold."""
+"""How figures are drawn here; and how a classifier does: confusion matrices, curves over the threshold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import ConfusionMatrixDisplay, average_precision_score, precision_recall_curve
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C00", "#000000")
 DASHES = ("-", "--", ":", "-.")
 _DPI = 120
-_MOST_NAMED = 20  # classes that a legend or a matrix can still name
+MOST_NAMED = 20  # classes that a legend or a matrix can still name
 
 
 def draw_classifier(
@@ -29,9 +34,10 @@ def draw_classifier(
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts, shares = folder / "confusion_matrix.png", folder / "confusion_matrix_normalized.png"
+    matrix = confusion_matrix(truth, probabilities.argmax(1), labels=np.arange(len(classes)))
     return [
-        _confusion(truth, probabilities, classes, counts, normalised=False),
-        _confusion(truth, probabilities, classes, shares, normalised=True),
+        draw_confusion(matrix, classes, counts, shares=False),
+        draw_confusion(matrix, classes, shares, shares=True),
         *_curves(truth, probabilities, classes, folder),
     ]
 
@@ -49,26 +55,15 @@ def save(figure: Figure, file: Path) -> Path:
     return file
 
 
-def _confusion(
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    classes: Sequence[str],
-    file: Path,
-    *,
-    normalised: bool,
-) -> Path:
+def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool) -> Path:
+    """matrix (C, C): true class by row, predicted by column. shares: of each row, and not counts."""
     side = min(max(4.5, 0.75 * len(classes) + 2), 16)
     figure = Figure(figsize=(side, side))
     axes = figure.subplots()
-    named = len(classes) <= _MOST_NAMED
-    ConfusionMatrixDisplay.from_predictions(
-        truth,
-        probabilities.argmax(1),
-        labels=np.arange(len(classes)),
-        display_labels=classes,
-        normalize="true" if normalised else None,
-        include_values=named,
-        values_format=".2f" if normalised else "d",
+    of_row = matrix / np.where(matrix.sum(1, keepdims=True), matrix.sum(1, keepdims=True), np.nan)
+    ConfusionMatrixDisplay(of_row if shares else matrix, display_labels=list(classes)).plot(
+        include_values=len(classes) <= MOST_NAMED,
+        values_format=".2f" if shares else "d",
         xticks_rotation=45,
         cmap="Blues",
         colorbar=False,
@@ -76,11 +71,8 @@ def _confusion(
     )
     for label in axes.get_xticklabels():
         label.set_horizontalalignment("right")
-    axes.set(
-        xlabel="predicted class",
-        ylabel="true class",
-        title="share of the true class" if normalised else f"{len(truth)} pictures",
-    )
+    title = "share of the true class" if shares else f"{int(matrix.sum())} in all"
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
     return save(figure, file)
 
 
@@ -101,14 +93,14 @@ def _curves(
         mean = np.mean([values for _, values in lines.values()], axis=0)
         best = int(mean.argmax())
         title = f"all classes: {mean[best]:.3f} at {grid[best]:.2f}"
-        files.append(_lines(lines, (grid, mean), "confidence threshold", says, title, folder / name))
+        files.append(draw_lines(lines, (grid, mean), "confidence threshold", says, title, folder / name))
     pr = {}
     for index in present:
         precision, recall, _ = precision_recall_curve(truth == index, probabilities[:, index])
         pr[classes[index]] = (recall, precision)
     ap = np.mean([average_precision_score(truth == index, probabilities[:, index]) for index in present])
     title = f"mean average precision {ap:.3f}"
-    return [*files, _lines(pr, None, "recall", "precision", title, folder / "PR_curve.png")]
+    return [*files, draw_lines(pr, None, "recall", "precision", title, folder / "PR_curve.png")]
 
 
 def _at_thresholds(
@@ -126,7 +118,7 @@ def _at_thresholds(
     return precision, hits / max(len(order_positive), 1)
 
 
-def _lines(
+def draw_lines(
     lines: dict[str, tuple[Any, Any]],
     mean: tuple[Any, Any] | None,
     xlabel: str,
@@ -134,10 +126,11 @@ def _lines(
     title: str,
     file: Path,
 ) -> Path:
+    """One line a class, and their mean in black; both axes from 0 to 1."""
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
     for i, (name, (x, y)) in enumerate(lines.items()):
-        axes.plot(x, y, label=name if i < _MOST_NAMED else None, linewidth=1.2, **style(i))
+        axes.plot(x, y, label=name if i < MOST_NAMED else None, linewidth=1.2, **style(i))
     if mean is not None:
         axes.plot(*mean, color="black", linewidth=2.5, label="mean of the classes")
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(0, 1), ylim=(0, 1.02))

@@ -73,7 +73,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What is done to a picture; see `open_onnx`. `nms`: score, iou, most and in_model; {} for no boxes."""
+    """What is done to a picture; see `open_onnx`. `nms`: score, iou, most and in_model; {} for no boxes.
+
+    classes: of the boxes, or of pictures where there are none. image_classes: of pictures.
+    """
 
     letterbox: bool
     side: int
@@ -82,6 +85,7 @@ class Preprocessing:
     std: tuple[float, ...]
     pad_value: int
     classes: tuple[str, ...]
+    image_classes: tuple[str, ...]
     nms: Mapping[str, Any]
 
     @classmethod
@@ -101,6 +105,7 @@ class Preprocessing:
                 std=tuple(float(each) for each in stated["std"]),
                 pad_value=int(stated.get("pad_value", 114)),
                 classes=tuple(str(each) for each in stated["classes"]),
+                image_classes=tuple(str(each) for each in stated.get("image_classes", stated["classes"])),
                 nms=dict(stated.get("nms") or {}),
             )
         except (KeyError, TypeError) as error:
@@ -143,6 +148,10 @@ class Predictor:
         return self.preprocessing.classes
 
     @property
+    def image_classes(self) -> tuple[str, ...]:
+        return self.preprocessing.image_classes
+
+    @property
     def has_boxes(self) -> bool:
         return self._boxes is not None
 
@@ -158,7 +167,7 @@ class Predictor:
         name = _there(self._probabilities, "probabilities")
         rows = [raw[name] for _, raw in self.run(self._prepared(pictures, flip))]
         if not rows:
-            return np.zeros((0, len(self.classes)), np.float32)
+            return np.zeros((0, len(self.image_classes)), np.float32)
         return np.concatenate(rows).astype(np.float32)
 
     def boxes(

@@ -1,0 +1,113 @@
+"""Figures as tables for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlops.assessment.result import Sheet
+from mlops.evaluation.coco import SIZES
+
+if TYPE_CHECKING:
+    from mlops.evaluation.classes import ClassFigures, Gap
+    from mlops.evaluation.detection import DetectionFigures, Point
+
+
+def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
+    coco, images = figures.coco, figures.images
+    columns = ("class", "objects", "mAP50", "mAP50-95", "precision", "recall", "F1", "F2", "true", "false")
+    whole = coco.by_size["all"]
+    rows = [("all", str(whole.objects), number(whole.ap50), number(whole.ap), *_cells(figures.point))]
+    for name, point in figures.by_class.items():
+        own = coco.by_class.get(name)
+        ap = (str(own.objects), number(own.ap50), number(own.ap)) if own else ("0", "-", "-")
+        rows.append((name, *ap, *_cells(point)))
+    sizes = tuple(
+        (size, str(own.objects), number(own.ap50), number(own.ap))
+        for size, own in ((size, coco.by_size[size]) for size in SIZES[1:])
+    )
+    sheets = [
+        Sheet("Boxes (precision to false: at the threshold, IoU 0.5)", columns, tuple(rows)),
+        Sheet("Object size (small below 32², large from 96² px)", columns[:1] + columns[1:4], sizes),
+        Sheet(
+            "Pictures, each as one answer",
+            ("", "TP", "TN", "FP", "FN", "sensitivity", "specificity", "F2", "AUC"),
+            (
+                (
+                    "at the threshold",
+                    *(str(each) for each in (images.tp, images.tn, images.fp, images.fn)),
+                    *(number(each) for each in (images.sensitivity, images.specificity, images.f2)),
+                    number(figures.auc),
+                ),
+            ),
+        ),
+    ]
+    if figures.froc is not None:
+        rates = tuple(f"{rate:g}" for rate in figures.froc.at)
+        values = tuple(number(each) for each in figures.froc.at.values())
+        sheets.append(
+            Sheet(
+                "FROC: sensitivity at so many false boxes a picture",
+                ("false boxes", *rates, "mean"),
+                (("sensitivity", *values, number(figures.froc.score)),),
+            )
+        )
+    return tuple(sheets)
+
+
+def class_sheets(figures: ClassFigures, gaps: Sequence[Gap], classes: Sequence[str]) -> tuple[Sheet, ...]:
+    scores, support = figures.scores, figures.confusion.sum(1)
+    columns = ("class", "pictures", "precision", "recall", "F1", "AUC")
+    rows = []
+    for index, name in enumerate(classes):
+        if support[index]:
+            own = (scores[f"{figure}/{name}"] for figure in ("precision", "recall", "F1"))
+            auc = number(figures.auc.get(name))
+            rows.append((name, str(support[index]), *(number(each) for each in own), auc))
+    means = (scores.get(f"macro_{figure}") for figure in ("precision", "recall", "f1", "auc"))
+    rows.append(("mean", str(int(support.sum())), *(number(each) for each in means)))
+    overall = Sheet(
+        "All pictures",
+        ("accuracy", "macro F1", "macro AUC", "ECE"),
+        (
+            (
+                number(scores["accuracy"]),
+                number(scores["macro_f1"]),
+                number(scores.get("macro_auc")),
+                number(figures.calibration.ece),
+            ),
+        ),
+    )
+    sheets = [overall, Sheet("Classes", columns, tuple(rows))]
+    if gaps:
+        sheets.append(
+            Sheet(
+                "Train, val and held out (train: in training, on augmented pictures, at the best epoch)",
+                ("figure", "train", "val", "held out", "train-val", "val-test"),
+                tuple(_gap(gap) for gap in gaps),
+            )
+        )
+    return tuple(sheets)
+
+
+def number(value: float | None) -> str:
+    """Four digits, or a dash for what is not defined."""
+    return "-" if value is None or np.isnan(value) else f"{value:.4f}"
+
+
+def _cells(point: Point) -> tuple[str, ...]:
+    figures = (point.precision, point.recall, point.f_beta(1), point.f_beta(2))
+    return (*(number(each) for each in figures), str(point.true), str(point.false))
+
+
+def _gap(gap: Gap) -> tuple[str, ...]:
+    between = gap.between()
+    return (
+        gap.figure,
+        number(gap.train),
+        number(gap.val),
+        number(gap.held_out),
+        *(f"{between[pair]:+.4f}" if pair in between else "-" for pair in ("train-val", "val-test")),
+    )
