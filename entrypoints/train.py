@@ -42,6 +42,16 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")
 @click.option("--no-register", is_flag=True, help="Log the best model, but register no version.")
+@click.option(
+    "--profile", is_flag=True, help="Train nothing: measure which settings would train faster here."
+)
+@click.option(
+    "--profile-budget",
+    default=120,
+    show_default=True,
+    type=click.FloatRange(min=10),
+    help="Seconds that --profile may take.",
+)
 @json_option
 def train(
     system: str,
@@ -57,6 +67,8 @@ def train(
     settings: tuple[str, ...],
     parallel: int,
     no_register: bool,
+    profile: bool,
+    profile_budget: float,
     as_json: bool,
 ) -> None:
     """Search, train, track and register one system. Ended by anything, the same command goes on.
@@ -69,6 +81,7 @@ def train(
       mlops train railway-detector --data rail/data.yaml --trials 20
       mlops train oct-detector --data oct/ --set variant=yolo26s --set batch=8
       mlops train blood-cell-classifier --data cells.npz --trials 8 --parallel 2
+      mlops train railway-detector --data rail/data.yaml --profile
     """
     from mlops.systems import configure, load_system
 
@@ -85,26 +98,31 @@ def train(
     from mlops.tracking.home import home_folder
 
     home = home_folder()
-    if demo:
-        data = (str(demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)),)
-        click.echo(f"No --data given: training {spec.name} on demo data, which code made.", err=True)
-    outcome = run_study(
-        StudyRequest(
-            spec=spec,
-            data=data,
-            class_map=Path(class_map) if class_map else None,
-            data_version=data_version,
-            demo=demo,
-            trials=trials,
-            parallel=parallel,
-            device=device or "auto",
-            seed=seed,
-            study=study,
-            register_version=not no_register,
-            home=home,
-            tracking_uri=tracking_uri(),
-            adopt_run=os.environ.get("MLFLOW_RUN_ID", ""),
-            progress=sys.stderr.isatty(),
-        )
+    request = StudyRequest(
+        spec=spec,
+        data=data,
+        class_map=Path(class_map) if class_map else None,
+        data_version=data_version,
+        demo=demo,
+        trials=trials,
+        parallel=parallel,
+        device=device or "auto",
+        seed=seed,
+        study=study,
+        register_version=not no_register,
+        home=home,
+        tracking_uri=tracking_uri(),
+        adopt_run=os.environ.get("MLFLOW_RUN_ID", ""),
+        progress=sys.stderr.isatty(),
     )
+    if profile:
+        from entrypoints.train_profile import show_profile
+
+        show_profile(request, profile_budget, as_json)
+        return
+    if demo:
+        made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
+        request = request.model_copy(update={"data": (str(made),)})
+        click.echo(f"No --data given: training {spec.name} on demo data, which code made.", err=True)
+    outcome = run_study(request)
     show(outcome, as_json, as_text(outcome))

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from mlops.training.protocol import EpochReport
+
+_watchers: list[Callable[[int], None]] = []
+
+
+@contextmanager
+def watched_batches(watcher: Callable[[int], None]) -> Iterator[None]:
+    """Call `watcher` with the epoch (from 1) after each training batch in this process, bar or not."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
 
 SCORES = ("mAP50", "mAP50-95", "accuracy", "macro_f1")
 
@@ -21,8 +36,10 @@ class EpochBar:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._wanted = wanted and sys.stderr.isatty()
+        self._epoch = 0
 
     def start(self, epoch: int, batches: int) -> None:
+        self._epoch = epoch
         if not self._wanted:
             return
         from rich.console import Console
@@ -41,6 +58,8 @@ class EpochBar:
         self._bar.start()
 
     def advance(self) -> None:
+        for watcher in _watchers:
+            watcher(self._epoch)
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task)
 

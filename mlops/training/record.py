@@ -65,7 +65,11 @@ def identity_of(config: TrainConfig[AnyRecipe]) -> str:
     """Digest of all that makes two trainings the same one: recipe, data, seed, and the content of a file that
     the first weights come from; not the loading processes.
     """
-    said = [config.recipe.model_dump(exclude={"workers"}), config.dataset.identity.digest, config.seed]
+    said = [
+        config.recipe.model_dump(exclude={"workers", "cache"}),
+        config.dataset.identity.digest,
+        config.seed,
+    ]
     if weights := file_digest(config.recipe.weights):
         said.append(weights)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

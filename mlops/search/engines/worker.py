@@ -18,7 +18,7 @@ from mlops.search.study import Study, identity_of
 _POLL_S = 0.5
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """A worker never outlives the command that started it."""
 
     def watch() -> None:
@@ -46,7 +46,7 @@ def main(file: str, parent: str, number: str, budget: str, forgiven: str) -> int
     request = request.model_copy(update={"progress": False, "adopt_run": ""})
     try:
         with termination_as_interrupt():
-            _end_with_parent(int(parent))
+            end_with_parent(int(parent))
             device = _device(request, int(number))
             dataset = read_data(request)
             study = Study(request, identity_of(request, dataset.identity))

@@ -66,6 +66,7 @@ def training_arguments(
     return {
         **{name: getattr(recipe, name) for name in _SAME_NAME},
         "imgsz": recipe.image_size,
+        "cache": _cached(recipe),
         "freeze": recipe.freeze_layers or None,
         "warmup_bias_lr": 0.0 if recipe.optimizer.lower() in _STEADY_START else 0.1,
         "model": model,
@@ -83,8 +84,13 @@ def resume_arguments(
         "resume": str(checkpoint),
         "model": str(checkpoint),
         "workers": recipe.workers,
+        "cache": _cached(recipe),
         **_places(data, folder, device),
     }
+
+
+def _cached(recipe: DetectionRecipe) -> object:
+    return "ram" if recipe.cache == "ram" else False
 
 
 def _places(data: Path, folder: Path, device: str) -> dict[str, object]:
