@@ -56,13 +56,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is one line on stderr and its own exit code."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], alone=True))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM."""
+def run(arguments: list[str], *, alone: bool = False) -> int:
+    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM.
+
+    alone: the process is this command's and ends with it.
+    """
     try:
-        cli.main(arguments, prog_name="mlops", standalone_mode=False)
+        cli.main(arguments, prog_name="mlops", standalone_mode=False, obj=alone)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code

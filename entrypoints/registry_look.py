@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from entrypoints.output import json_option, show
-from entrypoints.registry_options import columns, keys_of, policy_option
+from entrypoints.registry_options import columns, connected, keys_of, policy_option
 from mlops.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -31,10 +31,9 @@ def status(model: str | None, as_json: bool) -> None:
       mlops registry status
       mlops registry status railway-detector --json
     """
-    from registry.connect import connect
     from registry.overview import status as statuses
 
-    found = statuses(connect(), model)
+    found = statuses(connected(), model)
     show(found, as_json, _status_text(found))
 
 
@@ -89,7 +88,6 @@ def history(model: str, at: str, stage: str, policy_file: str | None, as_json: b
       mlops registry history blood-cell-classifier
       mlops registry history blood-cell-classifier --at 2026-05-17
     """
-    from registry.connect import connect
     from registry.entry import Stage
     from registry.ledger import read
     from registry.shelf import look
@@ -97,7 +95,7 @@ def history(model: str, at: str, stage: str, policy_file: str | None, as_json: b
     from registry.state import periods, state_at
 
     moment = _moment(at) if at else None
-    client, counts, of = connect(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
+    client, counts, of = connected(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
     entries = read(model, client)
     if not entries:
         look(client, model)  # says so where there is no such model
@@ -146,10 +144,9 @@ def verify(model: str, no_files: bool, policy_file: str | None, as_json: bool) -
     \b
     Example: mlops registry verify blood-cell-classifier
     """
-    from registry.connect import connect
     from registry.verify import verify as verified
 
-    found = verified(connect(), model, keys_of(model, policy_file), files=not no_files)
+    found = verified(connected(), model, keys_of(model, policy_file), files=not no_files)
     show(found, as_json, _verify_text(found))
     if not found.well:
         sys.exit(1)

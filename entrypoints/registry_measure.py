@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from entrypoints.output import json_option, show
+from entrypoints.registry_options import connected
 
 
 @click.command()
@@ -21,10 +22,9 @@ def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -
     \b
     Example: mlops registry measure blood-cell-classifier 3
     """
-    from registry.connect import connect
     from registry.latency import measure_version
 
-    found = measure_version(connect(), model, version, calls=calls, threads=threads)
+    found = measure_version(connected(), model, version, calls=calls, threads=threads)
     says = (
         f"{model}/{version}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "
         f"{found.size_bytes / 1e6:.2f} MB, on {found.device}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from registry.lifecycle import Scene
     from registry.policy import Policy
 
@@ -51,13 +53,22 @@ def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
     return policy_of(model, policy_file).signing_keys if policy_file or model in list_policies() else ()
 
 
+def connected() -> MlflowClient:
+    """The store in use. A process that ends with this command imports no more of MLflow than it needs."""
+    from mlops.tracking.lean_mlflow import import_lean
+    from registry.connect import connect
+
+    if click.get_current_context().find_root().obj:
+        import_lean()
+    return connect()
+
+
 def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
     """`model` as it stands, an interrupted move finished first."""
-    from registry.connect import connect
     from registry.lifecycle import begin
 
     policy = policy_of(model, policy_file)
-    return begin(connect(), model, policy, over_faults=bool(override_reason))
+    return begin(connected(), model, policy, over_faults=bool(override_reason))
 
 
 def named(scene: Scene, version: str) -> str:

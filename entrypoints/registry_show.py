@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from entrypoints import output
-from entrypoints.registry_options import columns
+from entrypoints.registry_options import columns, connected
 from mlops.errors import UnknownVersion
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ def show(model: str, version: str, as_json: bool) -> None:
     \b
     Example: mlops registry show blood-cell-classifier @production
     """
-    from registry.connect import connect
     from registry.overview import facts
 
-    client = connect()
+    client = connected()
     known = facts(client, model, _number(client, model, version))
     output.show(known, as_json, _facts_text(known))
 
@@ -60,11 +59,10 @@ def diff(model: str, first: str, second: str, as_json: bool) -> None:
     \b
     Example: mlops registry diff railway-detector @production 7
     """
-    from registry.connect import connect
     from registry.overview import diff as differing
     from registry.overview import facts
 
-    client = connect()
+    client = connected()
     one, other = (facts(client, model, _number(client, model, v)) for v in (first, second))
     output.show(differing(one, other), as_json, _diff_text(differing(one, other), one.version, other.version))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.evaluation.boxes import Boxes, count_at
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from registry.samples import Samples
 
 BEST_EPOCH = "best/epoch"
+_AT_ONCE = 6
 
 
 def metrics_read(
@@ -29,15 +32,27 @@ def metrics_read(
 
     Names are the gates' own, with the classes as the class map writes them.
     """
-    kept = finite(run.data.metrics)
+    return with_derived(kept_metrics(client, run, policy, classes), policy, classes, samples)
+
+
+def kept_metrics(client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str]) -> dict[str, float]:
+    """Those of them that MLflow has. A curve is a request each; they are read side by side."""
+    kept, names = finite(run.data.metrics), names_read(policy, classes)
     found = {name: value for name, value in kept.items() if name.startswith("test/")}
-    for name in names_read(policy, classes):
-        value = _value(client, run, kept, name)
-        if value is None:
-            value = _derived(name, kept, samples)
-        if value is not None:
-            found[name] = value
-    return dict(sorted(finite(found).items()))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        values = pool.map(lambda name: _value(client, run, kept, name), names)
+        found |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    return finite(found)
+
+
+def with_derived(
+    metrics: Mapping[str, float], policy: Policy, classes: Sequence[str], samples: Samples | None
+) -> dict[str, float]:
+    """`metrics` and the figures that gates name and that are computed from them, or from the samples."""
+    names = [name for name in names_read(policy, classes) if name not in metrics]
+    derived = {name: _derived(name, metrics, samples) for name in names}
+    found = {name: value for name, value in derived.items() if value is not None}
+    return dict(sorted(finite({**metrics, **found}).items()))
 
 
 def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +85,7 @@ def _value(client: MlflowClient, run: Run, kept: dict[str, float], name: str) ->
     return next((float(point.value) for point in curve if point.step == at), None)
 
 
-def _derived(name: str, kept: dict[str, float], samples: Samples | None) -> float | None:
+def _derived(name: str, kept: Mapping[str, float], samples: Samples | None) -> float | None:
     """`test/F1` from mean precision and recall, `test/recall@T` and `test/patch_F2@T` from the boxes."""
     if name == "test/F1" and {"test/precision", "test/recall"} <= kept.keys():
         precision, recall = kept["test/precision"], kept["test/recall"]

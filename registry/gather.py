@@ -24,13 +24,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from mlops.training.pickles import unsafe_in
 from registry.connect import asking
 from registry.evidence import DataFacts, Evidence
-from registry.figures import metrics_read
+from registry.figures import kept_metrics, with_derived
 from registry.files import digests, version_files
 from registry.measured import read_latency, read_parity
 from registry.run_files import fetch_json, fetch_samples
@@ -44,19 +45,26 @@ if TYPE_CHECKING:
     from registry.samples import Samples
 
 FAULTS = "data/data_faults.json"
+_AT_ONCE = 6
 
 
 def gather(client: MlflowClient, model: str, version: str, policy: Policy, champion: str | None) -> Evidence:
     """All that is known of `model` version `version`. champion: the version that it would replace, if any."""
-    with asking(f"reading {model}/{version}"):
-        found = client.get_model_version(model, version)
-    tags = dict(found.tags or {})
-    run = _run(client, found.run_id)
-    classes = _classes(tags.get("mlops.class_map", ""))
-    files, unsafe = _files(client, model, version)
-    samples = fetch_samples(client, run.info.run_id) if run is not None else None
     compared = () if champion in (None, version) else policy.comparisons()
-    other = _champions_samples(client, model, champion) if champion and compared else None
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # most of it is waiting for the server
+        reading_files = pool.submit(_files, client, model, version)
+        reading_other = pool.submit(_champions_samples, client, model, champion if compared else None)
+        with asking(f"reading {model}/{version}"):
+            found = client.get_model_version(model, version)
+        reading_samples = pool.submit(_samples, client, found.run_id)
+        tags = dict(found.tags or {})
+        run = _run(client, found.run_id)
+        reading_faults = pool.submit(_faults, client, run)
+        classes = _classes(tags.get("mlops.class_map", ""))
+        metrics = kept_metrics(client, run, policy, classes) if run is not None else {}
+        files, unsafe = reading_files.result()
+        samples, other = reading_samples.result(), reading_other.result()
+        faults = reading_faults.result()
     return Evidence(
         model=model,
         version=str(version),
@@ -65,8 +73,8 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         trained_by=_user(run),
         classes=classes,
         licence=tags.get("mlops.licence", ""),
-        metrics=metrics_read(client, run, policy, classes, samples) if run is not None else {},
-        data=_data(client, run, tags),
+        metrics=with_derived(metrics, policy, classes, samples),
+        data=_data(run, tags, faults),
         files=files,
         unsafe=unsafe,
         latency=read_latency(tags, files),
@@ -86,10 +94,16 @@ def _run(client: MlflowClient, run_id: str | None) -> Run | None:
         return None
 
 
-def _champions_samples(client: MlflowClient, model: str, champion: str) -> Samples | None:
+def _samples(client: MlflowClient, run_id: str | None) -> Samples | None:
+    return fetch_samples(client, run_id) if run_id else None
+
+
+def _champions_samples(client: MlflowClient, model: str, champion: str | None) -> Samples | None:
+    if not champion:
+        return None
     with asking(f"reading {model}/{champion}"):
         found = client.get_model_version(model, champion)
-    return fetch_samples(client, found.run_id) if found.run_id else None
+    return _samples(client, found.run_id)
 
 
 def _files(
@@ -105,14 +119,14 @@ def _files(
     return files, unsafe
 
 
-def _data(client: MlflowClient, run: Run | None, tags: Mapping[str, str]) -> DataFacts:
+def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | None) -> DataFacts:
     """A version is of demo data when either its tag or its run's says so, as tags can be changed."""
     run_tags = dict(run.data.tags) if run is not None else {}
     said = {known.get("mlops.demo", "") for known in (tags, run_tags)} - {""}
     return DataFacts(
         digest=tags.get("mlops.dataset_digest", ""),
         demo=("true" in said) if said else None,
-        faults=_faults(client, run),
+        faults=faults,
     )
 
 

@@ -19,12 +19,13 @@ TEST = "test"
 
 def fetch_samples(client: MlflowClient, run_id: str) -> Samples | None:
     """The per-sample test results of a run. Raises MlopsError for a file that cannot be read."""
-    names = _names(client, run_id, TEST)
-    found = next((name for name in (PREDICTIONS, BOXES) if f"{TEST}/{name}" in names), None)
+    place = _place(client, run_id)
+    names = _names(client, place, TEST)
+    found = next((name for name in (PREDICTIONS, BOXES) if name in names), None)
     if found is None:
         return None
     with tempfile.TemporaryDirectory(prefix="mlops-samples-") as folder:
-        file = _fetch(client, run_id, f"{TEST}/{found}", folder)
+        file = _fetch(client, place, f"{TEST}/{found}", folder)
         try:
             return read_samples(file)
         except (OSError, ValueError, KeyError) as error:
@@ -33,10 +34,12 @@ def fetch_samples(client: MlflowClient, run_id: str) -> Samples | None:
 
 def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:
     """What the JSON file at `path` of a run holds; None for no such file or one that is no JSON."""
-    if path not in _names(client, run_id, path.rpartition("/")[0]):
+    place = _place(client, run_id)
+    above, _, name = path.rpartition("/")
+    if name not in _names(client, place, above):
         return None
     with tempfile.TemporaryDirectory(prefix="mlops-json-") as folder:
-        file = _fetch(client, run_id, path, folder)
+        file = _fetch(client, place, path, folder)
         try:
             held: object = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
@@ -44,14 +47,36 @@ def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:
         return held
 
 
-def _names(client: MlflowClient, run_id: str, folder: str) -> set[str]:
+def _place(client: MlflowClient, run_id: str) -> str:
+    """Where the files of a run lie; "" for a run that is gone. The client's own ways by run ask each time."""
     try:
-        with asking(f"listing {folder} of run {run_id}"):
-            return {item.path for item in client.list_artifacts(run_id, folder)}
+        with asking(f"reading run {run_id}"):
+            return str(client.get_run(run_id).info.artifact_uri).rstrip("/")
+    except UnknownVersion:
+        return ""
+
+
+def _names(client: MlflowClient, place: str, folder: str) -> set[str]:
+    """Names of what lies in `folder`."""
+    import mlflow.artifacts
+
+    if not place:
+        return set()
+    try:
+        with asking(f"listing {place}/{folder}"):
+            listed = mlflow.artifacts.list_artifacts(
+                artifact_uri=f"{place}/{folder}", tracking_uri=client.tracking_uri
+            )
     except UnknownVersion:
         return set()
+    return {item.path.rpartition("/")[2] for item in listed}
 
 
-def _fetch(client: MlflowClient, run_id: str, path: str, folder: str) -> Path:
-    with asking(f"fetching {path} of run {run_id}"):
-        return Path(client.download_artifacts(run_id, path, folder))
+def _fetch(client: MlflowClient, place: str, path: str, folder: str) -> Path:
+    import mlflow.artifacts
+
+    with asking(f"fetching {place}/{path}"):
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{place}/{path}", dst_path=folder, tracking_uri=client.tracking_uri
+        )
+    return Path(fetched)

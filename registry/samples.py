@@ -36,16 +36,16 @@ Samples = Answers | Boxes
 
 def read_samples(file: Path) -> Samples:
     """What training kept of every picture. Raises OSError, ValueError or KeyError for another file."""
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # of which `read_table` would import pandas
 
     if file.name == PREDICTIONS:
-        held = pq.read_table(file, columns=["image", "label", "predicted"]).to_pydict()
+        held = pq.ParquetFile(file).read(["image", "label", "predicted"]).to_pydict()
         order = np.argsort(np.array(held["image"], dtype=str), kind="stable")
         image, label, predicted = (
             np.array(held[name], dtype=str)[order] for name in ("image", "label", "predicted")
         )
         return Answers(image, label, predicted)
-    held = pq.read_table(file).to_pydict()
+    held = pq.ParquetFile(file).read().to_pydict()
     return Boxes(
         image=np.array(held["image"], dtype=str),
         truth=np.array([kind == "truth" for kind in held["kind"]], dtype=bool),

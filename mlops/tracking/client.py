@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -34,20 +35,26 @@ def asking(what: str) -> Iterator[None]:
 
     Raises UnknownVersion for what is not there, ServerUnavailable for everything else.
     """
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except MlopsError:
         raise
-    except MlflowException as error:
+    except Exception as error:
         if is_missing(error):
             raise UnknownVersion(f"{what}: {_short(error)}") from error
-        raise ServerUnavailable(f"{what}: {in_words(error, tracking_uri())}") from error
-    except (RequestException, SQLAlchemyError, OSError) as error:
-        raise ServerUnavailable(f"{what}: {in_words(error, tracking_uri())}") from error
+        if isinstance(error, _of_the_store()):
+            raise ServerUnavailable(f"{what}: {in_words(error, tracking_uri())}") from error
+        raise
+
+
+def _of_the_store() -> tuple[type[BaseException], ...]:
+    """What MLflow's client raises; SQLAlchemy's only where that is in use, as importing it takes long."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    database = sys.modules.get("sqlalchemy.exc")
+    errors = (MlflowException, RequestException, OSError)
+    return (*errors, database.SQLAlchemyError) if database is not None else errors
 
 
 def _short(error: BaseException) -> str:

@@ -1,0 +1,40 @@
+"""MLflow without what it imports for others: half of the time that a short command takes.
+
+`import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn where they are installed, for data
+sets and model signatures; its client works without them, as its package `mlflow-skinny` does. They stay
+importable by whoever needs them later.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+_SPARED = frozenset({"pandas", "polars", "pyarrow", "scipy", "sklearn"})
+
+
+class _Spare(MetaPathFinder):
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if name.partition(".")[0] in _SPARED:
+            raise ModuleNotFoundError(f"{name} is not needed here", name=name)
+
+
+def import_lean() -> None:
+    """Import `mlflow` so, once and for the whole process; nothing where it is imported already.
+
+    Only for a process of one short command: `mlflow.models` and `mlflow.data` lack functions afterwards.
+    """
+    if "mlflow" in sys.modules:
+        return
+    spare = _Spare()
+    sys.meta_path.insert(0, spare)
+    try:
+        importlib.import_module("mlflow")
+    except ImportError:  # an MLflow that does need one of them: it is imported anew, and whole
+        for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+            del sys.modules[name]
+    finally:
+        sys.meta_path.remove(spare)
