@@ -20,6 +20,7 @@ LAYERS = re.compile(
     r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
     r"|ultralytics\.nn\.(tasks|modules)\.(\w+\.)?[A-Z]\w*"
     r"|ultralytics\.(utils|yolo\.utils)\.IterableSimpleNamespace"
+    r"|mlops\.training\.joint\.network\.(JointModel|ImageHead)"
     r"|pathlib\.(Pure)?(Posix|Windows)?Path"
 )
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _BELOW_VIEW = 3  # images/<split>/<name>
 
 
+def in_view(file: str) -> str:
+    """A picture's path below the view's folder."""
+    return "/".join(Path(file).parts[-_BELOW_VIEW:])
+
+
 @dataclass(frozen=True, slots=True)
 class ImageLabels:
     """The class of every picture of a view, by its path in it."""
@@ -34,12 +39,11 @@ class ImageLabels:
 
     def __call__(self, files: Sequence[str]) -> Tensor:
         """Class indices (B,) int64 of a batch's pictures."""
-        paths = ("/".join(Path(file).parts[-_BELOW_VIEW:]) for file in files)
-        return torch.tensor([self.by_path[path] for path in paths], dtype=torch.int64)
+        return torch.tensor([self.by_path[in_view(file)] for file in files], dtype=torch.int64)
 
 
 @dataclass(slots=True)
-class Answers:
+class Gathered:
     """Gathered batch by batch: N pictures in all."""
 
     files: list[str] = field(default_factory=list)
@@ -64,11 +68,11 @@ class Answering:
     """Mixed into a validator of the library: hands it the pictures' classes and keeps what it is answered."""
 
     labels: ImageLabels
-    answers: Answers
+    answers: Gathered
 
     def init_metrics(self, model: Any) -> None:
         super().init_metrics(model)  # type: ignore[misc]
-        self.answers = Answers()
+        self.answers = Gathered()
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         batch[IMAGE_CLASS] = self.labels(batch["im_file"])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
+from mlops.data.view import viewed
 from mlops.evaluation.classification import held_out
 from mlops.evaluation.figures import draw_classifier
+from mlops.evaluation.names import picture_names
+from mlops.evaluation.tables import PREDICTIONS, Answers, Header, write_answers
 from mlops.training.detection import evaluate as boxes
 from mlops.training.detection.boxes import KeepingValidator
-from mlops.training.joint.answers import Answering, Answers, ImageLabels
+from mlops.training.joint.answers import Answering, Gathered, ImageLabels, in_view
 from mlops.training.joint.figures import f1_of
 from mlops.training.joint.recipe import CLASSIFICATION
 from mlops.training.protocol import TestResult, TrainConfig
@@ -43,12 +47,13 @@ def evaluate(
         return made
 
     found = boxes.evaluate(config, dataset, weights, split, make)
-    answers, folder = validators[0].answers, config.out_dir / split
-    truth, given = answers.truth(), answers.probabilities()
-    scores = held_out(truth, given, dataset.image_classes)
+    folder, classes = config.out_dir / split, dataset.image_classes
+    answers = _table(validators[0].answers, dataset, boxes.namer(dataset))
+    scores = held_out(answers.truth, answers.probabilities, classes, answers.source.tolist())
     scores[f"{CLASSIFICATION}_loss"] = scores.pop("loss")
-    drawn = draw_classifier(truth, given, dataset.image_classes, folder / CLASSIFICATION)
-    predictions = _write(answers, dataset, boxes.namer(dataset), folder / "predictions.parquet")
+    drawn = draw_classifier(answers.truth, answers.probabilities, classes, folder / CLASSIFICATION)
+    header = Header(dataset.identity.digest, split, classes, picture_names(dataset, split), "training")
+    predictions = write_answers(folder / PREDICTIONS, answers, header)
     pictures = dict.fromkeys(drawn, f"{split}/{CLASSIFICATION}")
     return replace(
         found,
@@ -65,24 +70,12 @@ def evaluate(
     )
 
 
-def _write(answers: Answers, dataset: DetectionDataset, name_of: Any, file: Path) -> Path:
-    """One row a picture, the columns as `mlops.training.classification.evaluate` writes them."""
-    given, classes = answers.probabilities(), dataset.image_classes
-    sources = {path: picture.source for path, picture in _viewed(dataset).items()}
-    table = pd.DataFrame(
-        {
-            "image": [name_of(viewed) for viewed in answers.files],
-            "source": [sources["/".join(Path(each).parts[-3:])] for each in answers.files],
-            "label": [classes[index] for index in answers.truth()],
-            "predicted": [classes[index] for index in given.argmax(1)],
-            **{f"p/{name}": given[:, index] for index, name in enumerate(classes)},
-        }
+def _table(answers: Gathered, dataset: DetectionDataset, name_of: Callable[[str], str]) -> Answers:
+    source_of = {path: picture.source for path, picture in viewed(dataset)}
+    return Answers(
+        image=np.array([name_of(file) for file in answers.files], dtype=str),
+        source=np.array([source_of[in_view(file)] for file in answers.files], dtype=str),
+        truth=answers.truth(),
+        probabilities=answers.probabilities(),
+        classes=dataset.image_classes,
     )
-    table.to_parquet(file, index=False)
-    return file
-
-
-def _viewed(dataset: DetectionDataset) -> dict[str, Any]:
-    from mlops.data.view import viewed
-
-    return dict(viewed(dataset))
