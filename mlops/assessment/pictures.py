@@ -1,0 +1,139 @@
+"""Pictures for a person to look at: with their boxes, or beside a map of what a classifier looked at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlops.data.dataset import ClassificationDataset, LabelledImages
+from mlops.evaluation.names import picture_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+    from mlops.data.dataset import Dataset, SplitName
+    from mlops.evaluation.boxes import Boxes
+
+ANNOTATED, PREDICTED = "#56B4E9", "#E69F00"  # of Okabe and Ito's colours: both stand out on grey
+SMALLEST, LARGEST = 320, 800  # pixels of the longer side
+_PIXELS_SHOW = 96  # a picture with a shorter side than this is enlarged as it is, pixel by pixel
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What is drawn around on a picture: corners in its pixels; bold: what the example is about."""
+
+    corners: tuple[float, float, float, float]
+    says: str
+    annotated: bool
+    bold: bool
+
+
+class PictureBook:
+    """The pictures of a split by the names that tables have."""
+
+    def __init__(self, dataset: Dataset, split: SplitName) -> None:
+        held = dataset.splits[split]
+        images = held.images if isinstance(held, LabelledImages) else [each.image for each in held]
+        self._held = dict(zip(picture_names(dataset, split), images, strict=True))
+        self._upright = not isinstance(dataset, ClassificationDataset)
+
+    def open(self, name: str) -> Image:
+        """As training sees it, in RGB. Raises OSError for a file that is gone."""
+        from PIL import Image, ImageOps
+
+        held = self._held[name]
+        if not isinstance(held, Path):
+            return Image.fromarray(held).convert("RGB")
+        with Image.open(held) as opened:
+            return (ImageOps.exif_transpose(opened) if self._upright else opened).convert("RGB")
+
+
+def marks_on(
+    boxes: Boxes, classes: Sequence[str], name: str, threshold: float, about: int
+) -> tuple[Marked, ...]:
+    """Every annotated box on a picture, and every predicted one of at least `threshold`.
+
+    about: the row that is drawn bold.
+    """
+    rows = np.flatnonzero((boxes.image == name) & (boxes.truth | (boxes.score >= threshold)))
+    return tuple(
+        Marked(
+            corners=tuple(float(each) for each in boxes.corners[row]),  # type: ignore[arg-type]
+            says=classes[boxes.class_index[row]] + ("" if boxes.truth[row] else f" {boxes.score[row]:.2f}"),
+            annotated=bool(boxes.truth[row]),
+            bold=bool(row == about),
+        )
+        for row in rows
+    )
+
+
+def with_marks(picture: Image, marks: Sequence[Marked]) -> Image:
+    """The picture at a size to look at, with its boxes; the bold one last, over the others."""
+    from PIL import ImageDraw
+
+    drawn, factor = at_a_size_to_look_at(picture)
+    pen = ImageDraw.Draw(drawn)
+    for mark in sorted(marks, key=lambda each: each.bold):
+        _draw(pen, mark, factor, drawn.size)
+    return drawn
+
+
+def beside(picture: Image, heat: NDArray[np.float32]) -> Image:
+    """The picture, and right of it the same under a map (H, W) in 0..1, from dark to yellow."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    left, _ = at_a_size_to_look_at(picture)
+    grown = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(
+        left.size, Image.Resampling.BILINEAR
+    )
+    colours = Image.fromarray((colormaps["viridis"](np.asarray(grown))[..., :3] * 255).astype(np.uint8))
+    both = Image.new("RGB", (2 * left.width + 8, left.height), "white")
+    both.paste(left, (0, 0))
+    both.paste(Image.blend(left, colours, 0.5), (left.width + 8, 0))
+    return both
+
+
+def at_a_size_to_look_at(picture: Image) -> tuple[Image, float]:
+    """Enlarged or reduced, and by how much."""
+    from PIL import Image
+
+    longer = max(picture.size)
+    factor = min(max(longer, SMALLEST), LARGEST) / longer
+    if factor == 1:
+        return picture.copy(), 1.0
+    way = Image.Resampling.NEAREST if longer < _PIXELS_SHOW else Image.Resampling.BICUBIC
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, way), factor
+
+
+def as_jpeg(picture: Image) -> bytes:
+    held = io.BytesIO()
+    picture.save(held, "JPEG", quality=88)
+    return held.getvalue()
+
+
+def _draw(pen: ImageDraw, mark: Marked, factor: float, size: tuple[int, int]) -> None:
+    from PIL import ImageFont
+
+    colour, width = ANNOTATED if mark.annotated else PREDICTED, 4 if mark.bold else 2
+    left, top, right, bottom = (each * factor for each in mark.corners)
+    left, right = max(left, 0), min(max(right, left + 2), size[0] - 1)
+    top, bottom = max(top, 0), min(max(bottom, top + 2), size[1] - 1)
+    pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour, width=width)
+    font = ImageFont.load_default(size=15 if mark.bold else 12)
+    # annotated names stand below their boxes and predicted ones above, so that both can be read
+    height = 18 if mark.bold else 15
+    above = top - height if top >= height else top
+    below = bottom if bottom + height <= size[1] else bottom - height
+    at = (left, below if mark.annotated else above)
+    pen.rectangle(pen.textbbox(at, mark.says, font=font), fill=colour)
+    pen.text(at, mark.says, fill="black", font=font)
