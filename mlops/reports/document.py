@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["metric", "param", "tag", "dataset", "file", "run"]
 FOLD_ABOVE = 16  # rows of a table that is shown unfolded
-_NUMBER = re.compile(r"[+-]?[\d.,]+( (%|s|min|h|kB|MB|GB|MB/s|points))?( \(.*\))?|-")
+_NUMBER = re.compile(r"[+-]?[\d.,]+(e-?\d+)?( (%|s|min|h|kB|MB|GB|MB/s|points))?( \(.*\))?|-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,16 @@ class Anomaly:
 
 
 def spikes(curve: Curve) -> tuple[Anomaly, ...]:
-    """Epochs in a row are one spike."""
+    """Epochs in a row are one spike, and none of them counts as usual for those after it."""
     loss = curve.finite()
     found: list[tuple[int, float]] = []
-    for i in range(2, len(loss.values)):
-        usual = statistics.median(loss.values[max(0, i - 5) : i])
-        if usual > 0 and loss.values[i] > (1 + SPIKE) * usual:
-            found.append((loss.steps[i], loss.values[i] / usual - 1))
+    calm = list(loss.values[:2])
+    for step, value in zip(loss.steps[2:], loss.values[2:], strict=True):
+        usual = statistics.median(calm[-5:])
+        if usual > 0 and value > (1 + SPIKE) * usual:
+            found.append((step, value / usual - 1))
+        else:
+            calm.append(value)
     return tuple(
         Anomaly(
             "loss spike",

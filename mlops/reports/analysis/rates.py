@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mlops.reports.facts import Curve
 
 _MAIN = ("lr/weight", "lr/pg0", "lr/head", "lr/pg1", "lr/shared")
-_FLAT = 1e-3  # relative change between two epochs that counts as none
+_FLAT = 1e-6  # relative change between two epochs that counts as none
+_SHORT = 3  # epochs of standing still that a schedule's rounding may bring about
 HIGH, LOW = 0.5, 0.1  # fractions of the peak
 
 
@@ -51,7 +52,7 @@ def phases(rate: Curve) -> tuple[Phase, ...]:
     steps, values = rate.finite().steps, rate.finite().values
     if len(steps) < 2:
         return ()
-    directions = [_direction(a, b) for a, b in itertools.pairwise(values)]
+    directions = _without_pauses([_direction(a, b) for a, b in pairwise(values)])
     found: list[Phase] = []
     begin = 0
     for i in range(1, len(directions) + 1):
@@ -78,6 +79,17 @@ def bands(rate: Curve) -> tuple[Band, ...]:
         if epochs:
             found.append(Band(name, epochs))
     return tuple(found)
+
+
+def _without_pauses(directions: list[int]) -> list[int]:
+    """A pause of a few epochs takes the direction of what follows, or at the end of what was before."""
+    parts = [(direction, len(list(same))) for direction, same in groupby(directions)]
+    whole: list[int] = []
+    for i, (direction, length) in enumerate(parts):
+        short = direction == 0 and length < _SHORT and len(parts) > 1
+        after = parts[i + 1][0] if i + 1 < len(parts) else parts[i - 1][0]
+        whole += [after if short else direction] * length
+    return whole
 
 
 def _direction(before: float, after: float) -> int:

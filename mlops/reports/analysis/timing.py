@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def pauses(epoch_s: Curve, least_s: float = 60.0) -> tuple[Pause, ...]:
     usual = statistics.median(epoch_s.values)
     found = []
     pairs = list(zip(epoch_s.steps, epoch_s.times_ms, epoch_s.values, strict=True))
-    for (a, ended, _), (b, next_ended, seconds) in itertools.pairwise(pairs):
+    for (a, ended, _), (b, next_ended, seconds) in pairwise(pairs):
         gap = (next_ended - ended) / 1000 - seconds
         if b == a + 1 and gap > max(least_s, 2 * usual):
             found.append(Pause(a, b, gap))

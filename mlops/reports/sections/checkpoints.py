@@ -54,6 +54,6 @@ def _says(run: RunFacts, file: StoredFile) -> str:
         found, key = best_of(run), fitness_key(run)
         return f"best {label(key)}, epoch {found[0]}" if found and key else "best"
     if name.startswith("last"):
-        return f"last epoch, {run.epochs[-1]}"
+        return f"last epoch, {run.epochs[-1]}" if run.epochs else "last epoch"
     number = re.search(r"epoch[-_=]?(\d+)", name)
     return f"epoch {number[1]}" if number else ""

@@ -69,7 +69,7 @@ def _plateau(data: ReportData) -> tuple[Text, ...]:
     best, finite = found[0], curve.finite()
     last = finite.steps[-1]
     source = Cells(data.run).source(key, spanning(finite.steps))
-    says = f"{label(key)} is highest at epoch {best} of {last} ({best / last:.0%} of the way)."
+    says = f"{label(key)} is highest at epoch {best} of {last} ({best / last * 100:.0f} % of the way)."
     start = plateau(finite.values)
     if start is None:
         says += " It still rose at the end: more epochs may bring more."

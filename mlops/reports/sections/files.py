@@ -32,4 +32,7 @@ def build(data: ReportData) -> Section | Missing:
         )
         for file in run.files
     )
-    return Section(TITLE, (Table(("file", "size"), rows, f"{len(rows)} files", folded=True),))
+    return Section(
+        TITLE,
+        (Table(("file", "size"), rows, f"{len(rows)} files" if len(rows) > 1 else "one file", folded=True),),
+    )

@@ -66,10 +66,9 @@ def _sentence(data: ReportData) -> str:
         "KILLED": f"was killed after epoch {done}",
     }.get(run.status, f"ended after epoch {done}")
     if data.kind == "study" and data.study is not None:
-        return (
-            f"Study {data.study.run.name} of {len(data.study.trials)} trainings; the one told of here, "
-            f"{run.name} ({what}), {state}."
-        )
+        trials = len(data.study.trials)
+        count = "one training" if trials == 1 else f"{trials} trainings"
+        return f"Study {data.study.run.name} of {count}; the one told of here, {run.name} ({what}), {state}."
     return f"The training of {what} {state}."
 
 
@@ -92,7 +91,7 @@ def _best(data: ReportData, cells: Cells) -> list[tuple[Cell, ...]]:
     if key is None or found is None:
         return []
     best, source = found
-    text = f"{best} ({best / data.run.epochs[-1]:.0%} of the way), by {label(key)}"
+    text = f"{best} ({best / data.run.epochs[-1] * 100:.0f} % of the way), by {label(key)}"
     epoch = cells.worked(text, float(best), "epoch", source)
     return [(words("best epoch"), epoch), (words(f"{label(key)} there"), cells.at(key, best))]
 

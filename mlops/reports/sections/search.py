@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlops.reports import numbers
@@ -134,7 +134,7 @@ def _pruned(study: StudyFacts, trials: list[RunFacts]) -> Text:
 def _epoch_s(trial: RunFacts, objective: str) -> float | None:
     """Mean seconds from one epoch's end to the next's; None for fewer than two epochs."""
     times = trial.curves[objective].times_ms
-    return statistics.fmean(b - a for a, b in itertools.pairwise(times)) / 1000 if len(times) > 1 else None
+    return statistics.fmean(b - a for a, b in pairwise(times)) / 1000 if len(times) > 1 else None
 
 
 def _picture(study: StudyFacts, scored: list[RunFacts]) -> Picture:
