@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import-run": ("entrypoints.import_run", "Take a past run's folder into MLflow, with its own times."),
     "report": ("entrypoints.report", "The training report of a run, a study or a model."),
     "evaluate": ("entrypoints.evaluate", "Measure a version on held-out data: figures, errors, a review page."),
+    "compare": ("entrypoints.compare", "Compare versions, runs or studies on the same samples."),
     "registry": ("entrypoints.registry", "Judge versions, move them through the stages, roll back, verify."),
     "export": ("entrypoints.export", "Write a version as what is deployed, with a certificate."),
     "sync": ("entrypoints.sync", "Deliver what an outage kept back."),

@@ -105,7 +105,7 @@ def _area(
     all draws of one hit: long enough for numpy, short enough for a processor's cache. Counts below 2^24 are
     exact in float32.
     """
-    found = drawn[hits].sum(0)
+    found: NDArray[np.float32] = drawn[hits].sum(0)
     best, area, precision, recalls, fewer = (np.zeros_like(found) for _ in range(5))
     reached(found, recalls)
     for at in hits[::-1].tolist():

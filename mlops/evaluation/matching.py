@@ -1,9 +1,9 @@
 """Which predictions are true at each IoU, by COCO's rule, for a whole table in a few array operations.
 
 The rule: within a picture and a class the surest box comes first and takes, of the objects still free, the
-one that it overlaps most, if enough. That serial dictatorship is also what deferred acceptance (Gale and Shapley
-1962) ends in when every object prefers the surest box: all boxes propose at once, an object keeps the surest
-of them, the refused propose to their next best, until nobody is refused.
+one that it overlaps most, if enough. That serial dictatorship is also what deferred acceptance (Gale and
+Shapley 1962) ends in when every object prefers the surest box: all boxes propose at once, an object keeps
+the surest of them, the refused propose to their next best, until nobody is refused.
 """
 
 from __future__ import annotations

@@ -56,7 +56,6 @@ def _cells(
     """Of each picture and class with objects: its number, how many, and the sums of their corners."""
     cell = boxes.truth_picture * classes + boxes.truth_class
     cells, place, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    sums = np.stack(
-        [np.bincount(place, boxes.truth_box[:, side], minlength=len(cells)) for side in range(4)], axis=1
-    )
-    return cells, counts, sums
+    sides = [np.bincount(place, boxes.truth_box[:, side], minlength=len(cells)) for side in range(4)]
+    sums: NDArray[np.float64] = np.stack(sides, axis=1).astype(np.float64)
+    return cells, counts.astype(np.int64), sums

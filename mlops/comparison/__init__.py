@@ -1,0 +1,1 @@
+"""Versions, runs and studies compared on the same samples, with what each cost."""

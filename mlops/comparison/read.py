@@ -1,0 +1,197 @@
+"""Everything of a training that a comparison needs, read from the server. The only part that does I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlops.comparison.find import find_side
+from mlops.comparison.side import BoxAnswers, ClassAnswers, Costs, Latency, Side, TestData
+from mlops.errors import MlopsError, NotComparable, UnknownVersion
+from mlops.evaluation.detections import read_detections
+from mlops.evaluation.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
+from mlops.tracking.client import asking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import FileInfo, Run
+
+    from mlops.tracking.subject import Subject
+
+_LOSS = re.compile(r"(train|val)/\w*loss")
+_LATENCY_TAG = "mlops.latency"  # written by registry.measured
+
+
+def read_side(client: MlflowClient, given: str, split: str, digest: str = "") -> Side:
+    """The training that `given` names, with its per-sample tables in the folder `split` of its run.
+
+    digest: of the data that the others were tested on: a table that `mlops evaluate --other-data` made on
+    those goes before the run's own. Raises NotComparable for a training without a table, UnknownVersion for
+    what is not there.
+    """
+    subject, run = find_side(client, given)
+    tags, profile = dict(run.data.tags), _profile(run)
+    folder = _folder(client, run, split, digest)
+    boxes, answers, header = _tables(client, str(run.info.run_id), folder)
+    if boxes is None and answers is None:
+        raise NotComparable(
+            f"{given}: its run {run.info.run_id} has no per-sample table in {split}/; "
+            f"`mlops evaluate {given}` makes one"
+        )
+    pictures = profile.get("pictures")
+    sizes: Mapping[str, int] = pictures if isinstance(pictures, dict) else {}
+    trained = tags.get("mlops.dataset_digest", "")
+    return Side(
+        name=_name(subject, run),
+        run_id=str(run.info.run_id),
+        system=tags.get("mlops.system", ""),
+        recipe=tags.get("mlops.recipe_digest", ""),
+        seed=run.data.params.get("seed", ""),
+        trained_digest=trained,
+        trained_on=sizes.get("train"),
+        tested=_tested(header, trained, str(profile.get("name", "")), split, sizes),
+        classes=tuple(str(name) for name in profile.get("classes") or ()),  # type: ignore[attr-defined]
+        boxes=boxes,
+        answers=answers,
+        threshold=run.data.metrics.get(f"{folder}/chosen/threshold"),
+        costs=_costs(client, subject, run),
+        losses={n: float(v) for n, v in run.data.metrics.items() if _LOSS.fullmatch(n) and np.isfinite(v)},
+    )
+
+
+def _name(subject: Subject, run: Run) -> str:
+    if subject.model:
+        return subject.name
+    study, name = run.data.tags.get("mlops.study", ""), run.info.run_name or ""
+    told = ", ".join(part for part in (study, name) if part)
+    return f"{told} ({subject.run_id[:8]})" if told else subject.name
+
+
+def _folder(client: MlflowClient, run: Run, split: str, digest: str) -> str:
+    """Where the table is: beside the split's own folder for data that the run was not trained on."""
+    other = f"{split}-{digest[:8]}"
+    if (
+        digest
+        and digest != run.data.tags.get("mlops.dataset_digest")
+        and _listed(client, run.info.run_id, other)
+    ):
+        return other
+    return split
+
+
+def _profile(run: Run) -> dict[str, object]:
+    """What training recorded of its data set: name, pictures of each split, classes."""
+    for known in run.inputs.dataset_inputs if run.inputs is not None else ():
+        context = {tag.key: tag.value for tag in known.tags}.get("mlflow.data.context", "training")
+        try:
+            held = json.loads(known.dataset.profile or "{}")
+        except ValueError:
+            continue
+        if context == "training" and isinstance(held, dict):
+            return {**held, "name": known.dataset.name}
+    return {}
+
+
+def _tested(header: Header | None, digest: str, name: str, folder: str, sizes: Mapping[str, int]) -> TestData:
+    """By the table's own header; without one it is training's, which measures on val where test is empty."""
+    if header is not None:
+        return TestData(name if header.digest == digest else "other data", header.digest, header.split)
+    empty = folder == "test" and bool(sizes) and not sizes.get("test")
+    return TestData(name, digest, "val" if empty else folder)
+
+
+def _tables(
+    client: MlflowClient, run_id: str, split: str
+) -> tuple[BoxAnswers | None, ClassAnswers | None, Header | None]:
+    here = {item.path for item in _listed(client, run_id, split)}
+    boxes, answers, header = None, None, None
+    if f"{split}/{BOXES}" in here:
+        with _fetched(client, run_id, f"{split}/{BOXES}") as file:
+            detections, classes = read_detections(file)
+            header = read_header(file)
+        boxes = BoxAnswers(detections, classes, len(header.pictures) if header else None)
+    if f"{split}/{PREDICTIONS}" in here:
+        with _fetched(client, run_id, f"{split}/{PREDICTIONS}") as file:
+            held, own = read_answers(file)
+        order = np.argsort(held.image, kind="stable")
+        predicted = held.predicted
+        answers = ClassAnswers(held.image[order], held.truth[order], predicted[order], held.classes)
+        header = header or own
+    return boxes, answers, header
+
+
+@contextmanager
+def _fetched(client: MlflowClient, run_id: str, path: str) -> Iterator[Path]:
+    """The file for the while. Raises MlopsError for one that turns out to be no such table."""
+    with tempfile.TemporaryDirectory(prefix="mlops-compare-") as folder:
+        with asking(f"fetching {path} of run {run_id}"):
+            file = Path(client.download_artifacts(run_id, path, folder))
+        try:
+            yield file
+        except (OSError, ValueError, KeyError) as error:
+            raise MlopsError(f"{path} of run {run_id} cannot be read as a table: {error}") from error
+
+
+def _listed(client: MlflowClient, run_id: str, folder: str) -> list[FileInfo]:
+    try:
+        with asking(f"listing {folder} of run {run_id}"):
+            return list(client.list_artifacts(run_id, folder))
+    except UnknownVersion:
+        return []
+
+
+def _costs(client: MlflowClient, subject: Subject, run: Run) -> Costs:
+    run_id = str(run.info.run_id)
+    with asking(f"reading the curves of run {run_id}"):
+        seconds = [p.value for p in client.get_metric_history(run_id, "time/epoch_s")]
+        speed = [p.value for p in client.get_metric_history(run_id, "time/images_per_s")]
+    return Costs(
+        parameters=run.data.metrics.get("model/parameters"),
+        onnx_bytes=_onnx_bytes(client, subject),
+        weights_bytes=next(
+            (float(f.file_size or 0) for f in _listed(client, run_id, "weights") if _is_best(f)), None
+        ),
+        training_s=float(np.sum(seconds)) if seconds else None,
+        epochs=float(len(seconds)) if seconds else None,
+        images_per_s=float(np.mean(speed)) if speed else None,
+        latency=_latency(client, subject),
+    )
+
+
+def _is_best(file: FileInfo) -> bool:
+    return bool(file.file_size) and Path(file.path).stem == "best"
+
+
+def _onnx_bytes(client: MlflowClient, subject: Subject) -> float | None:
+    """The size of the version's ONNX file; None without a version, or where its files are gone."""
+    if not subject.model:
+        return None
+    import mlflow.artifacts
+
+    try:
+        with asking(f"listing the files of {subject.name}"):
+            uri = client.get_model_version_download_uri(subject.model, subject.version)
+            files = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)
+    except UnknownVersion:
+        return None
+    sizes = [float(file.file_size) for file in files if file.path.endswith(".onnx") and file.file_size]
+    return sum(sizes) if sizes else None
+
+
+def _latency(client: MlflowClient, subject: Subject) -> Latency | None:
+    if not subject.model:
+        return None
+    with asking(f"reading {subject.name}"):
+        tags = client.get_model_version(subject.model, subject.version).tags or {}
+    try:
+        held = json.loads(tags[_LATENCY_TAG])
+        return Latency(str(held["device"]), float(held["p50_ms"]), float(held["p95_ms"]))
+    except (KeyError, ValueError, TypeError):
+        return None
