@@ -199,8 +199,12 @@ def archive(scene: Scene, version: str, *, why: str = "") -> Moved:
     return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.found)
 
 
-def give_verdict(scene: Scene, version: str, action: Action, stage: Stage, comment: str) -> Moved:
+def give_verdict(
+    scene: Scene, version: str, action: Action, stage: Stage, comment: str, evidence_digest: str = ""
+) -> Moved:
     """Approve or reject `version` for `stage`. Needs no state to be unchanged, so it is tried again.
+
+    evidence_digest: SHA-256 of what it rests on, kept before (see `registry.reviewed`); "" for a word alone.
 
     Raises UserError where the same person has said the same before.
     """
@@ -212,7 +216,7 @@ def give_verdict(scene: Scene, version: str, action: Action, stage: Stage, comme
         if mine is not None and mine.action is action:
             raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
         try:
-            entry = record(scene, Draft(action, version, stage, comment))
+            entry = record(scene, Draft(action, version, stage, comment, evidence_digest))
         except MoveLost:
             scene = begin(scene.client, scene.model, scene.policy)
             continue
