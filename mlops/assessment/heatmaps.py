@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlops.assessment.scene import Scene
 
 WEIGHTS = "weights/best.safetensors"
+_LEAST_PLACES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ def heat_maps(scene: Scene, pictures: Sequence[Image], predicted: Sequence[int])
     )
     if network is None:
         return Maps(missing="no Grad-CAM: the run's weights do not fit the network that its params name")
-    layer = _last_convolution(network)
+    values = np.stack([scene.source.predictor.preprocessing.prepare(np.asarray(p)).values for p in pictures])
+    layer = _last_convolution(network, values.shape[-1])
     if layer is None:
         return Maps(missing="no Grad-CAM: the network has no convolution whose map could be shown")
-    values = np.stack([scene.source.predictor.preprocessing.prepare(np.asarray(p)).values for p in pictures])
     return Maps(tuple(_mapped(network, layer, values, predicted)))
 
 
@@ -75,12 +76,27 @@ def _network(model: str, classes: int, weights: Path) -> Any:
     return network.eval()
 
 
-def _last_convolution(network: Any) -> Any:
-    """None for a network that sees patches (its one convolution cuts them out)."""
+def _last_convolution(network: Any, side: int) -> Any:
+    """The last one whose map has at least 4 x 4 places: on small pictures the very last has too few to tell
+    where. None for a network that sees patches (its one convolution cuts them out).
+    """
+    import torch
     from torch import nn
 
-    found = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return found[-1] if found and not hasattr(network, "patch_embed") else None
+    if hasattr(network, "patch_embed"):
+        return None
+    found: list[Any] = []
+
+    def note(module: Any, _: Any, answer: Any) -> None:
+        if answer.ndim == 4 and min(answer.shape[2:]) >= _LEAST_PLACES:
+            found.append(module)
+
+    hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, side, side))
+    for hook in hooks:
+        hook.remove()
+    return found[-1] if found else None
 
 
 def _mapped(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 FORMAT = "mlops-verdicts/1"
 PAGE, GALLERY = "review.html", "gallery"
 QUESTIONS = {
-    "false positive": "Marked, but not annotated",
-    "miss": "Annotated, but not marked",
+    "false positive": "Marked where no annotation fits",
+    "miss": "Annotated, but no mark fits",
     "confusion": "Marked as another class",
     "wrong": "Taken for another class",
     "right": "Right, as the annotation has it",
@@ -138,8 +138,8 @@ def _items(measured: Measured) -> list[Item]:
 def _said(example: Example, threshold: float | None) -> str:
     model = f"The model says {example.predicted} ({example.score:.2f})"
     return {
-        "false positive": f"{model}; nothing is annotated there.",
-        "miss": f"{example.truth} is annotated; the model marks nothing there from {threshold or 0:.2f} on.",
+        "false positive": f"{model}; no annotated box fits that one (IoU 0.5).",
+        "miss": f"{example.truth} is annotated; no box of at least {threshold or 0:.2f} fits it (IoU 0.5).",
         "confusion": f"{model}; the annotation says {example.truth}.",
         "wrong": f"{model}; the label says {example.truth}.",
         "right": f"{model}, and so does the annotation.",

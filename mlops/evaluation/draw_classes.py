@@ -44,8 +44,8 @@ def _reliability(found: Calibration, file: Path) -> Path:
     held = found.count > 0
     above.plot(found.confidence[held], found.accuracy[held], "o", color=COLOURS[0], label="mean confidence")
     above.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
-    above.set_title(f"ECE {found.ece:.4f}, largest gap of a bin {found.worst:.4f} ({len(left)} bins)")
-    above.legend(loc="upper left", frameon=False)
+    above.set_title(f"expected calibration error {found.ece:.4f} ({len(left)} bins)")
+    above.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     below.bar(left, np.where(held, found.count, np.nan), width, align="edge", color=COLOURS[0])
     below.set(xlabel="confidence (largest probability)", ylabel="pictures", yscale="log")
     for axes in (above, below):

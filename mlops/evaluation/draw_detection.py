@@ -31,7 +31,7 @@ def draw_detector(
     named = [*classes, BACKGROUND]
     counts, shares = folder / "confusion_matrix.png", folder / "confusion_matrix_normalized.png"
     files = [
-        draw_confusion(figures.confusion, named, counts, shares=False),
+        draw_confusion(figures.confusion, named, counts, shares=False, of="boxes and missed objects"),
         draw_confusion(figures.confusion, named, shares, shares=True),
         *_curves(boxes, figures, classes, folder),
     ]
@@ -43,7 +43,7 @@ def _curves(boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], fol
     counts = {classes[index]: box_counts(boxes, index) for index in present}
     files = []
     wanted: dict[str, tuple[str, Callable[[Counts], NDArray[np.float64]], float]] = {
-        "BoxP_curve.png": ("precision", lambda c: c.precision, 1.0),
+        "BoxP_curve.png": ("precision", lambda c: c.precision, np.nan),
         "BoxR_curve.png": ("recall", lambda c: c.recall, 0.0),
         "BoxF1_curve.png": ("F1", lambda c: c.f_beta(1), 0.0),
     }
@@ -51,9 +51,13 @@ def _curves(boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], fol
         lines = {label: (_GRID, on_grid(each, value(each), beyond)) for label, each in counts.items()}
         if not lines:
             continue
-        mean = np.mean([values for _, values in lines.values()], axis=0)
-        title = f"{says} at IoU 0.5; chosen threshold {figures.threshold:.3f}"
-        files.append(draw_lines(lines, (_GRID, mean), "score threshold", says, title, folder / name))
+        mean = mean_known(np.stack([values for _, values in lines.values()]))
+        title = f"{says} at IoU 0.5"
+        files.append(
+            draw_lines(
+                lines, (_GRID, mean), "score threshold", says, title, folder / name, mark=figures.threshold
+            )
+        )
     envelopes = {
         f"{label} ({figures.coco.by_class[label].ap50:.3f})": envelope(each) for label, each in counts.items()
     }
@@ -61,6 +65,14 @@ def _curves(boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], fol
     if envelopes:
         files.append(draw_lines(envelopes, None, "recall", "precision", title, folder / "BoxPR_curve.png"))
     return files
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the classes (C, T) that have a value there; NaN where none has."""
+    known = np.isfinite(values)
+    count = known.sum(0)
+    mean: NDArray[np.float64] = np.where(known, values, 0).sum(0) / np.where(count, count, np.nan)
+    return mean
 
 
 def on_grid(counts: Counts, values: NDArray[np.float64], beyond: float) -> NDArray[np.float64]:

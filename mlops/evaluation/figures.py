@@ -55,7 +55,9 @@ def save(figure: Figure, file: Path) -> Path:
     return file
 
 
-def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool) -> Path:
+def draw_confusion(
+    matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool, of: str = "pictures"
+) -> Path:
     """matrix (C, C): true class by row, predicted by column. shares: of each row, and not counts."""
     side = min(max(4.5, 0.75 * len(classes) + 2), 16)
     figure = Figure(figsize=(side, side))
@@ -71,7 +73,7 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], file: Path
     )
     for label in axes.get_xticklabels():
         label.set_horizontalalignment("right")
-    title = "share of the true class" if shares else f"{int(matrix.sum())} in all"
+    title = "share of the true class" if shares else f"{int(matrix.sum())} {of}"
     axes.set(xlabel="predicted class", ylabel="true class", title=title)
     return save(figure, file)
 
@@ -125,14 +127,18 @@ def draw_lines(
     ylabel: str,
     title: str,
     file: Path,
+    *,
+    mark: float | None = None,
 ) -> Path:
-    """One line a class, and their mean in black; both axes from 0 to 1."""
+    """One line a class, and their mean in black; both axes from 0 to 1. mark: a chosen threshold."""
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
     for i, (name, (x, y)) in enumerate(lines.items()):
         axes.plot(x, y, label=name if i < MOST_NAMED else None, linewidth=1.2, **style(i))
     if mean is not None:
         axes.plot(*mean, color="black", linewidth=2.5, label="mean of the classes")
+    if mark is not None:
+        axes.axvline(mark, color="#555555", linestyle="--", linewidth=1.2, label=f"chosen: {mark:.3f}")
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(0, 1), ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
