@@ -1,4 +1,4 @@
-"""The folder that is deployed: written beside its place and moved there whole; held against its digests later.
+"""The folder that is deployed: written beside its place, moved there whole, held against its digests later.
 
 model.onnx ...      the files
 predict.py          what a picture shows, with onnxruntime, pillow and numpy alone

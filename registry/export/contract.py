@@ -37,7 +37,7 @@ class Source:
     preprocessing: what a caller does to a picture, and what the outputs are (tag `mlops.preprocessing`).
     network: the trained torch network on the CPU, from pictures (N, 3, side, side) in 0..1 to the same
         output as `onnx`; None where its weights cannot be had, for the reason `no_network`.
-    calibration: prepared train pictures, (3, side, side) float32 each; only int8 asks for them.
+    calibration: `calibrates` prepared train pictures, (3, side, side) float32 each; int8 alone asks for them.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Source:
     network: Any | None
     no_network: str
     calibration: Callable[[], Iterator[NDArray[np.float32]]]
+    calibrates: int
 
     @property
     def side(self) -> int:

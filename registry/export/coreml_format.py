@@ -1,17 +1,19 @@
-"""Core ML, converted from the traced network. Apple's runtime runs it on macOS alone."""
+"""Core ML, converted from the trained network. Apple's runtime runs it on macOS alone."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from registry.export.contract import CallSession, NotMade, NotRun, Port, Precision, Session, Source, file_name
-from registry.export.torch_source import traced
+from registry.export.torch_source import network_of
 
 _KEY = "preprocessing"
 
@@ -25,26 +27,13 @@ class CoreMlFormat:
     def make(self, source: Source, precision: Precision, folder: Path) -> Path:
         coremltools = _library()
         made = folder / file_name(precision, ".mlpackage")
-        half = precision is Precision.FP16
-        script = traced(source)
-        before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = coremltools.convert(
-                    script,
-                    inputs=[coremltools.TensorType("images", (1, 3, source.side, source.side))],
-                    convert_to="mlprogram",
-                    compute_precision=coremltools.precision.FLOAT16
-                    if half
-                    else coremltools.precision.FLOAT32,
-                    skip_model_load=True,
-                )
-        except Exception as error:  # noqa: BLE001 - a converter raises whatever its operators do
-            raise NotMade(f"coremltools does not convert it: {_first_line(error)}") from error
-        finally:
-            logging.disable(before)
+        with _silent():
+            try:
+                model = _converted(coremltools, source, precision)
+            except NotMade:
+                raise
+            except Exception as error:  # a converter raises whatever its operators do
+                raise NotMade(f"coremltools does not convert it: {_first_line(error)}") from error
         model.user_defined_metadata[_KEY] = json.dumps(dict(source.preprocessing))
         model.save(str(made))
         return made
@@ -71,19 +60,45 @@ class CoreMlFormat:
         return said
 
 
+def _converted(coremltools: Any, source: Source, precision: Precision) -> Any:
+    """By torch.export rather than by tracing: its sizes are plain numbers, which numpy 2.4 insists on."""
+    import torch
+
+    network = network_of(source)
+    example = torch.full((1, 3, source.side, source.side), 0.5)
+    with torch.no_grad():
+        network(example)  # a detector lays out its grid for the size of its last call
+        program = torch.export.export(network, (example,)).run_decompositions({})
+    half = precision is Precision.FP16
+    return coremltools.convert(
+        program,
+        inputs=[coremltools.TensorType("images", (1, 3, source.side, source.side))],
+        convert_to="mlprogram",
+        compute_precision=coremltools.precision.FLOAT16 if half else coremltools.precision.FLOAT32,
+        skip_model_load=True,
+    )
+
+
 def _library() -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            before = logging.root.manager.disable
-            logging.disable(logging.WARNING)  # it tells which versions of torch it was tried with
-            try:
-                import coremltools
-            finally:
-                logging.disable(before)
+        with _silent():
+            import coremltools
     except ImportError as error:
         raise NotMade("coremltools is not installed: `pip install coremltools`") from error
     return coremltools
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """It draws bars, and tells which versions of torch it was tried with."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _grey(side: int) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def held_out(dataset: Dataset, most: int) -> HeldOut:
 
 
 def calibration(dataset: Dataset, stated: Mapping[str, Any], most: int) -> Iterator[NDArray[np.float32]]:
-    """At most `most` train pictures, a fixed choice, as the model takes them: (3, side, side) float32 each."""
+    """At most `most` train pictures, a fixed choice, as the model takes them: (3, side, side) float32."""
     prepare = Preprocessing.of(stated).prepare
     for index in spread(len(dataset.splits["train"]), most):
         if isinstance(dataset, DetectionDataset):

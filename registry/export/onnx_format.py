@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 
-from registry.export.contract import NotMade, NotRun, Port, Precision, Session, Source, file_name
-from registry.export.onnx_nms import OUTPUT, SCORE, with_nms
+from registry.export.contract import NotMade, NotRun, Precision, Session, Source, file_name
+from registry.export.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.smaller import in_half, quantised
 
 PREPROCESSING = "preprocessing"  # the key of the metadata, as `mlops.evaluation.predictor` reads it
@@ -30,7 +29,7 @@ class OnnxFormat:
         if precision is Precision.FP16:
             model = in_half(onnx.load(str(source.onnx)))
         elif precision is Precision.INT8:
-            model = quantised(source.onnx, source.calibration(), folder)
+            model = quantised(source.onnx, source.calibration(), source.calibrates, folder)
         else:
             model = onnx.load(str(source.onnx))
         said = dict(source.preprocessing)
@@ -66,12 +65,15 @@ class OnnxFormat:
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
+        model = str(made)
         try:
-            session = onnxruntime.InferenceSession(str(made), providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own, one for each status
-            raise NotRun(f"ONNX Runtime does not open it: {str(error).splitlines()[0]}") from error
-        thresholds = {entry.name for entry in session.get_overridable_initializers()}
-        return session if score is None or SCORE not in thresholds else _Thresholded(session, score)
+            if score is not None:
+                changed = onnx.load(model)
+                if set_score(changed, score):
+                    return _session(changed.SerializeToString())
+            return _session(model)
+        except Exception as error:  # onnx and onnxruntime raise classes of their own, one for each status
+            raise NotRun(f"ONNX Runtime does not open it: {_first_line(error)}") from error
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
         props = {
@@ -81,23 +83,13 @@ class OnnxFormat:
         return said
 
 
-class _Thresholded:
-    """A session whose NMS keeps boxes from `score` on, whatever its file says."""
+def _session(model: str | bytes) -> Session:
+    given: Session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return given
 
-    def __init__(self, session: Any, score: float) -> None:
-        self._session, self._score = session, np.array([score], np.float32)
 
-    def get_inputs(self) -> Sequence[Port]:
-        given: Sequence[Port] = self._session.get_inputs()
-        return given
-
-    def get_outputs(self) -> Sequence[Port]:
-        given: Sequence[Port] = self._session.get_outputs()
-        return given
-
-    def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        given: Sequence[NDArray[Any]] = self._session.run(names, {**feed, SCORE: self._score})
-        return given
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _head(source: Source) -> tuple[int, int, int]:

@@ -1,8 +1,4 @@
-"""Non-maximum suppression as the last part of an ONNX graph, of standard operators only.
-
-The thresholds are inputs with a default (initialisers of the same name), so that a caller may leave them out
-or hand over others.
-"""
+"""Non-maximum suppression as the last part of an ONNX graph, of standard operators only."""
 
 from __future__ import annotations
 
@@ -44,13 +40,18 @@ def with_nms(
         "nms/half": np.array(0.5, np.float32),
     }
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    model.graph.input.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in (SCORE, IOU)
-    )
     model.graph.node.extend(_nodes(raw.name))
     model.graph.output.remove(raw)
     model.graph.output.insert(0, helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", rows, 6]))
     return model
+
+
+def set_score(model: ModelProto, score: float) -> bool:
+    """Give the NMS in `model` another threshold, in place; False where there is none."""
+    held = [each for each in model.graph.initializer if each.name == SCORE]
+    for each in held:
+        each.CopyFrom(numpy_helper.from_array(np.array([score], np.float32), SCORE))
+    return bool(held)
 
 
 def _nodes(raw: str) -> list[NodeProto]:

@@ -24,7 +24,7 @@ _BOXES = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])).con
 ratio = side / max(picture.size)
 size = [min(int(numpy.ceil(length * ratio)), side) for length in picture.size]
 gain = [new / old for new, old in zip(size, picture.size)]
-corner = [round((side - length) / 2 - 0.1) for length in size]
+corner = tuple(round((side - length) / 2 - 0.1) for length in size)
 back = (1 / gain[0], 0, 0, 0, 1 / gain[1], 0)
 small = picture.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
 board = Image.new("RGB", (side, side), (says["pad_value"],) * 3)

@@ -86,6 +86,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
                 network=network,
                 no_network=no_network,
                 calibration=partial(calibration, dataset, version.preprocessing, request.calibrate),
+                calibrates=min(request.calibrate, len(dataset.splits["train"])),
             )
             on_step(f"asking the original about {len(held)} pictures")
             yardstick = Yardstick(held, _originals(source, held), request.calls)

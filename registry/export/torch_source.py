@@ -1,8 +1,7 @@
-"""The trained torch network as what is traced, run and compared."""
+"""The trained torch network as what is converted, run and compared."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,29 +20,19 @@ def network_of(source: Source) -> torch.nn.Module:
     if source.network is None:
         raise NotMade(f"it is made from the trained weights, and {source.no_network}")
     network: torch.nn.Module = source.network
-    return network
-
-
-def traced(source: Source, batch: int = 1) -> torch.jit.ScriptModule:
-    """The network as TorchScript, by tracing it on `batch` grey pictures."""
-    network = network_of(source).eval()
-    example = torch.full((batch, 3, source.side, source.side), 0.5)
-    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is constant for one size of pictures
-        script: torch.jit.ScriptModule = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-    return script
+    return network.eval()
 
 
 def torch_session(call: Any, side: int) -> Session:
     """A session around a torch function on float32 pictures; its outputs are named by their order."""
-    with torch.inference_mode():
+    with torch.no_grad():
         answers = _tensors(call(torch.full((1, 3, side, side), 0.5)))
     gives = tuple(
         Port(f"output{i}", "tensor(float)", (None, *each.shape[1:])) for i, each in enumerate(answers)
     )
 
     def run(pictures: NDArray[Any]) -> Sequence[NDArray[Any]]:
-        with torch.inference_mode():
+        with torch.no_grad():
             return [each.numpy() for each in _tensors(call(torch.from_numpy(pictures)))]
 
     return CallSession(Port(INPUT, "tensor(float)", ("batch", 3, side, side)), gives, run)

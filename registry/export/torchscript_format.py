@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from registry.export.contract import Precision, Session, Source, file_name
-from registry.export.torch_source import torch_session, traced
+from registry.export.torch_source import network_of, torch_session
 
 _EXTRA = "preprocessing.json"
 
@@ -23,16 +25,34 @@ class TorchScriptFormat:
 
     def make(self, source: Source, precision: Precision, folder: Path) -> Path:
         file = folder / file_name(precision, ".torchscript")
-        script = traced(source)
-        torch.jit.save(script, str(file), _extra_files={_EXTRA: json.dumps(dict(source.preprocessing))})  # type: ignore[no-untyped-call]
+        said = json.dumps(dict(source.preprocessing))
+        with _undeprecated():
+            torch.jit.save(_traced(source), str(file), _extra_files={_EXTRA: said})  # type: ignore[no-untyped-call]
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
-        script = torch.jit.load(str(made), map_location="cpu")  # type: ignore[no-untyped-call]
+        with _undeprecated():
+            script = torch.jit.load(str(made), map_location="cpu")  # type: ignore[no-untyped-call]
         return torch_session(script.eval(), int(self.preprocessing_in(made)["side"]))
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
         extra: dict[str, Any] = {_EXTRA: ""}
-        torch.jit.load(str(made), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+        with _undeprecated():
+            torch.jit.load(str(made), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
         said: Mapping[str, Any] = json.loads(extra[_EXTRA])
         return said
+
+
+def _traced(source: Source) -> torch.jit.ScriptModule:
+    example = torch.full((1, 3, source.side, source.side), 0.5)
+    with torch.no_grad():
+        script: torch.jit.ScriptModule = torch.jit.trace(network_of(source), example, check_trace=False)  # type: ignore[no-untyped-call]
+    return script
+
+
+@contextlib.contextmanager
+def _undeprecated() -> Iterator[None]:
+    """torch would have everybody go to torch.export, and tells what is constant for one size of pictures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
