@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Literal, cast
 
 import click
 
@@ -41,7 +42,16 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
 @click.option("--study", default="", help="Name of the study. Left out: from system, data digest and space.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where trials are trained: on this machine, or on the nodes of a Ray cluster.",
+)
+@click.option("--address", default="", help="The Ray cluster's address.  [default: one started here]")
 @click.option("--no-register", is_flag=True, help="Log the best model, but register no version.")
+@click.option("--no-register-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
 @click.option(
     "--profile", is_flag=True, help="Train nothing: measure which settings would train faster here."
 )
@@ -66,7 +76,10 @@ def train(
     study: str,
     settings: tuple[str, ...],
     parallel: int,
+    engine: str,
+    address: str,
     no_register: bool,
+    no_register_if: bool,
     profile: bool,
     profile_budget: float,
     as_json: bool,
@@ -82,6 +95,7 @@ def train(
       mlops train oct-detector --data oct/ --set variant=yolo26s --set batch=8
       mlops train blood-cell-classifier --data cells.npz --trials 8 --parallel 2
       mlops train railway-detector --data rail/data.yaml --profile
+      mlops train oct-detector --data s3://lab/oct --trials 40 --parallel 8 --engine ray --address ray://head:10001
     """
     from mlops.systems import configure, load_system
 
@@ -106,10 +120,12 @@ def train(
         demo=demo,
         trials=trials,
         parallel=parallel,
+        engine=cast('Literal["local", "ray"]', engine),
+        address=address,
         device=device or "auto",
         seed=seed,
         study=study,
-        register_version=not no_register,
+        register_version=not (no_register or no_register_if),
         home=home,
         tracking_uri=tracking_uri(),
         adopt_run=os.environ.get("MLFLOW_RUN_ID", ""),

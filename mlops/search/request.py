@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +17,7 @@ class StudyRequest(BaseModel):
     spec: the system with variant, demo changes and `--set` applied.
     data: folders, files or s3:// prefixes; several are trained together through `class_map`.
     study: a name of the user's own, or "" for one made of system, data digest and space.
+    address: of the Ray cluster, "" for one that is started on this machine for the study.
     adopt_run: the MLflow run that `mlflow run` made before our code started, or "".
     """
 
@@ -28,6 +30,8 @@ class StudyRequest(BaseModel):
     demo: bool = False
     trials: int = 1
     parallel: int = 1
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
     device: str = "auto"
     seed: int = 0
     study: str = ""

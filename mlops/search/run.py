@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from mlops.data import check_dataset
@@ -34,6 +35,10 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     """
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
+    if request.engine == "ray":
+        from mlops.search.engines.on_ray import require_ray
+
+        require_ray()
     faults = _checked(request)
     dataset = read_data(request)
     trainer.check(request.spec.recipe, device=request.device, cache=request.cache)
@@ -91,6 +96,13 @@ def _searched(bench: Bench) -> Finished:
     study, request = bench.study, bench.study.request
     study.ensure_recipe_trial()
     forgiven = study.failures()
+    if request.engine == "ray":
+        from mlops.search.engines.on_ray import cluster, work_on_ray
+
+        with cluster(request) as fitter:
+            bench = replace(bench, elsewhere=fitter)
+            work_on_ray(bench, fitter, request.trials, forgiven)
+            return finish_study(bench)
     if request.parallel > 1 and request.trials > 1:
         work_in_parallel(bench, request.trials, forgiven)
     else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlops.errors import DiskFull, TrialFailed, UserError
 from mlops.search.study import Claim, Study
 from mlops.search.suggest import suggest, with_values
 from mlops.systems.recipe import AnyRecipe
 from mlops.training import trainer_for
-from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
+from mlops.training.protocol import EpochReport, OnEpoch, TrainConfig, TrainResult, Verdict
 
 if TYPE_CHECKING:
     import optuna
@@ -23,13 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every trial of a study works with."""
+    """What every trial of a study works with. elsewhere: trains where this process does not itself."""
 
     study: Study
     dataset: Dataset
     tracker: Tracker
     runs: RunBook
     device: str
+    elsewhere: Fitter | None = None
+
+
+class Fitter(Protocol):
+    """Trains `recipe`, with its files in `folder` at the end; takes and raises what `fit` does."""
+
+    def __call__(
+        self, bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None
+    ) -> TrainResult: ...
 
 
 def run_trial(bench: Bench, claim: Claim) -> None:
@@ -83,6 +92,15 @@ def run_trial(bench: Bench, claim: Claim) -> None:
 
 def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:
     """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
+    if bench.elsewhere is not None:
+        return bench.elsewhere(bench, recipe, folder, run, trial)
+    with bench.runs.watched(run):
+        trainer = trainer_for(bench.study.request.spec.task)
+        return trainer.fit(config_for(bench, recipe, folder), epoch_handler(bench, run, trial))
+
+
+def epoch_handler(bench: Bench, run: Run, trial: optuna.Trial | None) -> OnEpoch:
+    """What a trainer reports each epoch to: the record first, then the study's verdict."""
     request = bench.study.request
     reported = _reported(bench, trial)
 
@@ -99,8 +117,7 @@ def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.T
             return Verdict.STOP
         return Verdict.CONTINUE
 
-    with bench.runs.watched(run):
-        return trainer_for(request.spec.task).fit(config_for(bench, recipe, folder), on_epoch)
+    return on_epoch
 
 
 def _reported(bench: Bench, trial: optuna.Trial | None) -> frozenset[int]:

@@ -12,6 +12,7 @@ from mlops.systems import recipe_digest
 from mlops.systems.recipe import AnyRecipe
 from mlops.systems.spec import SystemSpec
 from mlops.tracking.environment import code_state
+from mlops.tracking.identity import TRAINED_BY_TAG, me
 from mlops.training.protocol import ServingModel, TestResult
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def version_tags(
         "mlops.class_map": json.dumps(dict(enumerate(dataset.classes))),
         "mlops.preprocessing": json.dumps(serving.preprocessing),
         "mlops.weights_digest": sha256_of(weights),
+        TRAINED_BY_TAG: me(),
         **first_weights_tag(recipe),
         "mlops.onnx_digest": sha256_of(serving.onnx),
         **{name: f"{value:.6g}" for name, value in sorted(test.metrics.items()) if name.count("/") == 1},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,9 +12,9 @@ from mlops.errors import Terminated
 from mlops.search.trial import Bench, run_trial
 
 
-def work(bench: Bench, budget: int, forgiven: int) -> None:
-    """Run trials until the study holds `budget` of them; see `Study.claim`."""
-    while (claim := bench.study.claim(budget, forgiven)) is not None:
+def work(bench: Bench, budget: int, forgiven: int, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Run trials until the study holds `budget` of them, see `Study.claim`, or `stopped` says so."""
+    while not stopped() and (claim := bench.study.claim(budget, forgiven)) is not None:
         try:
             run_trial(bench, claim)
         finally:

@@ -1,0 +1,121 @@
+"""The Ray engine: the trials of a study on the nodes of a Ray cluster, several at once.
+
+The study, the outbox and the runs stay with this process; threads of it claim trials as worker processes of
+the local engine do, and each waits for the node that trains its trial. See `ray_fit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mlops.errors import BadSetting, UserError
+from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.runs import RunBook
+from mlops.search.study import Study
+
+if TYPE_CHECKING:
+    from mlops.search.engines.ray_fit import RayFitter
+    from mlops.search.request import StudyRequest
+    from mlops.search.trial import Bench
+
+_WITH_CLUSTER = "the address of a Ray cluster that runs, e.g. ray://host:10001 or host:6379"
+
+
+def require_ray() -> None:
+    """Raises UserError where Ray is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("ray") is None:
+        raise UserError("--engine ray needs Ray, which is not installed: pip install 'vision-mlops[ray]'")
+
+
+@contextmanager
+def cluster(request: StudyRequest) -> Iterator[RayFitter]:
+    """Be connected to the cluster at `request.address`, or to one started here for as long as the block.
+
+    Raises BadSetting for an address at which no cluster answers, or for a device that none of its nodes has.
+    """
+    require_ray()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send usage figures
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    from mlops.search.engines.ray_fit import RayFitter
+
+    try:
+        ray.init(
+            address=request.address or "local",
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **({} if request.address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BadSetting(
+            "the command line", "--address", request.address, f"{_WITH_CLUSTER} ({reason})"
+        ) from error
+    try:
+        with termination_as_interrupt():  # Ray has put a handler of its own in the place of ours
+            yield RayFitter(*_share(request, ray.nodes()))
+    finally:
+        ray.shutdown()
+
+
+def _share(request: StudyRequest, nodes: list[dict[str, Any]]) -> tuple[int, float]:
+    """Processors and GPUs of one trial: a GPU where there are any, else an even part of a node."""
+    able = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    if not able:
+        raise BadSetting(
+            "the command line", "--address", request.address, "a cluster with processors to train on"
+        )
+    gpus = sum(each.get("GPU", 0) for each in able)
+    if request.device.startswith("cuda") and not gpus:
+        raise BadSetting("the command line", "--device", request.device, "auto or cpu: no node has a GPU")
+    at_once = min(request.parallel, request.trials)
+    if gpus and request.device != "cpu":
+        with_gpu = [each for each in able if each.get("GPU", 0)]
+        return max(1, int(min(each["CPU"] / each["GPU"] for each in with_gpu))), 1.0
+    a_node = -(-at_once // len(able))
+    return max(1, int(min(each["CPU"] for each in able)) // a_node), 0.0
+
+
+def work_on_ray(bench: Bench, fitter: RayFitter, budget: int, forgiven: int) -> None:
+    """Run trials until the study holds `budget` of them, `request.parallel` at once.
+
+    Ctrl-C ends every training and closes its run as KILLED; a user's mistake in one of them ends them all.
+    """
+    request = bench.study.request
+    failures: list[BaseException] = []
+
+    def take_trials() -> None:
+        study = Study(request, bench.study.identity)  # Optuna's study and its sampler are one thread's
+        study.open()
+        own = replace(bench, study=study, runs=RunBook(bench.tracker, study, bench.dataset))
+        try:
+            work(own, budget, forgiven, fitter.stop.is_set)
+        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+            failures.append(error)
+            fitter.stop.set()
+
+    threads = [
+        threading.Thread(target=take_trials, name=f"trials on Ray {number}")
+        for number in range(min(request.parallel, budget))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        fitter.stop.set()
+        for thread in threads:
+            thread.join()
+        raise
+    if failures:
+        raise next((e for e in failures if not isinstance(e, KeyboardInterrupt)), failures[0])

@@ -1,0 +1,224 @@
+"""Training a trial on a Ray cluster, seen from the process that owns the study.
+
+That process alone writes the outbox and the study: a node reports each epoch and waits for the verdict, as a
+trainer in this process would. A node that dies loses its trial's checkpoint and nothing of its record; the
+trial is tried again, on the same node where it is back, else on another.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlops
+from mlops import errors
+from mlops.errors import MlopsError, OutOfMemory, TrainingCrashed, UserError
+from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Message, Task
+from mlops.search.engines.ray_node import forget_here, train_here
+from mlops.search.trial import Bench, epoch_handler
+from mlops.tracking.names import folder_name
+from mlops.training.protocol import EpochReport, OnEpoch, TrainResult
+
+if TYPE_CHECKING:
+    import optuna
+
+    from mlops.systems.recipe import AnyRecipe
+    from mlops.tracking import Run
+
+_TRIES = 3
+_POLL_S = 1.0
+_QUEUED = 4  # parts of files on their way
+_log = logging.getLogger(__name__)
+
+
+class NodeLost(Exception):
+    """The node, or the process on it, died."""
+
+
+@dataclass(slots=True)
+class RayFitter:
+    """Implements `mlops.search.trial.Fitter`. stop: set to end every training under way.
+
+    cpus, gpus: what one trial is given.
+    """
+
+    cpus: int
+    gpus: float
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(
+        self, bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None
+    ) -> TrainResult:
+        task = _task_of(bench, recipe, folder)
+        said = ""
+        for _ in range(_TRIES):
+            try:
+                attempt = _Attempt(run, trial, folder, epoch_handler(bench, run, trial))
+                done = attempt.run(self, task)
+            except NodeLost as lost:
+                said = str(lost)
+                _log.warning("%s: %s; it is tried again", task.name, said)
+                continue
+            attempt.forget(task)
+            return _result(done, folder)
+        raise TrainingCrashed(f"its node was lost {_TRIES} times, the last time: {said}")
+
+
+class _Attempt:
+    """One try of a trial on some node."""
+
+    def __init__(self, run: Run, trial: optuna.Trial | None, folder: Path, on_epoch: OnEpoch) -> None:
+        self._run, self._trial, self._folder, self._on_epoch = run, trial, folder, on_epoch
+        self._node = str(trial.user_attrs.get("node", "")) if trial is not None else ""
+
+    def run(self, fitter: RayFitter, task: Task) -> Done:
+        """Raises NodeLost, the training's own error, or KeyboardInterrupt when the fitter was stopped."""
+        import ray
+        from ray.util.queue import Queue
+
+        near = {"num_cpus": 0, "scheduling_strategy": _on(ray.get_runtime_context().get_node_id())}
+        up, down = Queue(_QUEUED, actor_options=near), Queue(actor_options=near)
+        remote = ray.remote(train_here).options(
+            num_cpus=fitter.cpus,
+            num_gpus=fitter.gpus,
+            max_retries=0,  # the owner must know of each try
+            scheduling_strategy=_on(self._node) if self._node in _alive() else "SPREAD",
+        )
+        answer = remote.remote(task, up, down)
+        try:
+            self._listen(answer, up, down, fitter.stop)
+            return _understood(_got(answer))
+        finally:
+            ray.cancel(answer, force=True)
+            for queue in (up, down):
+                queue.shutdown(force=True)
+
+    def _listen(self, answer: Any, up: Any, down: Any, stop: threading.Event) -> None:
+        """Take messages until the task has ended and none is left."""
+        import ray
+        from ray.exceptions import RayActorError
+        from ray.util.queue import Empty
+
+        while True:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            ended = bool(ray.wait([answer], timeout=0)[0])
+            try:
+                message: Message = up.get(block=not ended, timeout=None if ended else _POLL_S)
+            except Empty:
+                if ended:
+                    return
+                continue
+            except RayActorError as error:
+                raise NodeLost("the connection to the cluster was lost") from error
+            self._take(message, down)
+
+    def _take(self, message: Message, down: Any) -> None:
+        if isinstance(message, EpochReport):
+            down.put(self._on_epoch(message).value)
+        elif isinstance(message, Begun):
+            self._node = message.node_id
+            self._run.set_tags({"mlops.node": message.host})
+            if self._trial is not None:
+                self._trial.set_user_attr("node", message.node_id)
+        elif isinstance(message, Figures):
+            self._run.log_metrics(message.series, message.step, message.metrics)
+        else:
+            _write(message, self._folder)
+
+    def forget(self, task: Task) -> None:
+        """Let the node drop its copy; that a node is gone meanwhile does not matter."""
+        import ray
+
+        if self._node in _alive():
+            where = _on(self._node)
+            ray.remote(forget_here).options(num_cpus=0, scheduling_strategy=where).remote(task.name)
+
+
+def _task_of(bench: Bench, recipe: AnyRecipe, folder: Path) -> Task:
+    request = bench.study.request
+    changed = {
+        "tracking_uri": "",  # nodes have no business with the store
+        "adopt_run": "",
+        "progress": False,
+        "home": Path(),
+        "device": bench.device,
+        "data": tuple(source if "://" in source else str(Path(source).absolute()) for source in request.data),
+        "class_map": request.class_map and request.class_map.absolute(),
+    }
+    plain = request.model_copy(update=changed)
+    return Task(
+        request=plain.model_dump_json(),
+        recipe=recipe.model_dump(mode="json"),
+        name=f"{folder_name(bench.study.key)}/{folder.name}",
+        data_digest=bench.dataset.identity.digest,
+        version=mlops.__version__,
+    )
+
+
+def _write(part: FilePart, folder: Path) -> None:
+    target = (folder / part.name).resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise TrainingCrashed(f"its node sent a file named {part.name!r}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb" if part.first else "ab") as stream:
+        stream.write(part.data)
+
+
+def _result(done: Done, folder: Path) -> TrainResult:
+    return TrainResult(
+        best_weights=folder / done.best_weights,
+        last_weights=folder / done.last_weights,
+        best_epoch=done.best_epoch,
+        best_metrics=done.best_metrics,
+        epochs_done=done.epochs_done,
+        parameters=done.parameters,
+        artifacts={folder / name: where for name, where in done.artifacts.items()},
+    )
+
+
+def _got(answer: Any) -> Done | Failed:
+    import ray
+    from ray import exceptions
+
+    try:
+        said: Done | Failed = ray.get(answer)
+    except exceptions.OutOfMemoryError as error:
+        raise OutOfMemory("its node ended it for too little memory; a smaller batch needs less") from error
+    except exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, BaseException) else error
+        if isinstance(cause, ModuleNotFoundError):
+            raise UserError(f"a Ray node lacks {cause.name}: install vision-mlops[ray] there") from error
+        raise TrainingCrashed(f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}") from error
+    except exceptions.RayError as error:
+        raise NodeLost(" ".join(str(error).split())[:200]) from error
+    return said
+
+
+def _understood(said: Done | Failed) -> Done:
+    if isinstance(said, Done):
+        return said
+    kind: Callable[[str], MlopsError] = TrainingCrashed
+    found = getattr(errors, said.kind, TrainingCrashed)
+    if issubclass(found, errors.TrialFailed):
+        kind = found
+    elif issubclass(found, UserError):
+        kind = UserError  # some of its kinds are made of more than a sentence
+    raise kind(said.says)
+
+
+def _alive() -> set[str]:
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def _on(node_id: str) -> Any:
+    """On this node if it can be."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=True)
