@@ -77,7 +77,7 @@ class Cells:
 
     def info(self, text: str, key: str, value: float | None = None) -> Cell:
         """What MLflow itself says of the run: its status, its times."""
-        return Cell(text, value, "read", (Source(self.run.run_id, "run", key),))
+        return Cell(text, value, "read", (Source(self.run.run_id, "info", key),))
 
     def text(self, key: str, value: float) -> str:
         return numbers.shown(key, value, self.digits)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind = Literal["metric", "param", "tag", "dataset", "file", "run"]
+Kind = Literal["metric", "param", "tag", "dataset", "file", "info"]
 FOLD_ABOVE = 16  # rows of a table that is shown unfolded
 _NUMBER = re.compile(r"[+-]?[\d.,]+(e-?\d+)?( (%|s|min|h|kB|MB|GB|MB/s|points))?( \(.*\))?|-")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a figure was read.
+    """Where a figure was read. kind "info": what MLflow says of the run itself, its status and times.
 
     steps: "12" for one, "1,30" for two, "1..30" for all from the one to the other, "" for what has none.
     """

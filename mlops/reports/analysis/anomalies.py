@@ -77,12 +77,12 @@ def spikes(curve: Curve) -> tuple[Anomaly, ...]:
 
 
 def divergence(curve: Curve) -> tuple[Anomaly, ...]:
-    """The mean of the last three epochs counts as the end."""
+    """The lowest of the last three epochs counts as the end: a loss that still falls has not diverged."""
     loss = curve.finite()
     if len(loss.values) < 4:
         return ()
     lowest = min(loss.values)
-    end = statistics.fmean(loss.values[-3:])
+    end = min(loss.values[-3:])
     if lowest <= 0 or end <= (1 + DIVERGED) * lowest:
         return ()
     at = loss.steps[loss.values.index(lowest)]
@@ -172,14 +172,14 @@ def gap(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
 
 
 def rising_validation(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
-    """The mean of the last three epochs counts as the end, for both."""
+    """The lowest of the last three epochs counts as the end, for both."""
     learnt, checked = train.finite(), val.finite()
     if len(learnt.values) < 4 or len(checked.values) < 4:
         return ()
-    lowest, end = min(checked.values), statistics.fmean(checked.values[-3:])
+    lowest, end = min(checked.values), min(checked.values[-3:])
     at = checked.steps[checked.values.index(lowest)]
     then = learnt.at(at)
-    fell = then is not None and statistics.fmean(learnt.values[-3:]) < then
+    fell = then is not None and min(learnt.values[-3:]) < then
     if lowest <= 0 or end <= (1 + RISEN) * lowest or not fell:
         return ()
     rise = end / lowest - 1

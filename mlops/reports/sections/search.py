@@ -89,7 +89,7 @@ def _importances(study: StudyFacts, scored: list[RunFacts], shown: list[str]) ->
     found = importances(settings, [_score(study, t) for t in complete])
     if not found:
         return [Text("Which settings mattered is not told: fewer than four complete trials vary any.")]
-    sources = (Source(study.run.run_id, "run", "trials"),)
+    sources = (Source(study.run.run_id, "info", "trials"),)
     rows = tuple(
         (words(name), Cell(f"{value * 100:.0f} %", value, "fANOVA over the complete trials", sources))
         for name, value in found.items()
@@ -126,7 +126,7 @@ def _pruned(study: StudyFacts, trials: list[RunFacts]) -> Text:
     time = f", about {numbers.duration(saved.seconds)} at these trials' mean epoch" if saved.seconds else ""
     says = (
         f"{saved.pruned} of {len(begun)} trials were pruned, which saved {saved.epochs:,} of "
-        f"{saved.planned:,} epochs ({saved.share:.0%}){time}."
+        f"{saved.planned:,} epochs ({saved.share * 100:.0f} %){time}."
     )
     return Text(says, tuple(Source(t.run_id, "metric", study.objective) for t in begun[:1]))
 

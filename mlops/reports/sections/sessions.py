@@ -56,7 +56,7 @@ def build(data: ReportData) -> Section | Missing:
         + ", ".join(f"{n} {word}" for word, n in counted.most_common())
         + "."
     )
-    sources = tuple(Source(session.run_id, "run", "status") for session in data.sessions)
+    sources = tuple(Source(session.run_id, "info", "status") for session in data.sessions)
     return Section(TITLE, (Text(says, sources), *tables))
 
 
