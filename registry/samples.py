@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.evaluation.boxes import Boxes
+from mlops.evaluation.detections import detections_of
 from mlops.evaluation.paired import Pairing, paired_bootstrap
 from mlops.evaluation.paired_boxes import pair_detectors
 from mlops.evaluation.paired_classes import CLASS_FIGURES, pair_classifiers
+from mlops.evaluation.same_samples import same_truths
 from registry.evidence import Comparison
 
 if TYPE_CHECKING:
@@ -112,18 +114,7 @@ def _answers(metric: str, own: Answers, other: Answers) -> Pairing:
 
 def _boxes(metric: str, own: Boxes, other: Boxes) -> Pairing:
     """A picture without any row in one table shows and was given nothing there, so truths are compared."""
-    if not np.array_equal(_truths(own), _truths(other)):
+    pictures = np.union1d(own.image, other.image)
+    if not same_truths(detections_of(own).on(pictures), detections_of(other).on(pictures)):
         raise ValueError("they were tested on other pictures (the annotated boxes are not the same)")
     return pair_detectors(own, other, metric)
-
-
-def _truths(boxes: Boxes) -> NDArray[np.void]:
-    """Every annotated box, in one order: picture, class, corners to a tenth of a pixel."""
-    rows = np.empty(int(boxes.truth.sum()), dtype=[("image", "U400"), ("class", "i8"), ("box", "f8", (4,))])
-    rows["image"] = boxes.image[boxes.truth]
-    rows["class"] = boxes.class_index[boxes.truth]
-    rows["box"] = np.round(boxes.corners[boxes.truth], 1)
-    keys = [rows["box"][:, side] for side in range(4)]
-    order = np.lexsort((*keys, rows["class"], rows["image"]))
-    ordered: NDArray[np.void] = rows[order]
-    return ordered

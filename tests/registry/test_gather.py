@@ -51,6 +51,7 @@ gates:
     - {kind: floor, metric: test/F1, minimum: 0.5}
   Production:
     - {kind: not worse, metric: mAP50, margin: 0.01, draws: 300}
+    - {kind: not worse, metric: mAP50-95, margin: 0.01, draws: 300}
 """
 
 CELLS = Trained(
@@ -125,6 +126,16 @@ def test_a_good_version_passes_staging(store: tuple[MlflowClient, Path], policy:
     results = judge(policy.gates_for(Stage.STAGING), evidence)
     assert [result.says for result in results if result.passed is not True] == []
     assert (evidence.trained_by, evidence.licence, evidence.data.demo) == ("ann", "MIT", False)
+    assert evidence.trainers == ("ann",)
+
+
+def test_a_tag_changed_afterwards_does_not_hide_who_trained(
+    store: tuple[MlflowClient, Path], policy: Policy
+) -> None:
+    made = make_version(*store, "hidden", Trained(user="ann", tags={"mlops.trained_by": "ann"}))
+    run_id = store[0].get_model_version("hidden", made).run_id
+    store[0].set_tag(str(run_id), "mlflow.user", "eve")
+    assert gather(store[0], "hidden", made, policy, None).trainers == ("eve", "ann")
 
 
 def test_gathering_twice_gives_the_same_digest(
@@ -196,7 +207,10 @@ def test_a_detectors_boxes_give_recall_and_patch_f2_at_a_threshold(store: tuple[
     assert evidence.metrics["test/recall@0.5"] == 0.5
     assert evidence.metrics["test/patch_F2@0.95"] == 0
     assert evidence.metrics["test/F1"] == pytest.approx(2 * 0.8 * 0.6 / 1.4)
-    assert evidence.comparisons[0].verdict == "worse"
+    assert [(each.metric, each.verdict) for each in evidence.comparisons] == [
+        ("mAP50", "worse"),
+        ("mAP50-95", "worse"),
+    ]
 
 
 def test_the_latency_of_the_versions_own_file_is_measured_and_read(
