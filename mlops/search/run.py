@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +17,7 @@ from mlops.search.finish import Finished, best_trial, finish_study
 from mlops.search.outcome import StudyOutcome, TrialLine
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
-from mlops.search.trial import Bench
+from mlops.search.trial import Bench, Fitter
 from mlops.tracking.store import without_password
 from mlops.training import trainer_for
 
@@ -35,15 +37,13 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     """
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
-    if request.engine == "ray":
-        from mlops.search.engines.on_ray import require_ray
-
-        require_ray()
     faults = _checked(request)
     dataset = read_data(request)
-    trainer.check(request.spec.recipe, device=request.device, cache=request.cache)
+    device = request.device if request.engine == "local" else "auto"  # a node's need not be here
+    trainer.check(request.spec.recipe, device=device, cache=request.cache)
     study = Study(request, identity_of(request, dataset.identity))
-    with study.held(), opened(study, dataset) as bench:
+    with _engine(request) as elsewhere, study.held(), opened(study, dataset, device) as bench:
+        bench = replace(bench, elsewhere=elsewhere)
         run = bench.runs.study_run()
         bench.runs.data_faults(run, faults, bench.study.folder)
         try:
@@ -57,6 +57,18 @@ def run_study(request: StudyRequest) -> StudyOutcome:
             _broken_off(bench, run, "FAILED")
             raise
         return _outcome(bench, run, finished, bench.tracker.sync(_LAST_DELIVERY_S))
+
+
+@contextmanager
+def _engine(request: StudyRequest) -> Iterator[Fitter | None]:
+    """What trains in place of this process, ready to; None where it trains itself."""
+    if request.engine == "local":
+        yield None
+        return
+    from mlops.search.engines.on_ray import cluster
+
+    with cluster(request) as fitter:
+        yield fitter
 
 
 def _refuse_repetition(request: StudyRequest) -> None:
@@ -97,13 +109,10 @@ def _searched(bench: Bench) -> Finished:
     study.ensure_recipe_trial()
     forgiven = study.failures()
     if request.engine == "ray":
-        from mlops.search.engines.on_ray import cluster, work_on_ray
+        from mlops.search.engines.on_ray import work_on_ray
 
-        with cluster(request) as fitter:
-            bench = replace(bench, elsewhere=fitter)
-            work_on_ray(bench, fitter, request.trials, forgiven)
-            return finish_study(bench)
-    if request.parallel > 1 and request.trials > 1:
+        work_on_ray(bench, request.trials, forgiven)
+    elif request.parallel > 1 and request.trials > 1:
         work_in_parallel(bench, request.trials, forgiven)
     else:
         work(bench, request.trials, forgiven)

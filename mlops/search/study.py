@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, StudyMismatch, UserError
+from mlops.search.deaths import Start, start_now
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
 from mlops.systems.space import Choice
@@ -97,12 +98,16 @@ def make_pruner(warmup_epochs: int) -> optuna.pruners.BasePruner:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial that this process works on, and the lock that says so to others."""
+    """A trial that this process works on, and the lock that says so to others.
+
+    deaths: how often in a row it has ended its process for want of memory, see `deaths`.
+    """
 
     trial: optuna.Trial
     folder: Path
     resumed: bool
     lock: OnlyOne
+    deaths: int = 0
 
 
 class Study:
@@ -228,7 +233,9 @@ class Study:
                     if lock.take():
                         self._draw_anew(frozen.number)
                         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
-                        return self._claimed(trial, lock, resumed=True)
+                        epoch = max(frozen.intermediate_values, default=0)
+                        start = start_now(epoch, frozen.user_attrs.get("start"))
+                        return self._claimed(trial, lock, start, resumed=True)
             started = sum(frozen.state != optuna.trial.TrialState.WAITING for frozen in trials)
             if started - forgiven >= budget:
                 return None
@@ -239,7 +246,7 @@ class Study:
                 raise UserError(
                     f"{self.trial_folder(trial.number)} is in use; give another name with --study"
                 )
-            return self._claimed(trial, lock, resumed=False)
+            return self._claimed(trial, lock, start_now(0, None), resumed=False)
 
     def _draw_anew(self, trial: int) -> None:
         """Give each trial a sampler of its own: one that began anew with each call, or alike in each worker,
@@ -247,9 +254,10 @@ class Study:
         """
         self.optuna_study.sampler = make_sampler(_seed_of(self.request.seed, trial))
 
-    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, *, resumed: bool) -> Claim:
+    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, start: Start, *, resumed: bool) -> Claim:
         trial.set_user_attr("pid", os.getpid())
-        return Claim(trial, self.trial_folder(trial.number), resumed, lock)
+        trial.set_user_attr("start", start.noted())
+        return Claim(trial, self.trial_folder(trial.number), resumed, lock, start.deaths)
 
     def trial_folder(self, number: int) -> Path:
         folder = self.folder / f"trial-{number:03d}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mlops.errors import DiskFull, TrialFailed, UserError
+from mlops.errors import DiskFull, OutOfMemory, TrialFailed, UserError
+from mlops.search.deaths import MOST
 from mlops.search.study import Claim, Study
 from mlops.search.suggest import suggest, with_values
 from mlops.systems.recipe import AnyRecipe
@@ -58,8 +59,14 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         recipe = with_values(recipe, {"epochs": study.request.trial_epochs})
     run = bench.runs.trial_run(trial.number, recipe, chosen)
     try:
+        if claim.deaths >= MOST:
+            raise OutOfMemory(
+                f"the system ended its process {claim.deaths} times for want of memory before it finished "
+                "another epoch; a smaller batch or image_size needs less"
+            )
         result = fit(bench, recipe, claim.folder, run, trial)
     except TrialFailed as failure:
+        _keep_left(run, claim.folder)
         bench.runs.failed(run, failure)
         trial.set_user_attr("failure", f"{failure.reason}: {failure}")
         study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -72,6 +79,7 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         raise
     except KeyboardInterrupt:
+        _keep_left(run, claim.folder)
         run.finish("KILLED")
         raise
     except Exception:
@@ -88,6 +96,13 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         study.optuna_study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
         study.optuna_study.tell(trial, result.best_metrics[spec.objective])
+
+
+def _keep_left(run: Run, folder: Path) -> None:
+    """Curves, arguments and pictures of a training that came to no end; not its checkpoints."""
+    for file in sorted((folder / "training").rglob("*")):
+        if file.suffix in (".csv", ".yaml", ".png", ".jpg") and file.is_file():
+            run.log_artifact(file, "training")
 
 
 def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:

@@ -17,7 +17,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import StudyMismatch
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.lookback import checkpoint_epoch
+from mlops.training.detection.lookback import STRIPPED, checkpoint_epoch
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 from tests.command import REPOSITORY
 from tests.training.detection_case import CLASSES, Reports, draw_nothing, tiny_config, tiny_dataset
@@ -130,7 +130,9 @@ def test_a_checkpoint_is_kept_every_save_period(trained: Trained) -> None:
     result = trained.result
     weights = {path.name for path, folder in result.artifacts.items() if folder == "weights"}
     assert weights == {"best.pt", "last.pt", "epoch2.pt", "epoch4.pt"}
-    assert checkpoint_epoch(result.best_weights.with_name("epoch2.pt")) == 2
+    kept = result.best_weights.with_name("epoch2.pt")
+    assert checkpoint_epoch(kept) == STRIPPED, "an optimizer's state is as large as the weights again"
+    assert kept.stat().st_size < 1.1 * result.best_weights.stat().st_size
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import BadSetting, UserError
-from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.engines.process import work
 from mlops.search.runs import RunBook
 from mlops.search.study import Study
 
@@ -61,8 +61,7 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
             "the command line", "--address", request.address, f"{_WITH_CLUSTER} ({reason})"
         ) from error
     try:
-        with termination_as_interrupt():  # Ray has put a handler of its own in the place of ours
-            yield RayFitter(*_share(request, ray.nodes()))
+        yield RayFitter(*_share(request, ray.nodes()))
     finally:
         ray.shutdown()
 
@@ -85,12 +84,15 @@ def _share(request: StudyRequest, nodes: list[dict[str, Any]]) -> tuple[int, flo
     return max(1, int(min(each["CPU"] for each in able)) // a_node), 0.0
 
 
-def work_on_ray(bench: Bench, fitter: RayFitter, budget: int, forgiven: int) -> None:
-    """Run trials until the study holds `budget` of them, `request.parallel` at once.
+def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
+    """Run trials until the study holds `budget` of them, `request.parallel` at once; see `cluster`.
 
     Ctrl-C ends every training and closes its run as KILLED; a user's mistake in one of them ends them all.
     """
-    request = bench.study.request
+    from mlops.search.engines.ray_fit import RayFitter
+
+    request, fitter = bench.study.request, bench.elsewhere
+    assert isinstance(fitter, RayFitter)
     failures: list[BaseException] = []
 
     def take_trials() -> None:

@@ -146,7 +146,6 @@ def _task_of(bench: Bench, recipe: AnyRecipe, folder: Path) -> Task:
         "adopt_run": "",
         "progress": False,
         "home": Path(),
-        "device": bench.device,
         "data": tuple(source if "://" in source else str(Path(source).absolute()) for source in request.data),
         "class_map": request.class_map and request.class_map.absolute(),
     }

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer as UltralyticsTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
+from ultralytics.utils.torch_utils import strip_optimizer
 
 from mlops.data.alone import alone_in
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
@@ -173,7 +174,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         with self._staged() as stage:
             super().save_model()
             if self.plan.save_period > 0 and report.epoch % self.plan.save_period == 0:
-                shutil.copyfile(stage / "last.pt", stage / f"epoch{report.epoch}.pt")
+                strip_optimizer(stage / "last.pt", str(stage / f"epoch{report.epoch}.pt"))
         self.plan.bar.done(report)
         return True
 
