@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from mlops.evaluation.boxes import Boxes, count_at
+from mlops.evaluation.boxes import count_at
 from mlops.tracking.names import entity_name
 from registry.conditions import Ceiling, Floor, Gap, PerClass
 from registry.connect import asking
 from registry.evidence import finite
+from registry.samples import boxes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +92,9 @@ def _derived(name: str, kept: Mapping[str, float], samples: Samples | None) -> f
         precision, recall = kept["test/precision"], kept["test/recall"]
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     figure, _, threshold = name.partition("@")
-    if not threshold or not isinstance(samples, Boxes):
+    boxes = boxes_of(samples)
+    if not threshold or boxes is None:
         return None
-    counted = count_at(samples, float(threshold))
+    counted = count_at(boxes, float(threshold))
     value = {"test/recall": counted.recall, "test/patch_F2": counted.patch_f2}.get(figure)
     return None if value is None else round(value, 9)

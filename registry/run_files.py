@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import MlopsError, UnknownVersion
 from registry.connect import asking
-from registry.samples import BOXES, PREDICTIONS, Samples, read_samples
+from registry.samples import BOXES, PREDICTIONS, Samples, joined, read_samples
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,15 +21,17 @@ def fetch_samples(client: MlflowClient, run_id: str) -> Samples | None:
     """The per-sample test results of a run. Raises MlopsError for a file that cannot be read."""
     place = _place(client, run_id)
     names = _names(client, place, TEST)
-    found = next((name for name in (PREDICTIONS, BOXES) if name in names), None)
-    if found is None:
-        return None
+    parts = [_read(client, run_id, place, name) for name in (PREDICTIONS, BOXES) if name in names]
+    return joined(parts)
+
+
+def _read(client: MlflowClient, run_id: str, place: str, name: str) -> Samples:
     with tempfile.TemporaryDirectory(prefix="mlops-samples-") as folder:
-        file = _fetch(client, place, f"{TEST}/{found}", folder)
+        file = _fetch(client, place, f"{TEST}/{name}", folder)
         try:
             return read_samples(file)
         except (OSError, ValueError, KeyError) as error:
-            raise MlopsError(f"{TEST}/{found} of run {run_id} cannot be read: {error}") from error
+            raise MlopsError(f"{TEST}/{name} of run {run_id} cannot be read: {error}") from error
 
 
 def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,29 @@ class Answers:
     predicted: NDArray[np.str_]
 
 
-Samples = Answers | Boxes
+@dataclass(frozen=True, slots=True)
+class Both:
+    """What a joint version was asked: every box, and the class of every picture."""
+
+    boxes: Boxes
+    answers: Answers
+
+
+Samples = Answers | Boxes | Both
+
+
+def joined(parts: Sequence[Samples]) -> Samples | None:
+    """One run's tables as one; None without any."""
+    boxes = next((each for each in parts if isinstance(each, Boxes)), None)
+    answers = next((each for each in parts if isinstance(each, Answers)), None)
+    return Both(boxes, answers) if boxes is not None and answers is not None else boxes or answers
+
+
+def boxes_of(samples: Samples | None) -> Boxes | None:
+    """The boxes among `samples`; None for a classifier's."""
+    if isinstance(samples, Both):
+        return samples.boxes
+    return samples if isinstance(samples, Boxes) else None
 
 
 def read_samples(file: Path) -> Samples:
@@ -85,11 +108,19 @@ def _paired(metric: str, own: Samples | None, other: Samples | None) -> Pairing:
     if own is None or other is None:
         which = "this version" if own is None else "the champion"
         raise ValueError(f"no per-sample test results of {which} were kept")
+    own, other = (_asked_of(each, metric) for each in (own, other))
     if isinstance(own, Answers) and isinstance(other, Answers):
         return _answers(metric, own, other)
     if isinstance(own, Boxes) and isinstance(other, Boxes):
         return _boxes(metric, own, other)
     raise ValueError("one is a classifier, the other a detector")
+
+
+def _asked_of(samples: Samples, metric: str) -> Samples:
+    """Of a joint version, the table that `metric` is computed from."""
+    if not isinstance(samples, Both):
+        return samples
+    return samples.answers if metric in CLASS_FIGURES else samples.boxes
 
 
 def _answers(metric: str, own: Answers, other: Answers) -> Pairing:
