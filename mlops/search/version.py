@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.dataset import DetectionDataset
 from mlops.data.digest import sha256_of
 from mlops.search.runs import first_weights_tag
 from mlops.systems import recipe_digest
@@ -39,6 +40,7 @@ def version_tags(
         "mlops.code_dirty": str(code.dirty).lower(),
         "mlops.licence": spec.licence,
         "mlops.class_map": json.dumps(dict(enumerate(dataset.classes))),
+        **_image_classes(dataset),
         "mlops.preprocessing": json.dumps(serving.preprocessing),
         "mlops.weights_digest": sha256_of(weights),
         TRAINED_BY_TAG: me(),
@@ -46,3 +48,9 @@ def version_tags(
         "mlops.onnx_digest": sha256_of(serving.onnx),
         **{name: f"{value:.6g}" for name, value in sorted(test.metrics.items()) if name.count("/") == 1},
     }
+
+
+def _image_classes(dataset: Dataset) -> dict[str, str]:
+    """Of a joint data set, the classes of whole pictures beside those of the boxes."""
+    named = dataset.image_classes if isinstance(dataset, DetectionDataset) else ()
+    return {"mlops.image_class_map": json.dumps(dict(enumerate(named)))} if named else {}
