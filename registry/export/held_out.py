@@ -57,7 +57,15 @@ def open_data(
     task, classes = _system(name, tags)
     hint = "give the version's data with --data (and --class-map where it was trained with one)"
     try:
-        dataset = open_dataset(paths, task, cache=cache, class_map=class_map, seed=seed, classes=classes)
+        dataset = open_dataset(
+            paths,
+            task,
+            cache=cache,
+            class_map=class_map,
+            seed=seed,
+            classes=classes,
+            image_label=run.data.params.get("image_label", "labels.csv"),
+        )
     except (MlopsError, OSError) as error:
         if given:
             raise
