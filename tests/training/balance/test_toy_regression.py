@@ -13,11 +13,9 @@ import pytest
 from benchmarks.gradnorm_toy import EQUAL, GRADNORM, Point, Sizes, learned
 from mlops.training.balance import BalanceSettings
 
-SMALL = Sizes(inputs=50, outputs=20, width=50)
-
 
 def course(settings: BalanceSettings, seed: int) -> list[Point]:
-    return learned(settings, SMALL, steps=500, points=5, seed=seed)
+    return learned(settings, Sizes(), steps=500, points=5, seed=seed)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
