@@ -99,7 +99,8 @@ class Evidence:
     classes: in the order of the model's outputs.
     files: path below the version's folder to SHA-256. unsafe: what a pickle in them could call, each
     "file: module.name"; None where the files could not be read.
-    trained_by: the user of the training run.
+    trained_by: the user of the training run. trainers: every name that the run or the version gives for
+    whoever trained it; more than one where a tag was changed afterwards.
     """
 
     model: str
@@ -107,6 +108,7 @@ class Evidence:
     champion: str = ""
     run_id: str = ""
     trained_by: str = ""
+    trainers: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     licence: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -256,11 +256,12 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
     if not evidence.trained_by and evidence.approvals:
         what = "who trained it, without which no approval can count,"
         return _missing(gate.name, limit, what, evidence, _TRAIN)
-    others = sorted({each.who for each in evidence.approvals if each.who != evidence.trained_by})
-    own = len(others) < len({each.who for each in evidence.approvals})
+    trainers = {evidence.trained_by, *evidence.trainers}
+    others = sorted({each.who for each in evidence.approvals} - trainers)
+    own = sorted({each.who for each in evidence.approvals} & trainers)
     by_whom = f"{len(others)} ({', '.join(others)})" if others else "0"
     says = f"{by_whom} approved {evidence.name}, the policy asks for at least {gate.at_least}"
-    says += f"; that of {evidence.trained_by}, who trained it, does not count" if own else ""
+    says += f"; that of {', '.join(own)}, who trained it, does not count" if own else ""
     passed = len(others) >= gate.at_least
     if not passed:
         says += "; " + _APPROVE.format(model=evidence.model, version=evidence.version)

@@ -12,7 +12,7 @@
 | files, unsafe | the version's own files, hashed and scanned for pickles |
 | latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.measured`) |
 | comparisons | `test/predictions.parquet` or `test/boxes.parquet` of this version's run and the champion's |
-| trained_by | the training run's user |
+| trained_by, trainers | the training run's user, and the version's tag `mlops.trained_by` |
 
 Approvals lie in the ledger, which this knows nothing of: add them by `registry.evidence.with_approvals`.
 Whatever is not there is left out, and the gate that needs it refuses. Raises UnknownVersion for a version
@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
+from mlops.tracking.identity import TRAINED_BY_TAG
 from mlops.training.pickles import unsafe_in
 from registry.connect import asking
 from registry.evidence import DataFacts, Evidence
@@ -65,12 +66,14 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         files, unsafe = reading_files.result()
         samples, other = reading_samples.result(), reading_other.result()
         faults = reading_faults.result()
+    trainers = _trainers(run, tags)
     return Evidence(
         model=model,
         version=str(version),
         champion=champion if champion and champion != version else "",
         run_id=found.run_id or "",
-        trained_by=_user(run),
+        trained_by=trainers[0] if trainers else "",
+        trainers=trainers,
         classes=classes,
         licence=tags.get("mlops.licence", ""),
         metrics=with_derived(metrics, policy, classes, samples),
@@ -151,7 +154,9 @@ def _classes(class_map: str) -> tuple[str, ...]:
         return ()
 
 
-def _user(run: Run | None) -> str:
-    if run is None:
-        return ""
-    return str(run.data.tags.get("mlflow.user") or run.info.user_id or "")
+def _trainers(run: Run | None, tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Who trained it, by the run and by the version: each name that is given, as tags can be changed."""
+    given = [tags.get(TRAINED_BY_TAG, "")]
+    if run is not None:
+        given = [run.data.tags.get("mlflow.user", ""), run.info.user_id or "", *given]
+    return tuple(dict.fromkeys(name for name in given if name not in ("", "unknown")))  # MLflow's own word

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from mlops.tracking.identity import me
 from mlops.tracking.store import without_password
 
 
@@ -67,7 +68,11 @@ def in_words(error: BaseException, uri: str) -> str:
     if "Name or service not known" in text or "Failed to resolve" in text:
         return f"{shown} is not a known host"
     match = code_of(error)
-    if match in ("PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
+    if match == "PERMISSION_DENIED":
+        return (
+            f"{shown} does not let {me()} do that: ask its administrator for the right, or log in as another"
+        )
+    if match in ("CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
         return f"{shown} refuses us ({match}): check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if match == "ENDPOINT_NOT_FOUND":
         return f"{shown} is no MLflow server, or one too old: {text[:200]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from mlops.errors import UserError
 from mlops.tracking.delivery import Deliverer, SyncReport
 from mlops.tracking.entries import Kind, RunRow
+from mlops.tracking.identity import me
 from mlops.tracking.mlflow_settings import prepare_environment
 from mlops.tracking.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
 from mlops.tracking.outbox import Outbox, now_ms
@@ -243,7 +243,7 @@ class Tracker:
         parent: the key of a run that was started before. adopt: the id of an existing MLflow run to use.
         uid: the store's run with this mark, whichever outbox it came from. start_ms: default now.
         """
-        given = tag_texts({"mlflow.user": _user(), **(tags or {})})
+        given = tag_texts({"mlflow.user": me(), **(tags or {})})
         parent_row = None if parent is None else self._known(parent).id
         row, is_new = self._outbox.open_run(
             self.uri,
@@ -290,10 +290,3 @@ class Tracker:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

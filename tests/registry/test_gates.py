@@ -268,6 +268,13 @@ def test_whoever_trained_a_version_cannot_approve_it() -> None:
     assert "that of ann, who trained it, does not count" in result.says
 
 
+def test_neither_can_whoever_a_changed_tag_hides() -> None:
+    evidence = replace(GOOD, trained_by="eve", trainers=("eve", "ann"))
+    result = _judged(with_approvals(evidence, (Approval("ann", True),)), "approvals")
+    assert result.passed is False
+    assert "that of ann, who trained it, does not count" in result.says
+
+
 def test_one_rejection_refuses_whoever_approves() -> None:
     evidence = with_approvals(GOOD, (Approval("bob", True), Approval("eve", False, "too slow")))
     result = _judged(evidence, "approvals")
