@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.counts import class_counts
 from mlops.errors import MlopsError, TrialFailed, UserError
 from mlops.search.study import Study
 from mlops.systems import recipe_digest
@@ -130,7 +131,12 @@ class RunBook:
             digest=identity.digest,
             source=identity.path,
             context="training",
-            profile={"pictures": sizes, "classes": list(dataset.classes), "version": identity.version},
+            profile={
+                "pictures": sizes,
+                "classes": list(dataset.classes),
+                "counts": class_counts(dataset),
+                "version": identity.version,
+            },
         )
 
     @contextmanager

@@ -6,7 +6,9 @@ MLflow's own collectors measure; the figures go through the outbox, so an outage
 from __future__ import annotations
 
 import logging
+import statistics
 import threading
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -72,7 +74,39 @@ def _monitors() -> list[Any]:
 
     kinds: tuple[Any, ...] = (CPUMonitor, DiskMonitor, NetworkMonitor)
     gpu = _gpu_monitor()
-    return [*(kind() for kind in kinds), *([gpu] if gpu is not None else [])]
+    return [*(kind() for kind in kinds), DiskTraffic(), *([gpu] if gpu is not None else [])]
+
+
+class DiskTraffic:
+    """What the machine's disks read and wrote, in MB (10^6 bytes) a second since the last measurement."""
+
+    def __init__(self) -> None:
+        self._last = self._counters()
+        self._found: list[tuple[float, float]] = []
+
+    def collect_metrics(self) -> None:
+        now, last = self._counters(), self._last
+        if now is not None and last is not None and now[0] > last[0]:
+            seconds = now[0] - last[0]
+            self._found.append(((now[1] - last[1]) / 1e6 / seconds, (now[2] - last[2]) / 1e6 / seconds))
+        self._last = now
+
+    def aggregate_metrics(self) -> dict[str, float]:
+        if not self._found:
+            return {}
+        read, written = (statistics.fmean(each) for each in zip(*self._found, strict=True))
+        return {"disk_read_megabytes_per_second": read, "disk_write_megabytes_per_second": written}
+
+    def clear_metrics(self) -> None:
+        self._found = []
+
+    @staticmethod
+    def _counters() -> tuple[float, int, int] | None:
+        """Now in seconds, bytes read and bytes written; None where the machine tells of no disk."""
+        import psutil
+
+        counted = psutil.disk_io_counters()
+        return None if counted is None else (time.monotonic(), counted.read_bytes, counted.write_bytes)
 
 
 def _gpu_monitor() -> Any:
