@@ -31,6 +31,7 @@ def made_boxes(seed: int, pictures: int = 25, objects: int = 5, given: int = 12,
                     np.concatenate([low, low + 5 + rng.random(2) * 20]),
                     int(rng.integers(len(CLASSES))),
                 )
+            box[2:] = np.maximum(box[2:], box[:2] + 1)
             rows.append((name, kind, float(np.round(rng.random(), 3)), box))
     score = np.array([row[2] for row in rows])
     return Boxes(
