@@ -100,6 +100,12 @@ RULES = (
     ),
     Rule(
         ("joint",),
+        ("detection_weight", "classification_weight"),
+        lambda may: set(may("balance")) <= {"upgrad", "pcgrad"},
+        "gradient surgery weighs the losses itself; set balance=fixed or gradnorm",
+    ),
+    Rule(
+        ("joint",),
         ("head_width", "head_dropout"),
         lambda may: set(may("classify")) == {False},
         "the class head is not trained; set classify=true",

@@ -32,6 +32,14 @@ from mlops.systems.spec import RECIPE_OF_TASK
         ("blood-cell-classifier", ["space.compile=false,true"], "space.compile", "changes the speed"),
         ("joint-detector", ["balance=fixed"], "space.gradnorm_alpha", "balance=gradnorm"),
         ("joint-detector", ["classify=false"], "space.gradnorm_alpha", "nothing to balance"),
+        ("joint-detector", ["space=none", "classify=false", "head_width=64"], "head_width", "not trained"),
+        (
+            "joint-detector",
+            ["space=none", "balance=pcgrad", "detection_weight=2"],
+            "detection_weight",
+            "surgery",
+        ),
+        ("joint-detector", ["space=none", "balance=fixed", "gradnorm_lr=0.1"], "gradnorm_lr", "no weights"),
     ],
 )
 def test_what_would_change_nothing_is_refused_with_the_reason(
@@ -56,6 +64,7 @@ def test_what_would_change_nothing_is_refused_with_the_reason(
         ("oct-detector", ["space.epochs=100..300 step 100", "search.trial_epochs=none"]),
         ("blood-cell-classifier", ["space.schedule=cosine,onecycle", "space.warmup_epochs=0..3"]),
         ("blood-cell-classifier", ["compile=true"]),
+        ("joint-detector", ["balance=uncertainty", "space.gradnorm_alpha=none"]),
     ],
 )
 def test_what_has_an_effect_is_taken(system: str, settings: list[str]) -> None:
