@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.comparison.find import find_side
-from mlops.comparison.side import BoxAnswers, ClassAnswers, Costs, Latency, Side, TestedOn
+from mlops.comparison.side import BoxAnswers, ClassAnswers, Costs, Latency, MeasuredOn, Side
 from mlops.errors import MlopsError, NotComparable, UnknownVersion
 from mlops.evaluation.detections import read_detections
 from mlops.evaluation.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
@@ -99,12 +99,14 @@ def _profile(run: Run) -> dict[str, object]:
     return {}
 
 
-def _tested(header: Header | None, digest: str, name: str, folder: str, sizes: Mapping[str, int]) -> TestedOn:
+def _tested(
+    header: Header | None, digest: str, name: str, folder: str, sizes: Mapping[str, int]
+) -> MeasuredOn:
     """By the table's own header; without one it is training's, which measures on val where test is empty."""
     if header is not None:
-        return TestedOn(name if header.digest == digest else "other data", header.digest, header.split)
+        return MeasuredOn(name if header.digest == digest else "other data", header.digest, header.split)
     empty = folder == "test" and bool(sizes) and not sizes.get("test")
-    return TestedOn(name, digest, "val" if empty else folder)
+    return MeasuredOn(name, digest, "val" if empty else folder)
 
 
 def _tables(

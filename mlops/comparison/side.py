@@ -35,7 +35,7 @@ class ClassAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class TestedOn:
+class MeasuredOn:
     """What a training was tested on. name: as the run has it. digest: SHA-256 (hex), "" where unknown."""
 
     name: str
@@ -84,7 +84,7 @@ class Side:
     seed: str
     trained_digest: str
     trained_on: int | None
-    tested: TestedOn
+    tested: MeasuredOn
     classes: tuple[str, ...]
     boxes: BoxAnswers | None
     answers: ClassAnswers | None

@@ -9,7 +9,7 @@ import pytest
 from mlops.comparison.facts import costs_of, growth_of
 from mlops.comparison.grouping import grouped
 from mlops.comparison.numbers import change, quantity, winner
-from mlops.comparison.side import Configuration, Costs, Latency, Side, TestedOn
+from mlops.comparison.side import Configuration, Costs, Latency, MeasuredOn, Side
 from mlops.errors import NotComparable
 from mlops.evaluation.comparing import FigureCompared, relative
 from mlops.evaluation.paired import verdict_of
@@ -25,7 +25,7 @@ def _side(name: str, seed: str = "0", recipe: str = "r", **costs: float | Latenc
         seed=seed,
         trained_digest="d",
         trained_on=100,
-        tested=TestedOn("data", "d", "test"),
+        tested=MeasuredOn("data", "d", "test"),
         classes=(),
         boxes=None,
         answers=None,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlops.comparison.run import Request, compare_sides
-from mlops.comparison.side import BoxAnswers, ClassAnswers, Side, TestedOn
+from mlops.comparison.side import BoxAnswers, ClassAnswers, MeasuredOn, Side
 from mlops.errors import NotComparable
 from mlops.evaluation.comparing import Settings
 from mlops.evaluation.detections import detections_of
@@ -28,7 +28,7 @@ def _side(name: str, *, boxes: float | None = None, right: float | None = None, 
         table = answers(right, 1)
         classified = ClassAnswers(table.image, table.truth, table.predicted, CLASSES)
     return Side(
-        name, name, "joint", name, "0", "d", 100, TestedOn("data", "d", "test"), CLASSES, found, classified
+        name, name, "joint", name, "0", "d", 100, MeasuredOn("data", "d", "test"), CLASSES, found, classified
     )
 
 

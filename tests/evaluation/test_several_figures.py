@@ -65,6 +65,12 @@ def test_p_is_below_alpha_exactly_where_the_interval_leaves_zero_out() -> None:
         assert (p_of_draws(draws) < 0.05) == (low > 0 or high < 0)
 
 
+def test_p_of_what_no_draw_crosses_is_the_normal_tail() -> None:
+    draws = np.random.default_rng(0).normal(6, 1, 2000)
+    assert p_of_draws(draws) == pytest.approx(2 * norm.sf(6), rel=0.5)
+    assert p_of_draws(np.zeros(500)) == 1.0
+
+
 def test_every_figure_of_a_classifier_is_scikit_learns() -> None:
     truth, answer = _answers(0.8, 1)
     (found,) = _drawn(answer, truth=truth)
