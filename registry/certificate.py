@@ -104,8 +104,8 @@ def as_markdown(certificate: Certificate) -> str:
     lines = [
         f"# Export of {c.of}",
         "",
-        f"Made {c.made_at[:19].replace('T', ' ')} UTC and compared with {c.original} on {c.pictures} pictures of "
-        f"the {c.split} split of the version's own data (digest {c.data_digest[:12]}).",
+        f"Made {c.made_at[:19].replace('T', ' ')} UTC and compared with {c.original} on {c.pictures} "
+        f"pictures of the {c.split} split of the version's own data (digest {c.data_digest[:12]}).",
         "",
         "| format | precision | result | agreement | difference | costs | p50 | p95 | pictures/s | size |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -114,9 +114,9 @@ def as_markdown(certificate: Certificate) -> str:
         *(f"- {file.format} {file.precision}: {file.reason}" for file in c.files if file.reason),
         "",
         *(line for file in c.files for line in _details(file)),
-        "Agreement: share of pictures with the same top class, or of boxes that both give. Difference: the "
-        "largest of a probability or a score. Costs: what is lost in macro F1 or mAP50-95; below 0 is a gain. "
-        "Times are of the model alone, one picture a call; pictures/s in batches.",
+        "Agreement: share of pictures with the same top class, or of boxes that both give. Difference: "
+        "the largest of a probability or a score. Costs: what is lost in macro F1 or mAP50-95; below 0 is "
+        "a gain. Times are of the model alone, one picture a call; pictures/s in batches.",
         "",
         "Made with " + ", ".join(f"{name} {number}" for name, number in c.libraries.items()) + ".",
         "",
@@ -158,8 +158,8 @@ def _details(file: FileCertificate) -> list[str]:
     parity = file.parity
     if isinstance(parity, BoxParity):
         lines += [
-            f"- mAP50 {parity.map50:.4f} (original {parity.original_map50:.4f}), mAP50-95 {parity.map50_95:.4f} "
-            f"(original {parity.original_map50_95:.4f})",
+            f"- mAP50 {parity.map50:.4f} (original {parity.original_map50:.4f}), mAP50-95 "
+            f"{parity.map50_95:.4f} (original {parity.original_map50_95:.4f})",
             f"- {parity.boxes} boxes: {parity.agreement:.2%} matched, IoU {parity.iou:.4f} in the mean and "
             f"{parity.least_iou:.4f} at least, scores differ by {parity.mean_difference:.2g} in the mean",
         ]
@@ -171,7 +171,7 @@ def _details(file: FileCertificate) -> list[str]:
         ]
     if file.speed is not None:
         lines.append(
-            f"- timed on {file.speed.device}, load {file.speed.load:.1f}, {file.speed.calls} calls, batches of "
-            f"{file.speed.batch}"
+            f"- timed on {file.speed.device}, load {file.speed.load:.1f}, {file.speed.calls} calls, "
+            f"batches of {file.speed.batch}"
         )
     return [*lines, ""]
