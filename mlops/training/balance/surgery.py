@@ -39,7 +39,7 @@ class Surgery:
     def learn(self, shown: Shown) -> None:
         if shown.gradients is None:
             return
-        gramian = (shown.gradients @ shown.gradients.T).double().cpu()
+        gramian = (shown.gradients @ shown.gradients.T).cpu().double()
         if not torch.isfinite(gramian).all() or float(gramian.trace()) <= 0:
             return
         self._seen += 1
