@@ -109,22 +109,31 @@ def _tested(
     return MeasuredOn(name, digest, "val" if empty else folder)
 
 
+def read_boxes_table(file: Path) -> tuple[BoxAnswers, Header | None]:
+    """A `boxes.parquet`, and what it is of. Raises OSError, ValueError or KeyError for another file."""
+    detections, classes = read_detections(file)
+    header = read_header(file)
+    return BoxAnswers(detections, classes, len(header.pictures) if header else None), header
+
+
+def read_classes_table(file: Path) -> tuple[ClassAnswers, Header | None]:
+    """As `read_boxes_table`, of a `predictions.parquet`."""
+    held, header = read_answers(file)
+    order = np.argsort(held.image, kind="stable")
+    return ClassAnswers(held.image[order], held.truth[order], held.predicted[order], held.classes), header
+
+
 def _tables(
-    client: MlflowClient, run_id: str, split: str
+    client: MlflowClient, run_id: str, folder: str
 ) -> tuple[BoxAnswers | None, ClassAnswers | None, Header | None]:
-    here = {item.path for item in _listed(client, run_id, split)}
+    here = {item.path for item in _listed(client, run_id, folder)}
     boxes, answers, header = None, None, None
-    if f"{split}/{BOXES}" in here:
-        with _fetched(client, run_id, f"{split}/{BOXES}") as file:
-            detections, classes = read_detections(file)
-            header = read_header(file)
-        boxes = BoxAnswers(detections, classes, len(header.pictures) if header else None)
-    if f"{split}/{PREDICTIONS}" in here:
-        with _fetched(client, run_id, f"{split}/{PREDICTIONS}") as file:
-            held, own = read_answers(file)
-        order = np.argsort(held.image, kind="stable")
-        predicted = held.predicted
-        answers = ClassAnswers(held.image[order], held.truth[order], predicted[order], held.classes)
+    if f"{folder}/{BOXES}" in here:
+        with _fetched(client, run_id, f"{folder}/{BOXES}") as file:
+            boxes, header = read_boxes_table(file)
+    if f"{folder}/{PREDICTIONS}" in here:
+        with _fetched(client, run_id, f"{folder}/{PREDICTIONS}") as file:
+            answers, own = read_classes_table(file)
         header = header or own
     return boxes, answers, header
 
