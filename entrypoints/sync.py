@@ -37,8 +37,9 @@ class StoreSync:
     help="Give up after this many seconds.",
 )
 @click.option("--retry-rejected", is_flag=True, help="Give the store once more what it has refused.")
+@click.option("--retry-rejected-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
 @json_option
-def sync(timeout_s: float | None, retry_rejected: bool, as_json: bool) -> None:
+def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool, as_json: bool) -> None:
     """Deliver what an outage kept back, the registration of versions included.
 
     Leaves with 1 when something remains; nothing is ever dropped.
@@ -53,7 +54,7 @@ def sync(timeout_s: float | None, retry_rejected: bool, as_json: bool) -> None:
     if not (home / "outbox.db").is_file():
         show([], as_json, f"Nothing to deliver: there is no outbox in {home}.")
         return
-    results = _sync_all(home, timeout_s, retry_rejected)
+    results = _sync_all(home, timeout_s, retry_rejected or retry_rejected_if)
     show(results, as_json, _as_text(results))
     waiting = [r for r in results if r.left]
     refused = sum(len(r.rejected) for r in results)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlops.search.request import StudyRequest
     from mlops.search.trial import Bench
 
+_KNOCK_S = 10.0
 _WITH_CLUSTER = "the address of a Ray cluster that runs, e.g. ray://host:10001 or host:6379"
 
 
@@ -47,23 +49,34 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
     import ray
 
     from mlops.search.engines.ray_fit import RayFitter
+    from mlops.search.engines.ray_mailbox import mailbox_here
 
     try:
+        if request.address:
+            _knock(request.address)
         ray.init(
             address=request.address or "local",
             logging_level=logging.ERROR,
             log_to_driver=False,
-            **({} if request.address else {"include_dashboard": False}),
+            include_dashboard=None if request.address else False,
         )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise BadSetting(
             "the command line", "--address", request.address, f"{_WITH_CLUSTER} ({reason})"
         ) from error
     try:
-        yield RayFitter(*_share(request, ray.nodes()))
+        cpus, gpus = _share(request, ray.nodes())
+        yield RayFitter(mailbox_here(), cpus, gpus)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens: Ray itself would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _share(request: StudyRequest, nodes: list[dict[str, Any]]) -> tuple[int, float]:

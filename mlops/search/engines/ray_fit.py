@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlops
 from mlops import errors
-from mlops.errors import MlopsError, OutOfMemory, TrainingCrashed, UserError
+from mlops.errors import MlopsError, OutOfMemory, ServerUnavailable, TrainingCrashed, UserError
 from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Message, Task
 from mlops.search.engines.ray_node import forget_here, train_here
 from mlops.search.trial import Bench, epoch_handler
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _POLL_S = 1.0
-_QUEUED = 4  # parts of files on their way
+_WORD_S = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,11 +43,12 @@ class NodeLost(Exception):
 
 @dataclass(slots=True)
 class RayFitter:
-    """Implements `mlops.search.trial.Fitter`. stop: set to end every training under way.
+    """Implements `mlops.search.trial.Fitter`.
 
-    cpus, gpus: what one trial is given.
+    mailbox: see `ray_mailbox`. cpus, gpus: what one trial is given. stop: set to end all training.
     """
 
+    mailbox: Any
     cpus: int
     gpus: float
     stop: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +64,8 @@ class RayFitter:
                 done = attempt.run(self, task)
             except NodeLost as lost:
                 said = str(lost)
-                _log.warning("%s: %s; it is tried again", task.name, said)
+                _log.warning("%s: %s; it is tried again", folder.name, said)
+                attempt.wait_for_word_of_node(self.stop)
                 continue
             attempt.forget(task)
             return _result(done, folder)
@@ -78,49 +82,47 @@ class _Attempt:
     def run(self, fitter: RayFitter, task: Task) -> Done:
         """Raises NodeLost, the training's own error, or KeyboardInterrupt when the fitter was stopped."""
         import ray
-        from ray.util.queue import Queue
+        from ray.exceptions import RayError
 
-        near = {"num_cpus": 0, "scheduling_strategy": _on(ray.get_runtime_context().get_node_id())}
-        up, down = Queue(_QUEUED, actor_options=near), Queue(actor_options=near)
+        mailbox, attempt = fitter.mailbox, uuid.uuid4().hex
+        ray.get(mailbox.open.remote(attempt))
         remote = ray.remote(train_here).options(
             num_cpus=fitter.cpus,
             num_gpus=fitter.gpus,
             max_retries=0,  # the owner must know of each try
             scheduling_strategy=_on(self._node) if self._node in _alive() else "SPREAD",
         )
-        answer = remote.remote(task, up, down)
+        answer = remote.remote(task, mailbox, attempt)
         try:
-            self._listen(answer, up, down, fitter.stop)
+            self._listen(answer, mailbox, attempt, fitter.stop)
             return _understood(_got(answer))
+        except RayError as error:  # the mailbox is gone
+            raise ServerUnavailable(
+                "the connection to the Ray cluster was lost; once it is back, the same command goes on"
+            ) from error
         finally:
             ray.cancel(answer, force=True)
-            for queue in (up, down):
-                queue.shutdown(force=True)
+            mailbox.close.remote(attempt)
 
-    def _listen(self, answer: Any, up: Any, down: Any, stop: threading.Event) -> None:
+    def _listen(self, answer: Any, mailbox: Any, attempt: str, stop: threading.Event) -> None:
         """Take messages until the task has ended and none is left."""
         import ray
-        from ray.exceptions import RayActorError
-        from ray.util.queue import Empty
 
         while True:
             if stop.is_set():
                 raise KeyboardInterrupt
             ended = bool(ray.wait([answer], timeout=0)[0])
-            try:
-                message: Message = up.get(block=not ended, timeout=None if ended else _POLL_S)
-            except Empty:
-                if ended:
-                    return
-                continue
-            except RayActorError as error:
-                raise NodeLost("the connection to the cluster was lost") from error
-            self._take(message, down)
+            message: Message | None = ray.get(mailbox.next.remote(attempt, 0.01 if ended else _POLL_S))
+            if isinstance(message, EpochReport):
+                verdict = self._on_epoch(message)
+                mailbox.answer.remote(attempt, verdict.value)
+            elif message is not None:
+                self._take(message)
+            elif ended:
+                return
 
-    def _take(self, message: Message, down: Any) -> None:
-        if isinstance(message, EpochReport):
-            down.put(self._on_epoch(message).value)
-        elif isinstance(message, Begun):
+    def _take(self, message: Begun | Figures | FilePart) -> None:
+        if isinstance(message, Begun):
             self._node = message.node_id
             self._run.set_tags({"mlops.node": message.host})
             if self._trial is not None:
@@ -129,6 +131,12 @@ class _Attempt:
             self._run.log_metrics(message.series, message.step, message.metrics)
         else:
             _write(message, self._folder)
+
+    def wait_for_word_of_node(self, stop: threading.Event) -> None:
+        """A dead node is known to be dead some seconds later; one that is not lost its process alone."""
+        ends = time.monotonic() + _WORD_S
+        while self._node in _alive() and time.monotonic() < ends and not stop.wait(_POLL_S):
+            pass
 
     def forget(self, task: Task) -> None:
         """Let the node drop its copy; that a node is gone meanwhile does not matter."""
@@ -217,7 +225,6 @@ def _alive() -> set[str]:
 
 
 def _on(node_id: str) -> Any:
-    """On this node if it can be."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return NodeAffinitySchedulingStrategy(node_id, soft=True)
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)

@@ -12,13 +12,14 @@ import platform
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlops
 from mlops.errors import DataFault, MlopsError, UserError
 from mlops.search.bench import read_data
-from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Task
+from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Message, Task
 from mlops.search.request import StudyRequest
 from mlops.tracking.locks import OnlyOne
 from mlops.training import trainer_for
@@ -28,14 +29,33 @@ _PART_BYTES = 8 << 20
 _HELD_S = 60.0
 
 
-def train_here(task: Task, up: Any, down: Any) -> Done | Failed:
-    """Train `task`. up, down: Ray queues of messages to the study's owner, and of its verdicts."""
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The study's owner, as one try of a trial sees it. mailbox: the handle of its `Mailbox`."""
+
+    mailbox: Any
+    attempt: str
+
+    def tell(self, message: Message) -> None:
+        import ray
+
+        ray.get(self.mailbox.send.remote(self.attempt, message))
+
+    def ask(self, report: EpochReport) -> Verdict:
+        import ray
+
+        self.tell(report)
+        return Verdict(ray.get(self.mailbox.answered.remote(self.attempt)))
+
+
+def train_here(task: Task, mailbox: Any, attempt: str) -> Done | Failed:
+    """Train `task` and tell its owner all about it."""
     import ray
 
-    host = platform.node()
-    up.put(Begun(host, ray.get_runtime_context().get_node_id()))
+    host, owner = platform.node(), Owner(mailbox, attempt)
+    owner.tell(Begun(host, ray.get_runtime_context().get_node_id()))
     try:
-        return _train(task, up, down)
+        return _train(task, owner)
     except MlopsError as error:
         return Failed(type(error).__name__, f"on node {host}: {error}")
 
@@ -49,7 +69,7 @@ def _scratch() -> Path:
     return Path(os.environ.get("MLOPS_RAY_SCRATCH") or Path(tempfile.gettempdir()) / "mlops-ray")
 
 
-def _train(task: Task, up: Any, down: Any) -> Done:
+def _train(task: Task, owner: Owner) -> Done:
     from mlops.tracking.system_metrics import SystemMetricsRecorder
 
     if task.version != mlops.__version__:
@@ -72,14 +92,9 @@ def _train(task: Task, up: Any, down: Any) -> Done:
         config = TrainConfig(
             recipe, dataset, folder, request.device, request.seed, progress=False, cache=request.cache
         )
-
-        def on_epoch(report: EpochReport) -> Verdict:
-            up.put(report)
-            return Verdict(down.get())
-
-        with SystemMetricsRecorder(_Forwarded(up)):  # type: ignore[arg-type]  # of a Run it uses these two
-            result = trainer.fit(config, on_epoch)
-        return _sent(result, folder, up)
+        with SystemMetricsRecorder(_Forwarded(owner)):  # type: ignore[arg-type]  # of a Run it uses these two
+            result = trainer.fit(config, owner.ask)
+        return _sent(result, folder, owner)
 
 
 class _held:  # noqa: N801  reads as a function where it is used
@@ -104,8 +119,8 @@ class _held:  # noqa: N801  reads as a function where it is used
 class _Forwarded:
     """Stands for the run, which the study's owner writes."""
 
-    def __init__(self, up: Any) -> None:
-        self._up = up
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._began = int(time.time())
 
     def last_step(self, _series: str) -> int:
@@ -113,17 +128,17 @@ class _Forwarded:
         return self._began
 
     def log_metrics(self, series: str, step: int, metrics: dict[str, float]) -> None:
-        self._up.put(Figures(series, step, metrics))
+        self._owner.tell(Figures(series, step, metrics))
 
 
-def _sent(result: TrainResult, folder: Path, up: Any) -> Done:
+def _sent(result: TrainResult, folder: Path, owner: Owner) -> Done:
     """Send every file that the result names, in parts."""
     files = {result.best_weights, result.last_weights, *result.artifacts}
     for file in sorted(files):
         with file.open("rb") as stream:
             first = True
             while (data := stream.read(_PART_BYTES)) or first:
-                up.put(FilePart(_name(file, folder), first, data))
+                owner.tell(FilePart(_name(file, folder), first, data))
                 first = False
     return Done(
         best_weights=_name(result.best_weights, folder),
