@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from registry.evidence import Parity
 
 if TYPE_CHECKING:
-    from registry.export.parity import AnyParity
+    from registry.export.parity import AnyParity, OneParity
     from registry.export.timing import Speed
 
 
@@ -142,7 +142,7 @@ def _row(file: FileCertificate) -> str:
 
 
 def _details(file: FileCertificate) -> list[str]:
-    from registry.export.parity import BoxParity
+    from registry.export.parity import parts_of
 
     if not file.path:
         return []
@@ -155,23 +155,28 @@ def _details(file: FileCertificate) -> list[str]:
             f"- NMS {inside} ({file.nms.get('head')} head): score {file.nms.get('score')}, "
             f"IoU {file.nms.get('iou')}, {file.nms.get('most')} boxes at most"
         )
-    parity = file.parity
-    if isinstance(parity, BoxParity):
-        lines += [
-            f"- mAP50 {parity.map50:.4f} (original {parity.original_map50:.4f}), mAP50-95 "
-            f"{parity.map50_95:.4f} (original {parity.original_map50_95:.4f})",
-            f"- {parity.boxes} boxes: {parity.agreement:.2%} matched, IoU {parity.iou:.4f} in the mean and "
-            f"{parity.least_iou:.4f} at least, scores differ by {parity.mean_difference:.2g} in the mean",
-        ]
-    elif parity is not None:
-        lines += [
-            f"- accuracy {parity.accuracy:.4f} (original {parity.original_accuracy:.4f}), macro F1 "
-            f"{parity.macro_f1:.4f} (original {parity.original_macro_f1:.4f})",
-            f"- probabilities differ by {parity.mean_difference:.2g} in the mean",
-        ]
+    lines += [line for part in parts_of(file.parity) for line in _figures(part)] if file.parity else []
     if file.speed is not None:
         lines.append(
             f"- timed on {file.speed.device}, load {file.speed.load:.1f}, {file.speed.calls} calls, "
             f"batches of {file.speed.batch}"
         )
     return [*lines, ""]
+
+
+def _figures(parity: OneParity) -> list[str]:
+    from registry.export.parity import BoxParity
+
+    if isinstance(parity, BoxParity):
+        return [
+            f"- mAP50 {parity.map50:.4f} (original {parity.original_map50:.4f}), "
+            f"mAP50-95 {parity.map50_95:.4f} (original {parity.original_map50_95:.4f})",
+            f"- {parity.boxes} boxes: {parity.agreement:.2%} matched, IoU {parity.iou:.4f} in the mean and "
+            f"{parity.least_iou:.4f} at least, scores differ by {parity.mean_difference:.2g} in the mean",
+        ]
+    return [
+        f"- accuracy {parity.accuracy:.4f} (original {parity.original_accuracy:.4f}), macro F1 "
+        f"{parity.macro_f1:.4f} (original {parity.original_macro_f1:.4f})",
+        f"- same top class on {parity.agreement:.2%}, probabilities differ by "
+        f"{parity.mean_difference:.2g} in the mean",
+    ]

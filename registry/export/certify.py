@@ -12,7 +12,7 @@ from mlops.data.digest import digest_of_lines, sha256_of
 from registry.certificate import FileCertificate, Status
 from registry.export.compare import LEAST_SCORE, answers_of, compare
 from registry.export.contract import Format, NotMade, NotRun, Precision, Source
-from registry.export.parity import beyond, limits_of
+from registry.export.parity import problem_of
 from registry.export.timing import measure
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def certify(
     except Exception as error:  # noqa: BLE001 - a broken file makes its runtime raise anything: it failed
         _take_away(made)
         return _with(before, Status.FAILED, f"it was made, and breaks when it is run: {_first_line(error)}")
-    problem = beyond(parity, limits_of(parity, precision))
+    problem = problem_of(parity, precision)
     if problem:
         _take_away(made)
     return _with(before, Status.FAILED if problem else Status.PASSED, problem, parity=parity, speed=speed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops.evaluation.predictor import Predictor, Preprocessing
-from registry.export.parity import AnyParity, compare_boxes, compare_classes
+from registry.export.parity import AnyParity, ClassParity, JointParity, compare_boxes, compare_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ LEAST_SCORE = 0.001  # from where boxes count for mAP, as in training's validati
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """To every held-out picture, in order: a classifier's (N, classes), or a detector's boxes."""
+    """To every held-out picture, in order: a classifier's (N, classes), a detector's boxes, or both."""
 
     probabilities: NDArray[np.float32] | None
     boxes: tuple[Found, ...] | None
@@ -35,19 +35,27 @@ def answers_of(session: Session, stated: Mapping[str, Any], held: HeldOut) -> An
     Raises whatever runs the file does, and ValueError for answers that are no probabilities or boxes.
     """
     predictor = Predictor(session, Preprocessing.of(stated))
+    boxes, probabilities = None, None
     if held.boxes is not None:
-        return Answers(None, tuple(predictor.boxes(held.pictures, score=LEAST_SCORE)))
-    probabilities = predictor.probabilities(held.pictures)
-    if not np.isfinite(probabilities).all():
-        raise ValueError("it gives probabilities that are no numbers")
-    return Answers(probabilities, None)
+        boxes = tuple(predictor.boxes(held.pictures, score=LEAST_SCORE))
+    if held.labels is not None:
+        probabilities = predictor.probabilities(held.pictures)
+        if not np.isfinite(probabilities).all():
+            raise ValueError("it gives probabilities that are no numbers")
+    return Answers(probabilities, boxes)
 
 
 def compare(held: HeldOut, original: Answers, given: Answers, stated: Mapping[str, Any]) -> AnyParity:
     """stated: the version's preprocessing, for its classes and its threshold."""
-    if held.labels is not None:
-        assert original.probabilities is not None and given.probabilities is not None
-        return compare_classes(held.labels, original.probabilities, given.probabilities, stated["classes"])
-    assert held.boxes is not None and original.boxes is not None and given.boxes is not None
+    if held.boxes is None:
+        return _classes(held, original, given, stated)
+    assert original.boxes is not None and given.boxes is not None
     score = float(stated["nms"]["score"])
-    return compare_boxes(held.boxes, original.boxes, given.boxes, stated["classes"], score)
+    boxes = compare_boxes(held.boxes, original.boxes, given.boxes, stated["classes"], score)
+    return boxes if held.labels is None else JointParity(boxes, _classes(held, original, given, stated))
+
+
+def _classes(held: HeldOut, original: Answers, given: Answers, stated: Mapping[str, Any]) -> ClassParity:
+    assert held.labels is not None and original.probabilities is not None and given.probabilities is not None
+    names = stated.get("image_classes", stated["classes"])
+    return compare_classes(held.labels, original.probabilities, given.probabilities, names)

@@ -28,7 +28,7 @@ class HeldOut:
 
     split: `test`, or `val` where the data have no test split. labels: (N,) of a classifier's pictures.
     boxes: of a detector's, for each picture (n, 5): class index, x1, y1, x2, y2 in pixels.
-    demo: pictures that our own code drew, which may be given away.
+    A joint version has both. demo: pictures that our own code drew, which may be given away.
     """
 
     split: SplitName
@@ -119,7 +119,8 @@ def held_out(dataset: Dataset, most: int) -> HeldOut:
         pictures = [labelled.images[index] for index in chosen]
         return HeldOut(split, pictures, np.asarray(labelled.labels)[chosen], None, demo)
     boxed = [dataset.splits[split][index] for index in chosen]
-    return HeldOut(split, [each.image for each in boxed], None, tuple(map(_corners, boxed)), demo)
+    labels = np.array([each.image_class for each in boxed], np.int64) if dataset.image_classes else None
+    return HeldOut(split, [each.image for each in boxed], labels, tuple(map(_corners, boxed)), demo)
 
 
 def calibration(dataset: Dataset, stated: Mapping[str, Any], most: int) -> Iterator[NDArray[np.float32]]:

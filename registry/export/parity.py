@@ -79,7 +79,45 @@ class BoxParity:
         return "mAP50-95"
 
 
-AnyParity = ClassParity | BoxParity
+@dataclass(frozen=True, slots=True)
+class JointParity:
+    """A joint file beside the original: both its answers. As one it is told by the worse of the two."""
+
+    boxes: BoxParity
+    classes: ClassParity
+
+    @property
+    def pictures(self) -> int:
+        return self.boxes.pictures
+
+    @property
+    def agreement(self) -> float:
+        return min(self.boxes.agreement, self.classes.agreement)
+
+    @property
+    def difference(self) -> float:
+        return max(self.boxes.difference, self.classes.difference)
+
+    @property
+    def cost(self) -> float:
+        return self._dearer.cost
+
+    @property
+    def judged_by(self) -> str:
+        return self._dearer.judged_by
+
+    @property
+    def _dearer(self) -> BoxParity | ClassParity:
+        return self.classes if self.classes.cost > self.boxes.cost else self.boxes
+
+
+OneParity = ClassParity | BoxParity
+AnyParity = OneParity | JointParity
+
+
+def parts_of(parity: AnyParity) -> tuple[OneParity, ...]:
+    """One for each kind of answer."""
+    return (parity.boxes, parity.classes) if isinstance(parity, JointParity) else (parity,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +142,17 @@ _BOXES = {
 }
 
 
-def limits_of(parity: AnyParity, precision: Precision) -> Limits:
+def problem_of(parity: AnyParity, precision: Precision) -> str:
+    """What of `parity` goes beyond the precision's limits, in words; "" where nothing does."""
+    said = (beyond(part, limits_of(part, precision)) for part in parts_of(parity))
+    return next(filter(None, said), "")
+
+
+def limits_of(parity: OneParity, precision: Precision) -> Limits:
     return (_CLASSES if isinstance(parity, ClassParity) else _BOXES)[precision.value]
 
 
-def beyond(parity: AnyParity, limits: Limits) -> str:
+def beyond(parity: OneParity, limits: Limits) -> str:
     """What of `parity` goes beyond `limits`, in words; "" where nothing does. NaN goes beyond."""
     if limits.difference is not None and not parity.difference <= limits.difference:
         what = "probability" if isinstance(parity, ClassParity) else "score"

@@ -36,12 +36,19 @@ for *box, score, index in rows[rows[:, 4] > 0]:
     print(says["classes"][int(index)], f"{score:.4f}", *(f"{edge:.1f}" for edge in box), sep="\\t")
 """
 
+_AND_CLASSES = """probabilities = session.run(["class_probabilities"], {"images": values})[0][0]
+for index in numpy.argsort(-probabilities):
+    print(f"{says['image_classes'][index]}\\t{probabilities[index]:.4f}")
+"""
 
-def script(model: str, *, boxes: bool) -> str:
+
+def script(model: str, *, boxes: bool, classes: bool) -> str:
     """`predict.py` for the file `model` beside it.
 
     It prints a line a class, `class TAB probability`, or a line a box, `class TAB score TAB x1 TAB y1 TAB x2
-    TAB y2` in pixels, the surest first.
+    TAB y2` in pixels, the surest first; of a joint version the boxes, then the classes of the whole picture.
     """
-    says = "The boxes on a picture" if boxes else "What a picture shows"
-    return _HEAD.format(says=says, model=model) + (_BOXES if boxes else _CLASSES)
+    if not boxes:
+        return _HEAD.format(says="What a picture shows", model=model) + _CLASSES
+    says = "The boxes on a picture, and what it shows" if classes else "The boxes on a picture"
+    return _HEAD.format(says=says, model=model) + _BOXES + (_AND_CLASSES if classes else "")
