@@ -182,8 +182,8 @@ def draw(courses: dict[str, list[list[Point]]], file: Path) -> None:
                 weights.plot(steps, [point.weights[0] for point in run], color=COLOURS[name])
                 weights.plot(steps, [point.weights[-1] for point in run], color=COLOURS[name], linestyle=":")
     total.set_title("task-normalised test loss", fontsize=9)
-    small.set_title("test loss / start: sigma 1 —, sigma 100 ···", fontsize=9)
-    weights.set_title("GradNorm's weights: sigma 1 —, sigma 100 ···", fontsize=9)
+    small.set_title("by task: sigma 1 —, sigma 100 ···", fontsize=9)
+    weights.set_title("GradNorm's weights", fontsize=9)
     weights.set_yscale("log")
     total.legend(fontsize=8)
     for axes in (total, small, weights):
