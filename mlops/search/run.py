@@ -37,6 +37,10 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     """
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
+    if request.engine == "ray":
+        from mlops.search.engines.on_ray import require_ray
+
+        require_ray()
     faults = _checked(request)
     dataset = read_data(request)
     device = request.device if request.engine == "local" else "auto"  # a node's need not be here
