@@ -41,7 +41,7 @@ def given(*more: str) -> list[str]:
 
 @pytest.mark.slow
 def test_a_training_leaves_both_tasks_curves_tables_and_a_version(shell: Shell, frames: Path) -> None:
-    told = shell.succeed("train", "joint-detector", "--data", str(frames), *given(), "--json")
+    told = shell.succeed("train", "joint-detector", "--data", str(frames), *given(), "--json", timeout_s=900)
     outcome = json.loads(told)
     assert {"test/mAP50", "test/F1", "test/accuracy", "test/macro_f1"} <= outcome["test"].keys()
 
