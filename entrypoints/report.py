@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ def report(
     from mlops.reports.write import log_report, report_of
     from mlops.tracking.client import connect
 
+    # a report asks a lot and changes nothing until its end: a connection that the server let go is no failure
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     client = connect()
     data = read_subject(client, name, equal_weights=equal_weights)
     data = _with_criteria(client, data, policy_file)

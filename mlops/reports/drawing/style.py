@@ -41,7 +41,7 @@ def finish(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Names, grid, whole epochs, and a legend that covers nothing."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > _MANY:
         axes.legend(
