@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CODE = "code"
 _SERVED = "mlops.evaluation.served"
 _NEEDED = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow")
-_NEEDED_FOR_BOXES = (("opencv-python", "opencv-python-headless"),)  # one of each
+_NEEDED_FOR_BOXES = (("opencv-python-headless", "opencv-python"),)  # either; the first needs no display
 
 
 def model_folder(serving: ServingModel, out: Path) -> Path:
