@@ -13,16 +13,15 @@ from mlops.evaluation.recommending import Fact
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """rows: as many cells each as head has. wide: the first of the columns that hold numbers."""
+    """rows: as many cells each as head has: a name, numbers, and words in the last."""
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables_of(found: Comparison, against: Against) -> tuple[Table, ...]:
-    """All of one candidate; what there is nothing of is left out."""
-    names = (found.baseline.name, against.candidate.name)
+def tables_of(found: Comparison, against: Against, names: tuple[str, str]) -> tuple[Table, ...]:
+    """All of one candidate; what there is nothing of is left out. names: what both are called in them."""
     interval = f"{found.settings.confidence:.0%} interval"
     made = [
         _figures("Quality", against.figures, names, interval, found.primary),
@@ -36,7 +35,7 @@ def tables_of(found: Comparison, against: Against) -> tuple[Table, ...]:
 def verdict_in_words(figure: FigureCompared) -> str:
     """With what the correction makes of it."""
     if figure.verdict in ("better", "worse") and not figure.holds:
-        return f"{figure.verdict} by itself, not after Holm"
+        return f"{figure.verdict}, not after Holm"
     return figure.verdict
 
 

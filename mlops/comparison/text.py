@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mlops.comparison.result import Comparison
 from mlops.comparison.tables import Table, growth_in_words, mcnemar_in_words, tables_of
 
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
 _PLAIN_WIDTH = 200  # where nobody's window has to hold it
+_ROOM_FOR_ALL = 116
+_FEW_COLUMNS = 5
+_SPARED = ("relative", "p (Holm)")
 
 
 def as_text(found: Comparison, *, width: int | None = None, colour: bool = False) -> str:
     """For a terminal `width` characters wide; None for a file or a pipe."""
-    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Table as Drawn
 
     out = io.StringIO()
     console = Console(
@@ -30,14 +35,8 @@ def as_text(found: Comparison, *, width: int | None = None, colour: bool = False
     console.print(_tested_on(found))
     for against in found.candidates:
         console.print(f"\n{against.candidate.name} against {found.baseline.name}", style="bold")
-        for table in tables_of(found, against):
-            drawn = Drawn(title=table.title, title_justify="left", box=SIMPLE, title_style="italic")
-            for place, head in enumerate(table.head):
-                last = place == len(table.head) - 1
-                drawn.add_column(head, justify="left" if place == 0 or last else "right", overflow="fold")
-            for row in table.rows:
-                drawn.add_row(*row, style=_style(row[-1]))
-            console.print(drawn)
+        for table in tables_of(found, against, ("baseline", "candidate")):
+            console.print(_drawn(table, narrow=console.width < _ROOM_FOR_ALL))
         for line in (mcnemar_in_words(against), growth_in_words(against)):
             if line:
                 console.print(line)
@@ -49,6 +48,30 @@ def as_text(found: Comparison, *, width: int | None = None, colour: bool = False
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
+def _drawn(table: Table, *, narrow: bool) -> RichTable:
+    """narrow: without the columns that the others imply, and closer together."""
+    from rich.box import SIMPLE
+    from rich.table import Table as Drawn
+
+    spared = _SPARED if narrow and len(table.head) > _FEW_COLUMNS else ()
+    shown = [at for at, head in enumerate(table.head) if head not in spared]
+    drawn = Drawn(
+        title=table.title,
+        title_justify="left",
+        title_style="italic",
+        box=None if narrow else SIMPLE,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
+    )
+    for at in shown:
+        if 0 < at < len(table.head) - 1:
+            drawn.add_column(table.head[at], justify="right", no_wrap=True)
+        else:
+            drawn.add_column(table.head[at], min_width=len("distinguishable") if at else 12, overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(row[at] for at in shown), style=_style(row[-1]))
+    return drawn
+
+
 def as_markdown(found: Comparison, picture: str = "") -> str:
     """picture: the name of the drawing beside it, "" for none."""
     lines = [f"# {found.baseline.name} and {', '.join(a.candidate.name for a in found.candidates)}", ""]
@@ -58,7 +81,7 @@ def as_markdown(found: Comparison, picture: str = "") -> str:
         lines += [f"![Differences from {found.baseline.name} with their intervals]({picture})", ""]
     for against in found.candidates:
         lines += [f"## {against.candidate.name} against {found.baseline.name}", ""]
-        for table in tables_of(found, against):
+        for table in tables_of(found, against, (found.baseline.name, against.candidate.name)):
             lines += _markdown(table)
         said = [mcnemar_in_words(against), growth_in_words(against)]
         said += [f"{each.figure} was left out: {each.why}." for each in against.undefined]
