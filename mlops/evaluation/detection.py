@@ -152,7 +152,7 @@ def confusion(boxes: Boxes, classes: int, threshold: float) -> NDArray[np.int64]
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
     np.add.at(matrix, (class_of[partner[sure]], boxes.class_index[sure]), 1)
     missed = truths[partner[truths] < 0]
-    np.add.at(matrix, (boxes.class_index[missed], classes), 1)
+    np.add.at(matrix, (boxes.class_index[missed], np.full(len(missed), classes)), 1)
     return matrix
 
 

@@ -63,7 +63,7 @@ class Answers:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        return self.probabilities.argmax(1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(1), np.int64)
 
 
 def write_boxes(file: Path, boxes: Boxes, iou: NDArray[np.float64], header: Header) -> Path:

@@ -91,8 +91,8 @@ def counts_of(score: NDArray[np.float64], true: NDArray[np.bool_], positives: in
     """From each answer's score (N,) and whether it is right (N,): the counts at every score that occurs."""
     levels, at = np.unique(score, return_inverse=True)
     right, wrong = (np.bincount(at[of], minlength=len(levels)) for of in (true, ~true))
-    from_here_up = (each[::-1].cumsum()[::-1] for each in (right, wrong))
-    return Counts(levels.astype(np.float64), *from_here_up, positives)
+    above_right, above_wrong = (each[::-1].cumsum()[::-1] for each in (right, wrong))
+    return Counts(levels.astype(np.float64), above_right, above_wrong, positives)
 
 
 def choose(rule: Rule, counts: Counts) -> float | None:

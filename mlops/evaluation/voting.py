@@ -34,7 +34,7 @@ def mean_answers(members: Sequence[Answers]) -> Answers:
         ):
             raise ValueError("they were asked about other pictures")
         held.append(member.probabilities[own])
-    mean = np.mean(held, axis=0, dtype=np.float64).astype(np.float32)
+    mean = np.asarray(np.mean(held, axis=0, dtype=np.float64), np.float32)
     return Answers(first.image[order], first.source[order], first.truth[order], mean, first.classes)
 
 
