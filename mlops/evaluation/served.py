@@ -47,7 +47,7 @@ class ServedPictures:
                 row |= _boxes(found, self._predictor.classes)
         if self._predictor.has_probabilities:
             for row, values in zip(rows, self._probable(pictures), strict=True):
-                row |= _classed(values, self._predictor.classes)
+                row |= _classed(values, self._predictor.image_classes)
         return pd.DataFrame(rows)
 
     def _found(self, pictures: Sequence[Any], params: dict[str, Any]) -> list[Found]:
