@@ -7,7 +7,7 @@ trial is tried again, on the same node where it is back, else on another.
 
 from __future__ import annotations
 
-import logging
+import sys
 import threading
 import time
 import uuid
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 _TRIES = 3
 _POLL_S = 1.0
 _WORD_S = 15.0
-_log = logging.getLogger(__name__)
 
 
 class NodeLost(Exception):
@@ -64,7 +63,7 @@ class RayFitter:
                 done = attempt.run(self, task)
             except NodeLost as lost:
                 said = str(lost)
-                _log.warning("%s: %s; it is tried again", folder.name, said)
+                sys.stderr.write(f"mlops: {folder.name}: {said}; it is tried again\n")
                 attempt.wait_for_word_of_node(self.stop)
                 continue
             attempt.forget(task)
