@@ -12,6 +12,7 @@
     │   ├── DiskFull                      no room left for what must be kept
     │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
     ├── ServerUnavailable         exit 1  the tracking server does not answer
+    │   └── NotAllowed                    it answers that this user may not do that: nothing was done
     ├── GateRefused               exit 3  the evidence does not reach what the policy asks for
     ├── MoveLost                  exit 1  someone else moved a version of this model first
     ├── LedgerBroken              exit 1  the record of stage changes was altered: nothing moves on top of it
@@ -91,6 +92,10 @@ class UnknownVersion(UserError):
 
 class ServerUnavailable(MlopsError):
     """The tracking server does not answer, or answers with a refusal."""
+
+
+class NotAllowed(ServerUnavailable):
+    """The tracking server does not let this user do that; nothing was done."""
 
 
 class GateRefused(MlopsError):

@@ -35,7 +35,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mlops.errors import LedgerBroken, MoveLost, ServerUnavailable, UnknownVersion
+from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion
 from registry.chain import Chain, Slot, follow
 from registry.connect import asking, connect
 from registry.entry import Entry
@@ -82,8 +82,8 @@ def read_chain(client: MlflowClient, model: str) -> Chain:
 def append(client: MlflowClient, entry: Entry) -> Chain:
     """Write `entry` and return the chain as it then stands, with it in place.
 
-    Raises MoveLost when another entry took its place, LedgerBroken when the chain is not whole, and
-    ServerUnavailable when the answer stays away (the entry may then be in place or not).
+    Raises MoveLost when another entry took its place, LedgerBroken when the chain is not whole, NotAllowed,
+    and ServerUnavailable when the answer stays away (the entry may then be in place or not).
     """
     failure: ServerUnavailable | None = None
     for attempt in range(_ATTEMPTS):
@@ -93,6 +93,10 @@ def append(client: MlflowClient, entry: Entry) -> Chain:
             _write(client, entry)
         except UnknownVersion:
             _make_log(client, entry.model)
+            continue
+        except NotAllowed:  # a server with log-in says that of a log that is not there, too
+            if not _make_log(client, entry.model):
+                raise
             continue
         except ServerUnavailable as error:
             failure = error
@@ -131,8 +135,8 @@ def _read_after(client: MlflowClient, entry: Entry, failure: ServerUnavailable |
         raise failure or error from error
 
 
-def _make_log(client: MlflowClient, model: str) -> None:
-    """Make the registered model that holds the log, unless someone just did."""
+def _make_log(client: MlflowClient, model: str) -> bool:
+    """Make the registered model that holds the log; False where it is there."""
     from mlflow.exceptions import MlflowException
 
     with asking(f"opening the ledger of {model}"):
@@ -146,6 +150,8 @@ def _make_log(client: MlflowClient, model: str) -> None:
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
                 raise
+            return False
+    return True
 
 
 def _write(client: MlflowClient, entry: Entry) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, UnknownVersion, UserError
+from mlops.errors import (
+    BadSetting,
+    GateRefused,
+    LedgerBroken,
+    MoveLost,
+    NotAllowed,
+    UnknownVersion,
+    UserError,
+)
 from registry.chain import Chain
 from registry.connect import me
 from registry.entry import Action, Entry, Stage
@@ -139,7 +147,7 @@ def record(scene: Scene, draft: Draft) -> Entry:
     hand = raise_hand(client, model, entry.in_words())
     try:
         chain = append(client, entry)
-    except (MoveLost, LedgerBroken):
+    except (MoveLost, LedgerBroken, NotAllowed):
         lower_hand(client, model, hand)
         raise
     agree(client, model, chain, counting(scene.policy.signing_keys))

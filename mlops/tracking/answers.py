@@ -54,7 +54,10 @@ def is_missing(error: BaseException) -> bool:
 
 
 def code_of(error: BaseException) -> str:
-    return str(getattr(error, "error_code", ""))
+    """MLflow's word for it; where files are sent and fetched there is none, and the status stands for it."""
+    code = str(getattr(error, "error_code", ""))
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return code or {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}.get(status, "")
 
 
 def in_words(error: BaseException, uri: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mlops.errors import MlopsError, ServerUnavailable, UnknownVersion
-from mlops.tracking.answers import in_words, is_missing
+from mlops.errors import MlopsError, NotAllowed, ServerUnavailable, UnknownVersion
+from mlops.tracking.answers import Meaning, in_words, is_missing, meaning_of
 from mlops.tracking.mlflow_settings import prepare_environment
 from mlops.tracking.store import ensure_store, quiet_store_logs, tracking_uri
 
@@ -33,7 +33,8 @@ def connect(uri: str | None = None) -> MlflowClient:
 def asking(what: str) -> Iterator[None]:
     """Say in one line what MLflow refused while doing `what`.
 
-    Raises UnknownVersion for what is not there, ServerUnavailable for everything else.
+    Raises UnknownVersion for what is not there, NotAllowed where the user lacks the right, ServerUnavailable
+    for everything else.
     """
     try:
         yield
@@ -43,7 +44,8 @@ def asking(what: str) -> Iterator[None]:
         if is_missing(error):
             raise UnknownVersion(f"{what}: {_short(error)}") from error
         if isinstance(error, _of_the_store()):
-            raise ServerUnavailable(f"{what}: {in_words(error, tracking_uri())}") from error
+            kind = NotAllowed if meaning_of(error) is Meaning.DENIED else ServerUnavailable
+            raise kind(f"{what}: {in_words(error, tracking_uri())}") from error
         raise
 
 
