@@ -125,11 +125,13 @@ def _of_folders(source: DetectionSource) -> Named:
 
 
 def _table(source: DetectionSource, rule: str) -> Path:
-    beside, given = source.root / rule, Path(rule).expanduser()
-    for file in (beside, given):
+    """A bare name lies beside the data; a path may also be meant from the working directory."""
+    given = Path(rule).expanduser()
+    places = [source.root / given] + ([given.absolute()] if len(given.parts) > 1 else [])
+    for file in places:
         if file.is_file():
             return file.resolve()
-    where = f"{beside}" if given.is_absolute() or beside == given else f"{beside} or {given.absolute()}"
+    where = " or ".join(str(each) for each in dict.fromkeys(places))
     raise DataFault(
         f"no table of image labels at {where}; write one (columns image, label), or derive the labels with "
         "image_label=present:CLASS, largest or folder"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL import Image
 from mlops.data.dataset import DetectionDataset, Identity, LabelledPicture, SplitName
 from mlops.errors import DataFault, Diverged
 from mlops.evaluation.predictor import open_onnx
+from mlops.evaluation.served import ServedPictures
 from mlops.evaluation.tables import read_answers, read_boxes
 from mlops.training.detection.library import settle
 from mlops.training.joint import JointTrainer
@@ -119,6 +121,14 @@ def test_the_served_file_gives_both_answers_as_the_test_measured_them(trained: T
     assert len(list(predictor.boxes(pictures))) == 8
     [entry] = onnxruntime.InferenceSession(serving.onnx).get_inputs()
     assert entry.shape[0] == "batch"
+
+
+def test_whoever_sends_a_picture_is_told_its_boxes_and_its_class(trained: Trained) -> None:
+    served = ServedPictures(open_onnx(trained.serving.onnx, trained.serving.preprocessing))
+    pictures = [picture.image.read_bytes() for picture in trained.config.dataset.splits["test"]]
+    told = served.predict(pd.DataFrame({"image": pictures}))
+    assert {"boxes", "scores", "classes", "class", "probability", "probabilities"} <= set(told.columns)
+    assert set(told["class"]) <= set(PICTURES) and set(told["probabilities"][0]) == set(PICTURES)
 
 
 def test_pictures_of_another_form_are_answered_as_they_are_served(tmp_path: Path, trained: Trained) -> None:
