@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -108,10 +109,19 @@ def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutc
     ensure_store(uri)
     tags = {"mlops.system": system} if system else {}
     with Tracker(home_folder(), uri, deliver=False) as tracker:
-        imported = tuple(take_in(tracker, each, experiment, tags) for each in past)
+        imported = tuple(take_in(tracker, each, experiment, tags) for each in _shown(past))
         delivery = _deliver(tracker)
         ids = tuple(tracker.run(each.key).mlflow_id() or "" for each in imported)
     return ImportOutcome(without_password(uri), imported, ids, delivery.left, delivery.error or "")
+
+
+def _shown(past: list[PastRun]) -> Iterator[PastRun]:
+    """Each run, with a bar on a terminal: weights may be large."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return iter(track(past, "recording", console=console, transient=True, disable=not console.is_terminal))
 
 
 def _deliver(tracker: Tracker) -> SyncReport:
