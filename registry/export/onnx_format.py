@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from mlops.errors import MlopsError
 from registry.export.contract import NotMade, NotRun, Precision, Session, Source, file_name
 from registry.export.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.smaller import in_half, quantised
@@ -26,12 +27,7 @@ class OnnxFormat:
 
     def make(self, source: Source, precision: Precision, folder: Path) -> Path:
         """fp16: weights and sums in half precision, inputs and outputs in float32. int8: see `smaller`."""
-        if precision is Precision.FP16:
-            model = in_half(onnx.load(str(source.onnx)))
-        elif precision is Precision.INT8:
-            model = quantised(source.onnx, source.calibration(), source.calibrates, folder)
-        else:
-            model = onnx.load(str(source.onnx))
+        model = _in_precision(source, precision, folder)
         said = dict(source.preprocessing)
         nms = said.get("nms")
         if nms and not nms["in_model"]:
@@ -81,6 +77,19 @@ class OnnxFormat:
         }
         said: Mapping[str, Any] = json.loads(props[PREPROCESSING])
         return said
+
+
+def _in_precision(source: Source, precision: Precision, folder: Path) -> onnx.ModelProto:
+    if precision is Precision.FP32:
+        return onnx.load(str(source.onnx))
+    try:
+        if precision is Precision.FP16:
+            return in_half(onnx.load(str(source.onnx)))
+        return quantised(source.onnx, source.calibration, source.calibrates, folder)
+    except MlopsError:
+        raise
+    except Exception as error:  # whatever an operator that the tools do not know makes them raise
+        raise NotMade(f"ONNX Runtime's tools do not bring it to {precision}: {_first_line(error)}") from error
 
 
 def _session(model: str | bytes) -> Session:

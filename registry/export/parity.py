@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,7 +149,16 @@ def problem_of(parity: AnyParity, precision: Precision) -> str:
 
 
 def limits_of(parity: OneParity, precision: Precision) -> Limits:
-    return (_CLASSES if isinstance(parity, ClassParity) else _BOXES)[precision.value]
+    """Of fewer bits a single picture or box is no measure: one may part, whatever share of them that is."""
+    stated = (_CLASSES if isinstance(parity, ClassParity) else _BOXES)[precision.value]
+    if precision == "fp32":
+        return stated
+    counted = parity.pictures if isinstance(parity, ClassParity) else parity.boxes
+    return replace(
+        stated,
+        agreement=min(stated.agreement, 1 - 1.5 / max(counted, 2)),
+        cost=max(stated.cost, 2 / max(parity.pictures, 1)),
+    )
 
 
 def beyond(parity: OneParity, limits: Limits) -> str:

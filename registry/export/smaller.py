@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,29 +46,36 @@ def in_half(model: ModelProto) -> ModelProto:
     return half
 
 
-def quantised(file: Path, pictures: Iterator[NDArray[np.float32]], count: int, scratch: Path) -> ModelProto:
+def quantised(
+    file: Path, pictures: Callable[[], Iterator[NDArray[np.float32]]], count: int, scratch: Path
+) -> ModelProto:
     """`file` with 8-bit weights (signed, one scale a channel) and activations (unsigned, one a tensor).
 
     The scales of activations come from what `count` pictures, (3, side, side) each, bring about: from the
-    99.999 % of values in the middle, as single ones far out would take the digits from all others. What
-    follows the last layer with weights stays float32. Scratch files are removed.
+    99.999 % of values in the middle, as single ones far out would take the digits from all others; where a
+    layer gives nearly one value, which no histogram can be made of, from the whole range. What follows the
+    last layer with weights stays float32. Scratch files are removed.
     """
     prepared, out = scratch / ".prepared.onnx", scratch / ".quantised.onnx"
     before = logging.root.level
     logging.root.setLevel(logging.ERROR)  # it tells of each thing that it leaves alone, and prints
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return _quantised(file, pictures, count, prepared, out)
+            quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
+            try:
+                _quantise(prepared, out, pictures(), count, CalibrationMethod.Percentile)
+            except ValueError:
+                _quantise(prepared, out, pictures(), count, CalibrationMethod.MinMax)
+            return onnx.load(str(out))
     finally:
         logging.root.setLevel(before)
         prepared.unlink(missing_ok=True)
         out.unlink(missing_ok=True)
 
 
-def _quantised(
-    file: Path, pictures: Iterator[NDArray[np.float32]], count: int, prepared: Path, out: Path
-) -> ModelProto:
-    quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
+def _quantise(
+    prepared: Path, out: Path, pictures: Iterator[NDArray[np.float32]], count: int, method: CalibrationMethod
+) -> None:
     model = onnx.load(str(prepared))
     quantize_static(
         str(prepared),
@@ -79,10 +86,9 @@ def _quantised(
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=sorted(tail(model)),
-        calibrate_method=CalibrationMethod.Percentile,
+        calibrate_method=method,
         extra_options={"CalibStridedMinMax": 1},  # a batch's activations in memory at a time
     )
-    return onnx.load(str(out))
 
 
 def tail(model: ModelProto) -> set[str]:

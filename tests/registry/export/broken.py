@@ -1,0 +1,23 @@
+"""An ONNX format that writes a file which is not the original: as a converter with a fault would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from registry.export.contract import Precision, Source
+from registry.export.onnx_format import OnnxFormat
+
+
+class Broken(OnnxFormat):
+    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+        file = super().make(source, precision, folder)
+        model = onnx.load(str(file))
+        largest = max(model.graph.initializer, key=lambda each: int(np.prod(each.dims)))
+        values = numpy_helper.to_array(largest) * np.float32(-1.5)
+        largest.CopyFrom(numpy_helper.from_array(values.astype(np.float32), largest.name))
+        onnx.save(model, str(file))
+        return file

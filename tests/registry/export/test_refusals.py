@@ -1,0 +1,190 @@
+"""What is not exported, and what is said of it: one line, an exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrypoints.cli import run
+from mlops.errors import GateRefused, MlopsError, UserError
+from registry.entry import Stage
+from registry.export.formats import _FORMATS
+from registry.lifecycle import begin, promote
+from tests.registry.export.conftest import Export
+from tests.registry.export.trained import CELLS, Template, register
+from tests.registry.shelves import open_policy
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def said(client: MlflowClient, working_directory: Path, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Run `mlops export`; its exit code and the last line of what it says to a person."""
+
+    def told(*arguments: str) -> tuple[int, str]:
+        code = run(["export", *arguments])
+        lines = capsys.readouterr().err.strip().splitlines()
+        return code, lines[-1] if lines else ""
+
+    return told
+
+
+def _nothing_left(folder: Path) -> bool:
+    return not [path.name for path in folder.iterdir() if "bundle" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nobody/1",), "nobody"),
+        ((f"{CELLS}/7",), "7"),
+        ((f"{CELLS}@production",), f"{CELLS} has no alias @production"),
+        ((f"{CELLS}/1", "--format", "onxn"), "did you mean onnx?"),
+        ((f"{CELLS}/1", "--precision", "int4"), "fp32, fp16, int8"),
+        ((), "give MODEL/VERSION"),
+        (("--isolated",), "--verify DIR"),
+        (("--verify", "nowhere"), "nowhere is no folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    said: Said, cells_version: str, working_directory: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    code, line = said(*arguments)
+    assert code == 2
+    assert says in line
+    assert not (working_directory / "export").exists()
+
+
+def test_nothing_is_written_over(said: Said, cells_version: str, working_directory: Path) -> None:
+    (working_directory / "bundle").mkdir()
+    (working_directory / "bundle" / "mine.txt").write_text("mine")
+    code, line = said(cells_version, "--out", "bundle")
+    assert code == 2
+    assert "bundle is there already" in line
+    assert [path.name for path in (working_directory / "bundle").iterdir()] == ["mine.txt"]
+
+
+def test_a_version_whose_files_are_gone(said: Said, cells_version: str, working_directory: Path) -> None:
+    for file in working_directory.glob("model-*/*"):
+        file.rename(working_directory / file.name) if file.is_file() else None
+    for file in working_directory.glob("model-*"):
+        file.rename(working_directory / "elsewhere")
+    code, line = said(cells_version, "--out", "bundle")
+    assert code == 2
+    assert "are gone" in line
+    assert _nothing_left(working_directory)
+
+
+def test_a_file_that_training_did_not_make(said: Said, cells_version: str, working_directory: Path) -> None:
+    (file,) = working_directory.glob("model-*/model.onnx")
+    held = bytearray(file.read_bytes())
+    held[len(held) // 2] ^= 1
+    file.write_bytes(held)
+    code, line = said(cells_version, "--out", "bundle")
+    assert code == 3
+    assert "model.onnx is not the file that training made" in line
+    assert _nothing_left(working_directory)
+
+
+def test_weights_that_training_did_not_make(
+    export: Export, cells_version: str, working_directory: Path
+) -> None:
+    (weights,) = (working_directory / "artifacts").rglob("best.safetensors")
+    held = bytearray(weights.read_bytes())
+    held[-1] ^= 1
+    weights.write_bytes(held)
+    with pytest.raises(GateRefused, match=r"best\.safetensors on its run is not the file that training made"):
+        export(cells_version)
+    assert _nothing_left(working_directory)
+
+
+def test_a_file_changed_since_the_ledger_recorded_it(
+    export: Export, cells_version: str, client: MlflowClient, working_directory: Path
+) -> None:
+    number = cells_version.rpartition("/")[2]
+    promote(begin(client, CELLS, open_policy(CELLS)), number, Stage.STAGING)
+    (described,) = working_directory.glob("model-*/MLmodel")
+    described.write_text(described.read_text() + "\n")
+    with pytest.raises(GateRefused, match=r"changed since the ledger recorded them.*MLmodel"):
+        export(cells_version)
+
+
+def test_other_data_than_the_versions(
+    export: Export, cells_version: str, tmp_path: Path, working_directory: Path
+) -> None:
+    from mlops.data import demo_dataset
+
+    other = demo_dataset(CELLS, tmp_path / "other", seed=3, size="tiny")
+    with pytest.raises(UserError, match=r"is not what the version was trained on: .* with --data"):
+        export(cells_version, data=(str(other),))
+    assert _nothing_left(working_directory)
+
+
+def test_data_that_are_gone_are_asked_for(
+    export: Export, client: MlflowClient, working_directory: Path, cells: Template, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    moved = dataclasses.replace(cells, data=tmp_path / "was" / "here")
+    name = register(client, working_directory, moved, {"mlops.demo": "false"})
+    with pytest.raises(UserError, match=r"are not where they were: .* give the version's data with --data"):
+        export(name)
+    assert export(name, data=(str(cells.data),)).bundle
+
+
+def test_a_file_that_is_not_as_the_original_fails_and_is_left_out(
+    said: Said,
+    export: Export,
+    cells_version: str,
+    client: MlflowClient,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(_FORMATS, "onnx", ("tests.registry.export.broken", "Broken"))
+    found = export(cells_version, formats="onnx,torchscript")
+    broken, sound = found.certificate.files
+    assert broken.status == "failed"
+    assert "differs by" in broken.reason
+    assert sound.status == "passed"
+    assert not list((working_directory / "bundle").glob("*.onnx"))
+    kept = json.loads(client.get_model_version(CELLS, "1").tags["mlops.parity"])
+    assert kept[0]["difference"] == broken.parity.difference  # and no gate will pass by it
+    code, line = said(cells_version, "--out", "bundle2", "--calls", "5")
+    assert code == 3
+    assert "onnx not as the original, so left out" in line
+    assert not (working_directory / "bundle2").exists()
+
+
+def test_a_format_that_cannot_be_had_here_is_never_told_as_passed(
+    said: Said, cells_version: str, working_directory: Path
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("TensorRT may run here")
+    code, line = said(cells_version, "--format", "onnx,tensorrt", "--out", "bundle", "--calls", "5")
+    assert code == 1
+    assert "tensorrt not made or not run here" in line
+    assert (working_directory / "bundle" / "model.onnx").is_file()  # what could be made is there
+
+
+def test_a_server_that_goes_away_leaves_no_bundle(
+    export: Export, cells_version: str, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops.errors import ServerUnavailable
+    from registry.export import run as running
+
+    def away(*given: object) -> None:
+        raise ServerUnavailable("the server does not answer")
+
+    monkeypatch.setattr(running, "log", away)
+    with pytest.raises(MlopsError):
+        export(cells_version)
+    assert _nothing_left(working_directory)
