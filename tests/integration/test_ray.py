@@ -113,7 +113,9 @@ def test_a_node_killed_in_the_middle_costs_no_epoch_and_no_other_trial(
 
 def test_ctrl_c_closes_the_runs_as_killed(cluster: Any, tmp_path: Path, tiny_cells: Path) -> None:
     shell = Shell(tmp_path)
-    long = command(cluster, tiny_cells, "--set", "epochs=500", "--parallel", "1")
+    long = command(
+        cluster, tiny_cells, "--set", "epochs=500", "--set", "search.trial_epochs=none", "--parallel", "1"
+    )
     process = shell.start(*long, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while process.poll() is None:
         study = study_of(shell)

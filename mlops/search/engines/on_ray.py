@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,9 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
             "the command line", "--address", request.address, f"{_WITH_CLUSTER} ({reason})"
         ) from error
     try:
-        cpus, gpus = _share(request, ray.nodes())
-        yield RayFitter(mailbox_here(), cpus, gpus)
+        with redirect_stdout(sys.stderr):  # Ray prints of nodes; our output is the result alone
+            cpus, gpus = _share(request, ray.nodes())
+            yield RayFitter(mailbox_here(), cpus, gpus)
     finally:
         ray.shutdown()
 
