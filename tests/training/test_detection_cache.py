@@ -1,0 +1,47 @@
+"""`cache=ram` keeps a detector's decoded pictures in memory, and changes nothing else of the training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlops.training.detection.arguments import resume_arguments, training_arguments
+from mlops.training.detection.library import settle
+from mlops.training.record import identity_of
+from tests.training.detection_case import tiny_config, tiny_dataset
+
+
+@pytest.mark.parametrize(("setting", "kept"), [("ram", True), ("none", False)])
+def test_pictures_are_kept_in_memory_where_it_is_asked_for(tmp_path: Path, setting: str, kept: bool) -> None:
+    config = tiny_config(tmp_path, tiny_dataset(tmp_path / "data"), cache=setting)
+    settle(tmp_path / "cache")
+    from ultralytics.data import YOLODataset
+    from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
+
+    from mlops.data.view import yolo_view
+
+    view = yolo_view(config.dataset, tmp_path / "cache")  # type: ignore[arg-type]
+    given = training_arguments(
+        config.recipe, model="m", weights=None, data=view, folder=tmp_path, device="cpu", seed=0
+    )
+    dataset = YOLODataset(
+        img_path=str(view / "images" / "train"),
+        data={"names": {0: "a", 1: "b", 2: "c", 3: "d"}, "channels": 3},
+        hyp=IterableSimpleNamespace(**{**vars(DEFAULT_CFG), "imgsz": 64}),
+        imgsz=64,
+        cache=given["cache"],
+        augment=False,
+    )
+    assert all((picture is not None) == kept for picture in dataset.ims)
+
+
+def test_a_training_goes_on_with_another_setting(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tiny_dataset(tmp_path / "data"))
+    other = replace(config, recipe=config.recipe.model_copy(update={"cache": "ram"}))
+    assert identity_of(other) == identity_of(config)
+    again = resume_arguments(
+        other.recipe, checkpoint=Path("last.pt"), data=tmp_path, folder=tmp_path, device="cpu"
+    )
+    assert again["cache"] == "ram"
