@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from entrypoints.cli import run
 from mlops.evaluation.coco import coco_figures
+from tests.command import REPOSITORY
 from tests.comparison.trainings import OTHER_DATA, Trained, answers, log_training, register
 from tests.evaluation.box_tables import CLASSES, made_boxes
 
@@ -248,3 +251,13 @@ def test_a_figure_that_cannot_decide_is_told(store: Store, capsys: pytest.Captur
     runs = [log_training(*store, Trained(answers(0.9, seed), recipe=str(seed))) for seed in (1, 2)]
     assert "allowed: macro_f1, accuracy, F1/" in _refusal(capsys, *runs, "--primary", "mAP50")
     assert "--threshold is 'high'" in _refusal(capsys, *runs, "--threshold", "high")
+
+
+def test_the_projects_entry_point_is_understood(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = yaml.safe_load((REPOSITORY / "MLproject").read_text(encoding="utf-8"))["entry_points"]["compare"]
+    defaults = {name: given["default"] for name, given in entry["parameters"].items()}
+    runs = [log_training(*store, Trained(answers(0.9, seed), recipe=str(seed))) for seed in (1, 2)]
+    given = {**defaults, "versions": ";".join(runs), "draws": "200"}
+    command = entry["command"].format(**{name: shlex.quote(value) for name, value in given.items()})
+    assert run(shlex.split(command)[3:]) == 0
+    assert "macro_f1 *" in capsys.readouterr().out
