@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("entrypoints.train", "Search, train, track and register one system."),
     "import-run": ("entrypoints.import_run", "Take a past run's folder into MLflow, with its own times."),
     "report": ("entrypoints.report", "The training report of a run, a study or a model."),
-    "evaluate": ("entrypoints.evaluate", "Measure a version on held-out data: figures, errors, a review page."),
+    "evaluate": ("entrypoints.evaluate", "Measure a version on held-out data; its errors, for a reviewer."),
     "compare": ("entrypoints.compare", "Compare versions, runs or studies on the same samples."),
     "registry": ("entrypoints.registry", "Judge versions, move them through the stages, roll back, verify."),
     "export": ("entrypoints.export", "Write a version as what is deployed, with a certificate."),

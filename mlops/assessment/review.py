@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ def write_review(scene: Scene, measured: Sequence[Measured]) -> list[str]:
     """Write the pictures and the page below `scene.folder`. Returns what a reader has to know."""
     book = PictureBook(scene.held.dataset, scene.request.split)
     shown: list[tuple[Item, bytes]] = []
-    notes = []
+    notes: list[str] = []
+    seen: Counter[str] = Counter()
     for each in measured:
         pictures = [book.open(example.image) for example in each.examples]
         if isinstance(each.table, Answers):
@@ -78,7 +80,7 @@ def write_review(scene: Scene, measured: Sequence[Measured]) -> list[str]:
                 )
                 for example, picture in zip(each.examples, pictures, strict=True)
             ]
-        shown += zip(_items(each), map(as_jpeg, drawn), strict=True)
+        shown += zip(_items(each, seen), map(as_jpeg, drawn), strict=True)
     if not shown:
         return [*notes, "no picture to show: no reviewer's page was made"]
     folder = scene.folder / GALLERY
@@ -116,14 +118,14 @@ def _about(scene: Scene, measured: Sequence[Measured]) -> About:
     )
 
 
-def _items(measured: Measured) -> list[Item]:
-    number: dict[str, int] = {}
+def _items(measured: Measured, seen: Counter[str]) -> list[Item]:
+    """seen: how many of each kind there were before; a joint network's boxes and answers share the page."""
     items = []
     for each in measured.examples:
-        number[each.kind] = number.get(each.kind, 0) + 1
+        seen[each.kind] += 1
         items.append(
             Item(
-                id=f"{each.kind.replace(' ', '-')}-{number[each.kind]:02d}",
+                id=f"{each.kind.replace(' ', '-')}-{seen[each.kind]:02d}",
                 kind=each.kind,
                 image=each.image,
                 truth=each.truth,
