@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CELLS = ("amber", "basil", "cobalt")  # red, green and blue
 RAILS = ("nest", "kite")
+IMAGE_LABEL = "present:kite"
 SIDE = 32
 # what a test picture of each class looks like, in turn: the last of each class is of another one's colour
 SHOWN = {"amber": (0, 0, 0, 1), "basil": (1, 1, 1, 1), "cobalt": (2, 2, 2, 0)}
@@ -69,6 +70,18 @@ def detector(client: MlflowClient, folder: Path, model: str = "rails", system: s
     return _registered(
         client, folder, model, data / "data.yaml", "detection", _quarter_detector(), stated, system
     )
+
+
+def joint(client: MlflowClient, folder: Path, model: str = "both") -> Known:
+    """The boxes of `detector`, and whether a kite is there by how blue the picture is."""
+    data = folder / "rails"
+    write_rails(data)
+    stated = {**_stated(RAILS, "letterbox"), "image_classes": ["no kite", "kite"]}
+    stated["nms"] = {"in_model": False, "score": 0.25, "iou": 0.7, "most": 300}
+    made = _with_classes(_quarter_detector())
+    known = _registered(client, folder, model, data / "data.yaml", "joint", made, stated, "joint-detector")
+    client.log_param(known.run_id, "image_label", IMAGE_LABEL)
+    return known
 
 
 def write_cells(data: Path, splits: Sequence[str] = ("train", "val", "test"), seed: int = 0) -> None:
@@ -158,9 +171,30 @@ def _quarter_detector() -> onnx.ModelProto:
     return _model(nodes, held, helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["n", 6, 4]))
 
 
-def _model(nodes: list[Any], held: list[Any], leave: Any) -> onnx.ModelProto:
+def _with_classes(detector: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with a second output: 20 times the mean blue against a constant, through a softmax."""
+    nodes = [
+        *detector.graph.node,
+        helper.make_node("ReduceMean", ["images", "places"], ["colour"], keepdims=0),
+        helper.make_node("Mul", ["colour", "weights"], ["weighed"]),
+        helper.make_node("Add", ["weighed", "bias"], ["three"]),
+        helper.make_node("Gather", ["three", "none_and_blue"], ["logits"], axis=1),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    held = [
+        *detector.graph.initializer,
+        numpy_helper.from_array(np.array([2, 3]), "places"),
+        numpy_helper.from_array(np.array([0, 0, 20], np.float32), "weights"),
+        numpy_helper.from_array(np.array([1.5, 0, 0], np.float32), "bias"),
+        numpy_helper.from_array(np.array([0, 2]), "none_and_blue"),
+    ]
+    second = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])
+    return _model(nodes, held, *detector.graph.output, second)
+
+
+def _model(nodes: list[Any], held: list[Any], *leave: Any) -> onnx.ModelProto:
     entry = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
-    graph = helper.make_graph(nodes, "colours", [entry], [leave], held)
+    graph = helper.make_graph(nodes, "colours", [entry], list(leave), held)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(made)
     return made
@@ -179,7 +213,10 @@ def _registered(
     from mlflow.entities import Dataset, DatasetInput
     from mlflow.exceptions import MlflowException
 
-    dataset = open_dataset((str(data),), task, cache=folder / ".mlops" / "cache", classes=stated["classes"])
+    cache = folder / ".mlops" / "cache"
+    dataset = open_dataset(
+        (str(data),), task, cache=cache, classes=stated["classes"], image_label=IMAGE_LABEL
+    )
     experiment = client.get_experiment_by_name(model)
     where = (folder / "artifacts" / model).as_uri()
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(model, where)

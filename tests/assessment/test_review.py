@@ -14,7 +14,7 @@ from PIL import Image
 
 from entrypoints.cli import run
 from registry.connect import connect
-from tests.assessment.colours import CELLS, Known, classifier
+from tests.assessment.colours import CELLS, Known, classifier, joint
 
 POLICY = "model: cells\ngates: {}\n"
 
@@ -81,6 +81,20 @@ def test_boxes_are_drawn_where_they_are(rails: Known) -> None:
     left, top, right = (each * drawn.width / 32 for each in (2, 18, 14))  # the third quarter's box
     middle = drawn.getpixel((int((left + right) / 2), int(top) + 1))
     assert isinstance(middle, tuple) and middle[0] > 150 and middle[1] > 100 and middle[2] < 110  # orange
+
+
+def test_a_joint_networks_boxes_and_answers_share_the_page(working_directory: Path) -> None:
+    known = joint(connect(), working_directory)
+    page = page_of(known, "--tta")
+    ids = [item["id"] for item in held_by(page)["items"]]
+    assert len(set(ids)) == len(ids)
+    assert {"false positive", "right", "wrong"} <= {item["kind"] for item in held_by(page)["items"]}
+    kept = connect().get_run(known.run_id).data.metrics
+    assert kept["test/mAP50"] > 0.5 and kept["test/accuracy"] >= 0.5
+    assert "test/froc/score" in kept and "test/classification_loss" in kept and "test/loss" not in kept
+    assert {"test/tta/mAP50", "test/tta/accuracy"} <= kept.keys()
+    drawn = {i.path for i in connect().list_artifacts(known.run_id, "evaluation/test/classification")}
+    assert "evaluation/test/classification/reliability.png" in drawn
 
 
 def test_without_its_library_the_page_does_without_maps_and_says_so(
