@@ -204,9 +204,10 @@ def classifiers(folder: Path, given: argparse.Namespace) -> None:
 def report(given: argparse.Namespace, ours: Took, peer: Took, draws: int) -> None:
     times = given.draws / draws
     print(
-        f"  ours {ours.wall_s:.2f} s (CPU {ours.cpu_s:.2f} s) for {given.draws} draws; peer {peer.wall_s:.2f} s "
-        f"(CPU {peer.cpu_s:.2f} s) for {draws}, so {peer.wall_s * times:.0f} s for as many; ratio of CPU times "
-        f"1/{peer.cpu_s * times / ours.cpu_s:.0f}; to reach: < 10 s: {'yes' if ours.wall_s < 10 else 'NO'}",
+        f"  ours {ours.wall_s:.2f} s (CPU {ours.cpu_s:.2f} s) for {given.draws} draws\n"
+        f"  peer {peer.wall_s:.2f} s (CPU {peer.cpu_s:.2f} s) for {draws}, so {peer.wall_s * times:.0f} s "
+        f"for as many\n  ratio of CPU times 1/{peer.cpu_s * times / ours.cpu_s:.0f}   to reach: < 10 s: "
+        f"{'yes' if ours.wall_s < 10 else 'NO'}",
         flush=True,
     )
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from mlops.comparison.side import BoxAnswers, ClassAnswers, Configuration, Side
+from mlops.errors import NotComparable
 from mlops.evaluation.comparing import Settings
 from mlops.evaluation.resampling import Drawn, Progress, resample
 from mlops.evaluation.scores_of_boxes import scores_of_boxes
@@ -48,7 +49,10 @@ def at_threshold(side: Side, given: float | None) -> Side:
 
 
 def draw(sides: Sequence[Side], settings: Settings, on_draw: Progress | None = None) -> Draws:
-    """Draw for each kind of answer that two or more have. Their boxes share one list of pictures."""
+    """Draw for each kind of answer that two or more have. Their boxes share one list of pictures.
+
+    Raises NotComparable where there is nothing to draw from.
+    """
     held: dict[Kind, Mapping[str, Drawn]] = {}
     pictures: dict[Kind, int] = {}
     boxes = {side.run_id: side.boxes for side in sides if side.boxes is not None}
@@ -72,6 +76,8 @@ def _boxes(
 ) -> dict[str, Drawn]:
     names = {index: name for each in boxes.values() for index, name in each.classes.items()}
     counts = np.ones(len(next(iter(boxes.values())).detections.pictures), np.int64)
+    if not len(counts):
+        raise NotComparable("the tables hold no boxes: neither annotated nor found")
     models = [scores_of_boxes(each.detections, names, thresholds[run]) for run, each in boxes.items()]
     drawn = resample(counts, models, draws=settings.draws, seed=settings.seed, on_progress=on_draw)
     return dict(zip(boxes, drawn, strict=True))

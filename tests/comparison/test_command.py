@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,25 @@ def test_a_run_without_a_table_is_told_how_to_get_one(
 ) -> None:
     one, none = (log_training(*store, Trained(table)) for table in (answers(0.9, 1), None))
     assert f"`mlops evaluate {none}` makes one" in _refusal(capsys, one, none)
+
+
+def test_tables_without_a_box_are_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = made_boxes(1, 3)
+    empty = replace(whole, **{name: getattr(whole, name)[:0] for name in whole.__slots__})
+    runs = [log_training(*store, Trained(empty, recipe=str(number))) for number in (1, 2)]
+    assert "hold no boxes" in _refusal(capsys, *runs)
+
+
+def test_a_table_that_was_spoilt_is_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    client, folder = store
+    one, spoilt = (
+        log_training(client, folder, Trained(answers(0.9, 1))),
+        log_training(client, folder, Trained(None)),
+    )
+    (folder / "predictions.parquet").write_bytes(b"PAR1 and no more")
+    client.log_artifact(spoilt, str(folder / "predictions.parquet"), "test")
+    assert run(["compare", one, spoilt, *FAST]) == 1
+    assert f"test/predictions.parquet of run {spoilt} cannot be read as a table" in capsys.readouterr().err
 
 
 def test_a_deleted_run_is_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
