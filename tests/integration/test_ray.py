@@ -26,8 +26,6 @@ EPOCHS = 6
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A head without processors, where the study's owner connects, and two nodes with one each."""
-    from ray.cluster_utils import Cluster
-
     given = {
         "MLOPS_RAY_SCRATCH": str(tmp_path_factory.mktemp("scratch")),
         "PYTHONPATH": str(REPOSITORY),
@@ -36,17 +34,31 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     }
     before = dict(os.environ)
     os.environ.update(given)
+    try:
+        started = three_nodes()
+        yield started
+        started.shutdown()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def three_nodes(tries: int = 4) -> Any:
+    """Ray gives each node 30 s to start, which on a busy machine is not enough every time."""
+    from ray.cluster_utils import Cluster
+
     started = Cluster()
     try:
         started.add_node(num_cpus=0, include_dashboard=False, object_store_memory=80 << 20)
         for _ in range(2):
             started.add_node(num_cpus=1, object_store_memory=80 << 20)
         started.wait_for_nodes(timeout=120)
-        yield started
-    finally:
+    except Exception:
         started.shutdown()
-        os.environ.clear()
-        os.environ.update(before)
+        if tries == 1:
+            raise
+        return three_nodes(tries - 1)
+    return started
 
 
 def study_of(shell: Shell) -> optuna.Study | None:
