@@ -148,8 +148,8 @@ def _as_text(found: Exported) -> str:
     from entrypoints.registry_options import columns
 
     c = found.certificate
-    rows = [("format", "precision", "result", "agreement", "difference", "costs", "p50", "p95", "size")]
-    rows += [_row(file) for file in c.files]
+    head = ("format", "precision", "result", "agreement", "difference", "costs", "p50", "p95", "size")
+    rows: list[tuple[str, ...]] = [head, *(_row(file) for file in c.files)]
     lines = [
         f"{c.of}, compared with {c.original} on {c.pictures} pictures of its {c.split} split",
         "",

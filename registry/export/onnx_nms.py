@@ -8,6 +8,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from onnx import ModelProto
 
 OUTPUT, SCORE, IOU = "boxes", "score_threshold", "iou_threshold"
@@ -25,7 +26,7 @@ def with_nms(
     """
     raw = next(output for output in model.graph.output if len(output.type.tensor_type.shape.dim) == 3)
     rows = min(most, classes * anchors)
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         SCORE: np.array([score], np.float32),
         IOU: np.array([iou], np.float32),
         "nms/most": np.array([most], np.int64),

@@ -65,8 +65,8 @@ def _classifier(version: Version, file: Path) -> Any:
     from mlops.training.classification.serving import network_served
 
     model, side = version.run.data.params.get("model", ""), int(version.preprocessing["side"])
-    # of a recipe, a network is made by its architecture alone
-    recipe = ClassificationRecipe.model_construct(model=model, weights="none", dropout=0.0, image_size=side)
+    part: Any = ClassificationRecipe.model_construct  # of a recipe, the architecture alone makes a network
+    recipe = part(model=model, weights="none", dropout=0.0, image_size=side)
     return network_served(recipe, len(version.classes), file)
 
 

@@ -95,8 +95,9 @@ def log(client: MlflowClient, version: Version, certificate: Certificate, work: 
     with asking(f"logging the certificate of {version.name}"):
         client.log_text(run_id, as_json(certificate), f"{FOLDER}/{bundle.CERTIFICATE}")
         client.log_text(run_id, as_markdown(certificate), f"{FOLDER}/{bundle.PAGE}")
-        for name in (bundle.MANIFEST, bundle.SUMS) if work is not None else ():
-            client.log_artifact(run_id, str(work / name), FOLDER)
+        if work is not None:
+            for name in (bundle.MANIFEST, bundle.SUMS):
+                client.log_artifact(run_id, str(work / name), FOLDER)
     found = certificate.parities()
     new = {each.format for each in found}
     kept = [each for each in read_parity(version.tags, version.files) if each.format not in new]

@@ -28,7 +28,7 @@ def _of_demo(held: HeldOut) -> Image:
     first = held.pictures[0]
     if isinstance(first, np.ndarray):
         return Image.fromarray(first)
-    with Image.open(first) as opened:  # type: ignore[arg-type]
+    with Image.open(first) as opened:
         return opened.convert("RGB")
 
 
@@ -39,6 +39,6 @@ def _blots() -> Image:
     picture = Image.new("RGB", (320, 240), (205, 196, 188))
     pen = ImageDraw.Draw(picture)
     for _ in range(12):
-        x, y, r = rng.integers(0, 320), rng.integers(0, 240), rng.integers(8, 50)
+        x, y, r = int(rng.integers(0, 320)), int(rng.integers(0, 240)), int(rng.integers(8, 50))
         pen.ellipse((x - r, y - r, x + r, y + r), fill=tuple(int(c) for c in rng.integers(40, 220, 3)))
     return picture

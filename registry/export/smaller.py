@@ -38,12 +38,22 @@ def in_half(model: ModelProto) -> ModelProto:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights nearer to 0 than float16 goes
-        given = OnnxModel(
-            convert_float_to_float16(model, keep_io_types=True, node_block_list=sorted(tail(model)))
+        half: ModelProto = convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=sorted(tail(model))
         )
-    given.topological_sort()  # casts were put at the end
-    half: ModelProto = given.model
+    _drop_second_casts(half)
+    ordered = OnnxModel(half)
+    ordered.topological_sort()  # casts were put at the end
     return half
+
+
+def _drop_second_casts(model: ModelProto) -> None:
+    """A value that several float32 nodes read is cast once for each of them, under one name."""
+    seen: set[str] = set()
+    for node in list(model.graph.node):
+        if node.op_type == "Cast" and node.output[0] in seen:
+            model.graph.node.remove(node)
+        seen.update(node.output)
 
 
 def quantised(

@@ -27,7 +27,7 @@ class TorchScriptFormat:
         file = folder / file_name(precision, ".torchscript")
         said = json.dumps(dict(source.preprocessing))
         with _undeprecated():
-            torch.jit.save(_traced(source), str(file), _extra_files={_EXTRA: said})  # type: ignore[no-untyped-call]
+            torch.jit.save(_traced(source), str(file), _extra_files={_EXTRA: said})
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
