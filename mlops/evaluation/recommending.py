@@ -90,12 +90,10 @@ def _of_better(better: Sequence[Weighed]) -> Recommendation:
     """The best, or the cheapest of those that cannot be told from it."""
     best = max(better, key=lambda each: _primary(each).candidate)
     alike = [each for each in better if each is not best and best.against[each.name][0] <= 0]
-    chosen = max([best, *alike], key=_saves) if alike else best
+    chosen = max([best, *alike], key=_saves)
     says = [f"{_told(chosen)}: better."]
-    for rival in (each for each in [best, *alike] if each is not chosen and chosen in (best, *alike)):
-        (low, high), least = best.against[(rival if chosen is best else chosen).name], rival is best
-        if chosen is not best and not least:
-            continue
+    for rival in alike if chosen is best else [best]:
+        low, high = best.against[(rival if chosen is best else chosen).name]
         cheaper = ", and it is cheaper" if _saves(chosen) > _saves(rival) else ""
         says.append(
             f"It is not distinguishable from {rival.name} (interval of the difference "
