@@ -33,6 +33,14 @@ class Draws:
         runs = [side.run_id for side in configuration.sides]
         return [held[run] for run in runs] if all(run in held for run in runs) else []
 
+    def pictures_of(self, figure: str) -> int:
+        """How many pictures `figure` was compared on."""
+        return next(
+            self.pictures[kind]
+            for kind, drawn in self.held.items()
+            if any(figure in each.figures for each in drawn.values())
+        )
+
     def figures(self, configuration: Configuration) -> tuple[str, ...]:
         """All that it can be compared by."""
         return tuple(

@@ -69,7 +69,7 @@ def compare_sides(sides: Sequence[Side], request: Request, on_draw: Progress | N
     draws = draw(sides, settings, on_draw)
     primary = deciding_figure(configurations, draws, request.primary)
     against, tests = judge(configurations, draws, primary, settings)
-    pictures = max(draws.pictures.values())
+    pictures = draws.pictures_of(primary)
     return Comparison(
         baseline=party(configurations[0]),
         candidates=against,
