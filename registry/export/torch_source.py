@@ -20,6 +20,9 @@ def network_of(source: Source) -> torch.nn.Module:
     if source.network is None:
         raise NotMade(f"it is made from the trained weights, and {source.no_network}")
     network: torch.nn.Module = source.network
+    for module in network.modules():
+        if hasattr(module, "anchors") and hasattr(module, "shape"):
+            module.shape = None  # a detector's memory of its last size: tensors, once it was traced
     return network.eval()
 
 
