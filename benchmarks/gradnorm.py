@@ -3,8 +3,9 @@
 Cost: the joint network's whole step (forward, losses, balancing, backward, SGD) under GradNorm, against the
 same step with fixed weights and nothing measured, in blocks that take turns. To reach: at most 1.25 x. The
 processors' time is shown too: it tells more on a machine that others use.
-Balance: the same training from the same start with each k; its last weights, and how far apart the tasks'
-weighted gradient norms are over the second half (larger / smaller; 1 is balanced), beside k = 1 and fixed.
+Balance: the same training from the same start with each k; its last weights, and how far the weighted
+gradient norms are from their targets over the second half (L_grad over the sum of the norms; 0 is balanced),
+beside k = 1 and fixed weights.
 The pictures are made up: rectangles on noise, the class being whether there is more than one.
 
     python benchmarks/gradnorm.py [--model yolov5n] [--image-size 160] [--batch 8] [--rounds 5] [--steps 200]
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from mlops.training.balance import Balancer, BalanceSettings, balancer_for
+from mlops.training.balance.gradnorm import imbalance
 
 TASKS, TARGET = ("detection", "classification"), 1.25
 EVERY = (1, 2, 5, 10, 20)
@@ -33,7 +35,8 @@ def main() -> None:
     given = arguments()
     torch.set_num_threads(given.threads)
     print(f"{given.model}, {given.image_size} px, batch {given.batch}, {device_name(given.device)}")
-    cost(given)
+    if given.rounds:
+        cost(given)
     if given.steps:
         balance(given)
 
@@ -43,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="yolov5n")
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of the cost; 0: none")
     parser.add_argument("--steps", type=int, default=200, help="of each training for the balance; 0: none")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
@@ -89,21 +92,21 @@ def balance(given: argparse.Namespace) -> None:
     rows = {"fixed": balance_of(given, fixed)}
     rows |= {f"k = {every}": balance_of(given, BalanceSettings(every=every)) for every in EVERY}
     weight_of_one, _ = rows["k = 1"]
-    for name, (weight, apart) in rows.items():
+    for name, (weight, away) in rows.items():
         off = abs(weight - weight_of_one)
-        print(f"  {name:<7} w_detection {weight:.3f} ({off:.3f} from k = 1)   norms apart {apart:.2f}")
+        print(f"  {name:<7} w_detection {weight:.3f} ({off:.3f} from k = 1)   from the targets {away:.3f}")
 
 
 def balance_of(given: argparse.Namespace, settings: BalanceSettings) -> tuple[float, float]:
-    """The detection's last weight, and the weighted norms' larger over smaller in the second half."""
+    """The detection's last weight, and L_grad over the sum of the norms, of the second half's means."""
     training = Training(given, settings)
     training.steps(given.steps // 2)
     training.balancer.end_epoch()
     training.steps(given.steps - given.steps // 2)
     figures = training.balancer.end_epoch()
     norms = [figures[f"balance/grad_norm/{task}"] for task in TASKS]
-    weights = training.balancer.weights
-    return weights["detection"] * len(TASKS) / sum(weights.values()), max(norms) / min(norms)
+    rates = [figures[f"balance/inverse_rate/{task}"] for task in TASKS]
+    return training.balancer.weights["detection"], imbalance(norms, rates, settings.alpha) / sum(norms)
 
 
 # one training of the joint network
