@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mlops.search.request import StudyRequest
     from mlops.search.trial import Bench
 
-_KNOCK_S = 10.0
+_KNOCK_S, _POLL_S = 10.0, 0.2
 _WITH_CLUSTER = "the address of a Ray cluster that runs, e.g. ray://host:10001 or host:6379"
 
 
@@ -127,8 +128,8 @@ def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
     for thread in threads:
         thread.start()
     try:
-        for thread in threads:
-            thread.join()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(_POLL_S)  # waiting in `join` was deaf to Ctrl-C
     except KeyboardInterrupt:
         fitter.stop.set()
         for thread in threads:
