@@ -22,7 +22,7 @@ def network_of(source: Source) -> torch.nn.Module:
     network: torch.nn.Module = source.network
     for module in network.modules():
         if hasattr(module, "anchors") and hasattr(module, "shape"):
-            module.shape = None  # a detector's memory of its last size: tensors, once it was traced
+            setattr(module, "shape", None)  # noqa: B010 - a detector's memory of its last size: tensors, once it was traced
     return network.eval()
 
 
