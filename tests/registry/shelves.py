@@ -21,7 +21,7 @@ def make_model(client: MlflowClient, model: str, versions: int, folder: Path) ->
     client.create_registered_model(model)
     experiment = client.create_experiment(model)
     for number in range(1, versions + 1):
-        run = client.create_run(experiment)
+        run = client.create_run(experiment, tags={"mlflow.user": "tara"})
         files = folder / f"{model}-{number}"
         (files / "data").mkdir(parents=True)
         (files / "MLmodel").write_text(f"model {model} {number}\n")
