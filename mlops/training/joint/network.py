@@ -19,6 +19,10 @@ from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
 
 from mlops.training.joint.losses import LOGITS, JointLoss
 
+# of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
+# layer, so that a short training answers single pictures worse than its own batches (docs/joint.md)
+MOMENTUM = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
@@ -73,6 +77,9 @@ class JointModel(DetectionModel):  # type: ignore[misc]
             self.model.train()
         self.image_head = ImageHead(channels, head)
         initialize_weights(self.image_head)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = MOMENTUM
 
     @property
     def backbone(self) -> Sequence[nn.Module]:
