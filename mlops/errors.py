@@ -72,7 +72,7 @@ class RunFault(UserError):
 
 
 class NotComparable(UserError):
-    """Results that cannot be laid side by side: other samples or classes, no per-sample tables, one and the same."""
+    """Results that cannot be laid side by side: other samples or classes, no tables, one and the same."""
 
 
 class DiskFull(UserError):

@@ -104,7 +104,7 @@ def _checked(file: Path) -> Path:
 
 
 def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
-    """Names that loading `file` could call beyond layers and tensors, found without loading it; () for none."""
+    """What loading `file` could call beyond layers and tensors, found without loading it; () for none."""
     return tuple(
         dict.fromkeys((*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
     )
