@@ -80,7 +80,7 @@ def signature_of(serving: ServingModel) -> ModelSignature:
     from mlflow.types.schema import Array, Map
 
     answers: list[Any] = []
-    params = None
+    params: Any = None  # as it may be, whatever MLflow annotates
     if _has(serving, rank=3):
         answers += [
             ColSpec(Array(Array(DataType.double)), "boxes"),
