@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ def draw_time(curves: Sequence[Curve], started_ms: int) -> Figure:
     units = {"time/epoch_s": "seconds an epoch", "time/images_per_s": "pictures a second"}
     for i, (curve, axes) in enumerate(zip(by_epoch, all_axes, strict=False)):
         axes.plot(curve.steps, curve.values, marker=marked(curve.steps), **style(i))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max((v for v in curve.values if math.isfinite(v)), default=1.0) or 1.0)
         finish(axes, "epoch", units[curve.key])
     if machine:
         _machine(all_axes[-1], machine, started_ms)

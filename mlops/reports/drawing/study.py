@@ -10,16 +10,17 @@ from mlops.reports.drawing.style import COLOURS, finish, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+_MARKS = {"complete": "o", "pruned": "x"}
 
 
-def draw_history(values: Sequence[float], pruned: Sequence[bool], objective: str) -> Figure:
-    """Each trial's best figure in the order of their start, pruned ones as crosses, and the best so far."""
+def draw_history(values: Sequence[float], states: Sequence[str], objective: str) -> Figure:
+    """Each trial's best figure in the order of their start, a mark for each state, and the best so far."""
     figure, axes = one_axes()
     numbers = range(len(values))
-    for says, mark, colour, cut in (("complete", "o", COLOURS[0], False), ("pruned", "x", COLOURS[1], True)):
-        chosen = [i for i in numbers if pruned[i] is cut]
-        if chosen:
-            axes.scatter(chosen, [values[i] for i in chosen], s=18, marker=mark, color=colour, label=says)
+    for i, state in enumerate(sorted(set(states))):
+        chosen = [number for number in numbers if states[number] == state]
+        mark = _MARKS.get(state, "s")
+        axes.scatter(chosen, [values[n] for n in chosen], s=18, marker=mark, color=COLOURS[i], label=state)
     axes.plot(numbers, list(accumulate(values, max)), color="black", linewidth=1, label="best so far")
     finish(axes, "trial, in the order of their start", objective)
     return figure

@@ -96,7 +96,7 @@ def _ratio(cells: Cells, tasks: list[str], weights: dict[str, Curve]) -> list[Bl
                 "more than 5 %; then stable."
             )
         )
-    title = f"weight of {tasks[0]} / weight of {tasks[-1]}"
+    title = f"weight, {tasks[0]} : {tasks[-1]}"
     picture = Picture(
         "task_ratio",
         "Ratio of the weights and its phases.",

@@ -58,7 +58,6 @@ def _row(study: StudyFacts, trial: RunFacts, shown: list[str]) -> tuple[Cell, ..
     cells, curve = Cells(trial), trial.curves[study.objective].finite()
     top = max(curve.values)
     at = curve.steps[curve.values.index(top)]
-    state = "pruned" if trial.tags.get("mlops.pruned") == "true" else trial.status.lower()
     return (
         cells.info(trial.name, "name"),
         cells.worked(cells.text(study.objective, top), top, "read", cells.source(study.objective, str(at))),
@@ -68,9 +67,16 @@ def _row(study: StudyFacts, trial: RunFacts, shown: list[str]) -> tuple[Cell, ..
             "last epoch",
             cells.source(study.objective, str(curve.steps[-1])),
         ),
-        words(state),
+        words(_state(trial)),
         *(_setting(trial, name) for name in shown),
     )
+
+
+def _state(trial: RunFacts) -> str:
+    """complete, pruned, failed, killed or running."""
+    if trial.tags.get("mlops.pruned") == "true":
+        return "pruned"
+    return {"FINISHED": "complete"}.get(trial.status, trial.status.lower())
 
 
 def _setting(trial: RunFacts, name: str) -> Cell:
@@ -103,7 +109,7 @@ def _importances(study: StudyFacts, scored: list[RunFacts], shown: list[str]) ->
     says = f"share of the variation of {label(study.objective)} that each setting accounts for"
     return [
         Table(("setting", "importance"), rows, f"{says} (fANOVA, {len(complete)} complete trials)"),
-        Picture("importances", says.capitalize() + ".", draw, sources),
+        Picture("importances", f"{says[:1].upper()}{says[1:]}.", draw, sources),
     ]
 
 
@@ -141,7 +147,7 @@ def _picture(study: StudyFacts, scored: list[RunFacts]) -> Picture:
     from mlops.reports.drawing.study import draw_history
 
     values = [_score(study, t) for t in scored]
-    cut = [t.tags.get("mlops.pruned") == "true" for t in scored]
+    states = [_state(t) for t in scored]
     sources = tuple(Source(t.run_id, "metric", study.objective) for t in scored)
     says = "Each trial's best figure, and the best so far."
-    return Picture("search", says, lambda: draw_history(values, cut, label(study.objective)), sources)
+    return Picture("search", says, lambda: draw_history(values, states, label(study.objective)), sources)
