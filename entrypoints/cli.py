@@ -74,10 +74,8 @@ def run(arguments: list[str], *, alone: bool = False) -> int:
         return say(error.format_message() + _help_of(error), error.exit_code)
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except Terminated:
-        return say(STOPPED, 143)
-    except (click.Abort, KeyboardInterrupt):
-        return say(STOPPED, 130)
+    except (click.Abort, KeyboardInterrupt) as stop:  # click makes an Abort of whatever interrupts
+        return say(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
     except MlopsError as error:
         return say(str(error), error.exit_code)
     except OSError as error:
