@@ -172,6 +172,18 @@ class JointRecipe(Recipe):
         default=1.5, description="strength of the pull to equal training rates"
     )
     gradnorm_lr: Positive = Field(default=0.025, description="learning rate of the two loss weights")
+    gradnorm_log: bool = Field(
+        default=False,
+        description="learn the weights' logarithms: steps of gradnorm_lr are then relative, for weights that "
+        "end up far apart",
+    )
+    gradnorm_floor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=1e-4,
+        description="least weight of a task; with uncertainty weights stay between it and its inverse",
+    )
+    gradnorm_initial_steps: Count = Field(
+        default=1, description="optimizer steps whose mean detection loss is the one that training began with"
+    )
 
 
 AnyRecipe: TypeAlias = DetectionRecipe | ClassificationRecipe | JointRecipe

@@ -40,6 +40,18 @@ from mlops.systems.spec import RECIPE_OF_TASK
             "surgery",
         ),
         ("joint-detector", ["space=none", "balance=fixed", "gradnorm_lr=0.1"], "gradnorm_lr", "no weights"),
+        (
+            "joint-detector",
+            ["space=none", "balance=fixed", "gradnorm_floor=0.1"],
+            "gradnorm_floor",
+            "no weights",
+        ),
+        (
+            "joint-detector",
+            ["space=none", "balance=uncertainty", "gradnorm_log=true"],
+            "gradnorm_log",
+            "only balance=gradnorm",
+        ),
     ],
 )
 def test_what_would_change_nothing_is_refused_with_the_reason(

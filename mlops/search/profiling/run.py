@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.errors import BadSetting
 from mlops.search.bench import read_data
 from mlops.search.profiling.advice import Advice, Measured, advise, winners
 from mlops.search.profiling.variants import RECIPE, Variant, together, variants_of
@@ -49,8 +48,6 @@ def profile_training(request: StudyRequest, budget_s: float, say: Say = lambda _
     Raises UserError for what the user can mend.
     """
     device = find_device(request.device)
-    if request.spec.task == "joint":
-        raise BadSetting("the command line", "--profile", request.spec.name, "detection and classification")
     with tempfile.TemporaryDirectory(prefix="mlops-profile-") as folder:
         home = request.home if request.home.is_dir() else Path(folder) / "home"
         request = request.model_copy(update={"home": home, "progress": False})

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from mlops.systems.recipe import ClassificationRecipe, DetectionRecipe
+from mlops.systems.recipe import ClassificationRecipe, DetectionRecipe, JointRecipe
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe
@@ -47,7 +47,7 @@ def variants_of(recipe: AnyRecipe, device: str, cores: int) -> tuple[Variant, ..
     """
     cuda = device.startswith("cuda")
     found = [RECIPE, _batch(recipe, 2 * recipe.batch)]
-    if cuda and isinstance(recipe, DetectionRecipe):
+    if cuda and isinstance(recipe, DetectionRecipe | JointRecipe):
         counts = (2 * recipe.workers or 4, recipe.workers // 2)
         found += [Variant("workers", {"workers": n}) for n in counts if 0 < n <= min(cores, _MOST_WORKERS)]
     if cuda:

@@ -52,7 +52,10 @@ def balance_settings(recipe: JointRecipe, image_classes: int) -> BalanceSettings
         weights={task: weights[task] for task in tasks} if both else {},
         alpha=recipe.gradnorm_alpha,
         lr=recipe.gradnorm_lr,
+        logarithmic=recipe.gradnorm_log,
+        floor=recipe.gradnorm_floor,
         every=recipe.balance_every if both and shared else 0,
+        initial_steps=recipe.gradnorm_initial_steps,
         initial={CLASSIFICATION: math.log(max(image_classes, 2))} if recipe.classify else {},
         regression=frozenset(),
     )

@@ -9,6 +9,7 @@ from mlops.systems import load_system
 
 RAIL = load_system("railway-detector").recipe
 BLOOD = load_system("blood-cell-classifier").recipe
+JOINT = load_system("joint-detector").recipe
 BATCH, COMPILE = Variant("batch", {"batch": 64, "accumulate": 1}), Variant("compile", {"compile": True})
 
 
@@ -19,6 +20,8 @@ def kinds(variants: tuple[Variant, ...]) -> set[str]:
 def test_what_does_nothing_on_a_device_is_not_measured_there() -> None:
     assert kinds(variants_of(RAIL, "cpu", 8)) == {"recipe", "batch", "cache"}
     assert kinds(variants_of(RAIL, "cuda:0", 8)) == {"recipe", "batch", "cache", "workers", "amp"}
+    assert kinds(variants_of(JOINT, "cpu", 8)) == {"recipe", "batch"}
+    assert kinds(variants_of(JOINT, "cuda:0", 8)) == {"recipe", "batch", "workers", "amp"}
     assert kinds(variants_of(BLOOD, "cpu", 8)) == {"recipe", "batch", "compile"}
     assert kinds(variants_of(BLOOD, "cuda:0", 8)) == {"recipe", "batch", "compile", "amp"}
 

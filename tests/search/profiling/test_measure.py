@@ -29,6 +29,24 @@ def test_the_recipe_is_measured_and_nothing_is_left_behind(shell: Shell, tiny_ce
     assert set(Path(tempfile.gettempdir()).glob("mlops-profile-*")) <= before
 
 
+def test_a_joint_training_is_measured_with_its_balance(tmp_path: Path) -> None:
+    """Ultralytics' loop and both losses, on a data set that `probe` has cut to whole batches."""
+    from mlops.data import demo_dataset
+
+    frames = demo_dataset("joint-detector", tmp_path / "frames", size="tiny")
+    small = ("model=yolov5n", "weights=none", "image_size=64", "batch=2", "nbs=2", "workers=0", "amp=false")
+    request = StudyRequest(
+        spec=configure(load_system("joint-detector"), small, demo=True),
+        data=(str(frames),),
+        home=tmp_path / "home",
+        tracking_uri="sqlite:///x",
+        device="cpu",
+    )
+    (tmp_path / "request.json").write_text(request.model_dump_json())
+    told = measure(RECIPE, tmp_path, limit_s=120, wanted_s=0.1)
+    assert (told.images_per_s or 0) > 0, told.says
+
+
 def test_a_variant_that_cannot_train_is_told_and_hurts_no_other(tmp_path: Path, tiny_cells: Path) -> None:
     spec = configure(load_system("blood-cell-classifier"), [*TINY, "batch=8"])
     request = StudyRequest(

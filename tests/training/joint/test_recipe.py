@@ -38,6 +38,18 @@ def test_the_classification_starts_from_the_loss_of_a_guess() -> None:
     assert settings.method == "gradnorm"
 
 
+def test_every_setting_of_gradnorm_reaches_the_balance() -> None:
+    settings = [
+        *("gradnorm_alpha=0.5", "gradnorm_lr=0.1", "gradnorm_log=true", "gradnorm_floor=0.2"),
+        *("gradnorm_initial_steps=8", "balance_every=3", "detection_weight=1.5"),
+    ]
+    recipe = configure(load_system("joint-detector"), settings).recipe
+    assert isinstance(recipe, JointRecipe)
+    told = balance_settings(recipe, 2)
+    assert (told.alpha, told.lr, told.logarithmic, told.floor) == (0.5, 0.1, True, 0.2)
+    assert (told.initial_steps, told.every, told.weights["detection"]) == (8, 3, 1.5)
+
+
 @pytest.mark.parametrize(
     ("variant", "tasks"),
     [("detection-only", ("detection",)), ("classification-only", ("classification",))],
