@@ -2,25 +2,35 @@
 
 `import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn where they are installed, for data
 sets and model signatures; its client works without them, as its package `mlflow-skinny` does. They stay
-importable by whoever needs them later.
+importable by whoever needs them later. Its rooms for language models, and FastAPI with them, are run when
+somebody first looks into them.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 _SPARED = frozenset({"pandas", "polars", "pyarrow", "scipy", "sklearn"})
+_POSTPONED = frozenset({"mlflow.gateway", "mlflow.genai"})
 
 
 class _Spare(MetaPathFinder):
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name.partition(".")[0] in _SPARED:
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
+        spec = PathFinder.find_spec(name, path, target) if name in _POSTPONED else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
 
 
 def import_lean() -> None:
