@@ -59,7 +59,8 @@ def as_text(outcome: StudyOutcome) -> str:
         lines.append(f"{mark} {trial.number:<7}{trial.state:<10}{value:<14}{epochs:<8}{settings}")
     lines += ["", f"Held-out figures ({outcome.test_split} split):"]
     headline = {name: value for name, value in outcome.test.items() if name.count("/") == 1}
-    lines += [f"  {name:<22}{value:.4f}" for name, value in headline.items()]
+    width = max([22, *(len(name) + 2 for name in headline)])
+    lines += [f"  {name:<{width}}{value:.4f}" for name, value in headline.items()]
     lines += ["", *_whereabouts(outcome)]
     return "\n".join(lines)
 
