@@ -16,8 +16,9 @@ from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitNam
 from mlops.data.faults import Fault, raise_errors
 from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of
 from mlops.data.readers import detect_format, read_source
-from mlops.data.readers.formats import source_name, table_file
+from mlops.data.readers.formats import source_name
 from mlops.data.readers.imagefolder import labelled
+from mlops.data.readers.layout import table_file
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.data.split import draw_splits
 from mlops.errors import BadSetting, DataFault

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners
 from mlops.data.source import DetectionSource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.readers.formats import IMAGE_COLUMNS, coco_files
+from mlops.data.readers.layout import IMAGE_COLUMNS, coco_files
 from mlops.data.readers.table import GROUP_COLUMNS
 from mlops.data.text_file import read_table, read_text
 from mlops.errors import BadSetting, DataFault

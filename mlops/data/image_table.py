@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS
+from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS
 from mlops.data.text_file import read_table
 from mlops.errors import DataFault
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from mlops.data.dataset import Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import coco_files
 from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.layout import coco_files
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners, box_of_outline
 from mlops.data.source import DetectionSource
 from mlops.data.split import draw_detection

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import only_file
+from mlops.data.readers.layout import only_file
 from mlops.data.source import ClassificationSource
 from mlops.errors import DataFault
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mlops.data.dataset import SPLITS, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.imagefolder import drawn, labelled
 from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
+from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.source import ClassificationSource
 from mlops.data.text_file import read_table
 from mlops.errors import DataFault

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.formats import yolo_yaml
 from mlops.data.readers.images import folder_of_split, is_picture, pictures_in
+from mlops.data.readers.layout import yolo_yaml
 from mlops.data.readers.yolo_config import YoloConfig, read_config
 from mlops.data.readers.yolo_labels import read_labels
 from mlops.data.source import DetectionSource
