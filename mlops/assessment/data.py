@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.data import open_dataset
+from mlops.data.classmap import given_or_recorded
 from mlops.data.dataset import DetectionDataset
+from mlops.data.places import names_of
 from mlops.errors import DataFault, UserError
-from mlops.tracking.subject import data_sources
+from mlops.tracking.subject import data_sources, recorded_class_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mlops.evaluation.predictor import Predictor
 
 DIGEST_TAG = "mlops.dataset_digest"
+_IMAGE_LABEL = "image_label"  # a setting of joint recipes alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,12 @@ def open_held_out(request: Request, run: Run, name: str, predictor: Predictor) -
         raise UserError(f"{name} does not say what it was trained on: give the data with --data")
     dataset = open_dataset(
         paths,
-        _task(predictor),
+        _task(predictor, run),
         cache=request.cache,
-        class_map=request.class_map,
+        class_map=given_or_recorded(request.class_map, recorded_class_map(run), names_of(paths), name),
         seed=_seed(run),
         classes=predictor.classes,
-        image_label=run.data.params.get("image_label", "labels.csv"),
+        image_label=run.data.params.get(_IMAGE_LABEL, "labels.csv"),
     )
     trained_on, digest = run.data.tags.get(DIGEST_TAG, ""), dataset.identity.digest
     own = digest == trained_on
@@ -66,10 +69,11 @@ def open_held_out(request: Request, run: Run, name: str, predictor: Predictor) -
     return HeldOut(dataset, request.split if own else f"{request.split}-{digest[:8]}", own)
 
 
-def _task(predictor: Predictor) -> str:
-    if predictor.has_boxes:
-        return "joint" if predictor.has_probabilities else "detection"
-    return "classification"
+def _task(predictor: Predictor, run: Run) -> str:
+    """A joint network that learnt one task alone gives one answer; its data are read as they were then."""
+    if _IMAGE_LABEL in run.data.params or (predictor.has_boxes and predictor.has_probabilities):
+        return "joint"
+    return "detection" if predictor.has_boxes else "classification"
 
 
 def _seed(run: Run) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from mlops.errors import UnknownVersion
+from mlops.errors import UnknownVersion, UserError
 from mlops.tracking.client import asking
 from mlops.tracking.names import entity_names
 
@@ -63,6 +64,16 @@ def names_in(client: MlflowClient, run_id: str, folder: str) -> set[str]:
             return {item.path for item in client.list_artifacts(run_id, folder)}
     except UnknownVersion:
         return set()
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raises UserError where nothing can be written, before minutes are spent on what goes there."""
+    place = folder.absolute()
+    nearest = next(each for each in (place, *place.parents) if each.exists())
+    if not nearest.is_dir():
+        raise UserError(f"--out {folder}: {nearest} is a file; name a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"--out {folder}: {nearest} cannot be written to; name another folder")
 
 
 def keep_files(client: MlflowClient, run_id: str, files: Sequence[tuple[Path, str]]) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mlops.evaluation.classes import ClassFigures, Gap
 
 
-def measure_answers(scene: Scene, folder: Path, *, beside_boxes: bool) -> Measured:
-    """folder: for the drawings. beside_boxes: of a joint network, whose `loss` is of both tasks.
+def measure_answers(scene: Scene, folder: Path, *, joint: bool) -> Measured:
+    """folder: for the drawings. joint: the data have boxes too, and `loss` would be of both tasks.
 
     Raises DataFault for a picture that cannot be read, or where no picture has a class.
     """
@@ -34,7 +34,7 @@ def measure_answers(scene: Scene, folder: Path, *, beside_boxes: bool) -> Measur
     figures = class_figures(answers)
     gaps = _gaps(scene, figures)
     metrics = as_metrics(figures, gaps)
-    if beside_boxes:
+    if joint:
         metrics["classification_loss"] = metrics.pop("loss")
     return Measured(
         table=answers,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.assessment.data import open_held_out
-from mlops.assessment.kept import FOLDER, keep_files, keep_metrics
+from mlops.assessment.kept import FOLDER, keep_files, keep_metrics, refuse_unwritable
 from mlops.assessment.of_answers import measure_answers
 from mlops.assessment.of_boxes import measure_boxes
 from mlops.assessment.result import Evaluation, Variant
@@ -38,8 +38,10 @@ def evaluate(client: MlflowClient, request: Request) -> Evaluation:
     """Measure what `request` names and keep on its run what was found. Nothing is kept before all is known.
 
     Raises UnknownVersion for what is not there or made no model, DataFault for data that cannot be measured
-    on, UserError for versions that cannot vote together.
+    on, UserError for versions that cannot vote together and a folder that cannot be written.
     """
+    if request.out is not None:
+        refuse_unwritable(request.out)
     subject = find_subject(client, request.given)
     with (
         tempfile.TemporaryDirectory(prefix="mlops-evaluate-") as folder,
@@ -95,7 +97,7 @@ def _measured(scene: Scene) -> list[Measured]:
         measured.append(measure_boxes(scene, dataset))
     if predictor.has_probabilities:
         folder = scene.folder / SECOND if measured else scene.folder
-        measured.append(measure_answers(scene, folder, beside_boxes=bool(measured)))
+        measured.append(measure_answers(scene, folder, joint=isinstance(dataset, DetectionDataset)))
     return measured
 
 

@@ -9,9 +9,9 @@ from mlops.systems.allowed import did_you_mean
 from mlops.systems.checked import checked, no_such_key
 from mlops.systems.effect import refuse_without_effect, without_effect
 from mlops.systems.fit import as_field, check_space
-from mlops.systems.recipe import AnyRecipe
+from mlops.systems.recipe import AnyRecipe, JointRecipe
 from mlops.systems.space import Choice, SearchRange, holds, parse_range
-from mlops.systems.spec import SearchSpec, SystemSpec
+from mlops.systems.spec import OBJECTIVES, SearchSpec, SystemSpec
 
 WHERE = "--set"
 
@@ -44,10 +44,19 @@ def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) 
             search = checked(SearchSpec, changed, WHERE, under=("search",))
         elif dot:
             raise BadSetting(WHERE, key, value, "KEY=VALUE, space.KEY=RANGE or search.KEY=VALUE")
-    result = base.model_copy(update={"recipe": recipe, "space": space, "search": search})
+    settled = {"recipe": recipe, "space": space, "search": search, "objective": _objective(base, recipe)}
+    result = base.model_copy(update=settled)
     check_space(result, WHERE)
     refuse_without_effect(result, {*fixed, *result.space}, WHERE)
     return result
+
+
+def _objective(spec: SystemSpec, recipe: AnyRecipe) -> str:
+    """What is declared; of a joint network that learns one task alone, a figure of that task."""
+    if not isinstance(recipe, JointRecipe) or recipe.detect == recipe.classify:
+        return spec.objective
+    reported = OBJECTIVES["detection" if recipe.detect else "classification"]
+    return spec.objective if spec.objective in reported else reported[0]
 
 
 def _split(setting: str) -> tuple[str, str]:

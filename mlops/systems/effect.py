@@ -119,6 +119,13 @@ RULES = (
         "the class head is not trained; set classify=true",
     ),
     Rule(
+        ("joint",),
+        ("detect", "classify", "image_label"),
+        lambda may: True,
+        "trials of other tasks or other classes cannot be ranked by one metric; set it instead",
+        searched_only=True,
+    ),
+    Rule(
         ANY_TASK,
         ("epochs",),
         lambda may: may("search.trial_epochs") != (None,),

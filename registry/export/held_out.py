@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,9 @@ def open_data(
     Raises UserError where the data cannot be found, or are others than the version's by their digest.
     """
     from mlops.data import open_dataset
+    from mlops.data.classmap import given_or_recorded
+    from mlops.data.places import names_of
+    from mlops.tracking.subject import recorded_class_map
 
     name, wanted = tags.get("mlops.system", ""), tags.get("mlops.dataset_digest", "")
     seed = int(run.data.params.get("seed", "0") or 0)
@@ -61,7 +64,7 @@ def open_data(
             paths,
             task,
             cache=cache,
-            class_map=class_map,
+            class_map=given_or_recorded(class_map, recorded_class_map(run), names_of(paths), "the version"),
             seed=seed,
             classes=classes,
             image_label=run.data.params.get("image_label", "labels.csv"),
@@ -121,6 +124,18 @@ def held_out(dataset: Dataset, most: int) -> HeldOut:
     boxed = [dataset.splits[split][index] for index in chosen]
     labels = np.array([each.image_class for each in boxed], np.int64) if dataset.image_classes else None
     return HeldOut(split, [each.image for each in boxed], labels, tuple(map(_corners, boxed)), demo)
+
+
+def answered_by(held: HeldOut, stated: Mapping[str, Any]) -> HeldOut:
+    """`held` with the truths alone that a version of the preprocessing `stated` answers: of joint data, one
+    that learnt one task gives boxes or classes.
+    """
+    boxes, classes = bool(stated.get("nms")), "image_classes" in stated
+    return replace(
+        held,
+        boxes=held.boxes if boxes else None,
+        labels=held.labels if classes or not boxes else None,
+    )
 
 
 def calibration(dataset: Dataset, stated: Mapping[str, Any], most: int) -> Iterator[NDArray[np.float32]]:

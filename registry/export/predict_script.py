@@ -20,7 +20,7 @@ for index in numpy.argsort(-probabilities):
     print(f"{says['classes'][index]}\\t{probabilities[index]:.4f}")
 """
 
-_BOXES = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB"), says["side"]
+_LETTERBOX = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB"), says["side"]
 ratio = side / max(picture.size)
 size = [min(int(numpy.ceil(length * ratio)), side) for length in picture.size]
 gain = [new / old for new, old in zip(size, picture.size)]
@@ -30,7 +30,9 @@ small = picture.transform(size, Image.Transform.AFFINE, back, Image.Resampling.B
 board = Image.new("RGB", (side, side), (says["pad_value"],) * 3)
 board.paste(small, corner)
 values = numpy.asarray(board, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
-rows = session.run(["boxes"], {"images": values})[0][0]
+"""
+
+_BOXES = """rows = session.run(["boxes"], {"images": values})[0][0]
 for *box, score, index in rows[rows[:, 4] > 0]:
     box = numpy.clip((box - numpy.tile(corner, 2)) / numpy.tile(gain, 2), 0, picture.size * 2)
     print(says["classes"][int(index)], f"{score:.4f}", *(f"{edge:.1f}" for edge in box), sep="\\t")
@@ -42,13 +44,17 @@ for index in numpy.argsort(-probabilities):
 """
 
 
-def script(model: str, *, boxes: bool, classes: bool) -> str:
+def script(model: str, *, boxes: bool, classes: bool, letterbox: bool) -> str:
     """`predict.py` for the file `model` beside it.
 
     It prints a line a class, `class TAB probability`, or a line a box, `class TAB score TAB x1 TAB y1 TAB x2
     TAB y2` in pixels, the surest first; of a joint version the boxes, then the classes of the whole picture.
+    letterbox: how a picture becomes a square; else it is stretched to one, as a classifier's.
     """
-    if not boxes:
-        return _HEAD.format(says="What a picture shows", model=model) + _CLASSES
-    says = "The boxes on a picture, and what it shows" if classes else "The boxes on a picture"
-    return _HEAD.format(says=says, model=model) + _BOXES + (_AND_CLASSES if classes else "")
+    says = "The boxes on a picture" if boxes else "What a picture shows"
+    if boxes and classes:
+        says += ", and what it shows"
+    head = _HEAD.format(says=says, model=model)
+    if not letterbox:
+        return head + _CLASSES
+    return head + _LETTERBOX + (_BOXES if boxes else "") + (_AND_CLASSES if classes else "")

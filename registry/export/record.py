@@ -73,7 +73,12 @@ def write_papers(work: Path, version: Version, certificate: Certificate, held: H
     }
     script_for = _served(certificate)
     if script_for:
-        text = script(script_for, boxes=held.boxes is not None, classes=held.labels is not None)
+        text = script(
+            script_for,
+            boxes=held.boxes is not None,
+            classes=held.labels is not None,
+            letterbox=version.preprocessing["resize"] == "letterbox",
+        )
         (work / bundle.PREDICT).write_text(text, encoding="utf-8")
         check_picture(held, work / bundle.CHECK)
         said = run_script(work)

@@ -14,7 +14,7 @@ from registry.export.certify import Yardstick, certify, not_made
 from registry.export.compare import answers_of
 from registry.export.contract import Precision, Source
 from registry.export.formats import format_named
-from registry.export.held_out import calibration, held_out, open_data
+from registry.export.held_out import answered_by, calibration, held_out, open_data
 from registry.export.original import trained_network
 from registry.export.record import certificate_of, log, write_papers
 from registry.export.version import opened
@@ -77,7 +77,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
     with opened(client, request.given) as version, bundle.workplace(request.out) as work:
         on_step(f"reading the data of {version.name}")
         dataset = open_data(version.run, version.tags, request.data, request.class_map, request.cache)
-        held = held_out(dataset, request.pictures)
+        held = answered_by(held_out(dataset, request.pictures), version.preprocessing)
         with trained_network(client, version, request.cache) as (network, no_network):
             source = Source(
                 name=version.name,

@@ -182,3 +182,15 @@ def test_a_system_without_variants_says_so() -> None:
     spec = load_system("oct-detector").model_copy(update={"variants": {}})
     with pytest.raises(BadSetting, match="declares none"):
         configure(spec, ["variant=tiny"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "objective"),
+    [
+        ([], "val/mAP50"),
+        (["variant=detection-only"], "val/mAP50"),
+        (["variant=classification-only"], "val/macro_f1"),
+    ],
+)
+def test_a_joint_network_of_one_task_is_searched_by_that_task(settings: list[str], objective: str) -> None:
+    assert configure(load_system("joint-detector"), settings).objective == objective

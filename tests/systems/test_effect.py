@@ -32,6 +32,7 @@ from mlops.systems.spec import RECIPE_OF_TASK
         ("blood-cell-classifier", ["space.compile=false,true"], "space.compile", "changes the speed"),
         ("joint-detector", ["balance=fixed"], "space.gradnorm_alpha", "balance=gradnorm"),
         ("joint-detector", ["classify=false"], "space.gradnorm_alpha", "nothing to balance"),
+        ("joint-detector", ["space.classify=true,false"], "space.classify", "ranked by one metric"),
         ("joint-detector", ["space=none", "classify=false", "head_width=64"], "head_width", "not trained"),
         (
             "joint-detector",

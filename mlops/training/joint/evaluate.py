@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from mlops.training.detection import evaluate as boxes
 from mlops.training.detection.boxes import KeepingValidator
 from mlops.training.joint.answers import Answering, Gathered, ImageLabels, in_view
 from mlops.training.joint.figures import f1_of
-from mlops.training.joint.recipe import CLASSIFICATION
+from mlops.training.joint.recipe import CLASSIFICATION, DETECTION, TASKS
 from mlops.training.protocol import TestResult, TrainConfig
 
 if TYPE_CHECKING:
@@ -31,9 +31,13 @@ class AnsweringValidator(Answering, KeepingValidator):
 
 
 def evaluate(
-    config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, weights: Path, split: SplitName
+    config: TrainConfig[DetectionRecipe],
+    dataset: DetectionDataset,
+    weights: Path,
+    split: SplitName,
+    tasks: Sequence[str] = TASKS,
 ) -> TestResult:
-    """Metrics `<split>/...` of both tasks, the plots of both, `boxes.parquet` and `predictions.parquet`.
+    """Metrics `<split>/...`, the plots, `boxes.parquet` and `predictions.parquet`: of `tasks`, both or one.
 
     The boxes' columns are a detector's, the predictions' a classifier's. `<split>/precision` and so on are of
     the boxes, `<split>/precision/<class>` of the pictures' classes. Raises DataFault for an empty split.
@@ -47,26 +51,30 @@ def evaluate(
         return made
 
     found = boxes.evaluate(config, dataset, weights, split, make)
-    folder, classes = config.out_dir / split, dataset.image_classes
+    found = replace(found, metrics={**found.metrics, **f1_of(found.metrics, split)})
+    if CLASSIFICATION not in tasks:
+        return found
     answers = _table(validators[0].answers, dataset, boxes.namer(dataset))
+    classified = _classified(answers, dataset, split, config.out_dir / split)
+    if DETECTION not in tasks:
+        return classified
+    return replace(
+        found,
+        metrics={**found.metrics, **classified.metrics},
+        artifacts={**found.artifacts, **classified.artifacts},
+    )
+
+
+def _classified(answers: Answers, dataset: DetectionDataset, split: SplitName, folder: Path) -> TestResult:
+    classes = dataset.image_classes
     scores = held_out(answers.truth, answers.probabilities, classes, answers.source.tolist())
     scores[f"{CLASSIFICATION}_loss"] = scores.pop("loss")
     drawn = draw_classifier(answers.truth, answers.probabilities, classes, folder / CLASSIFICATION)
     header = Header(dataset.identity.digest, split, classes, picture_names(dataset, split), "training")
     predictions = write_answers(folder / PREDICTIONS, answers, header)
-    pictures = dict.fromkeys(drawn, f"{split}/{CLASSIFICATION}")
-    return replace(
-        found,
-        metrics={
-            **found.metrics,
-            **f1_of(found.metrics, split),
-            **{f"{split}/{name}": value for name, value in scores.items()},
-        },
-        artifacts={
-            **found.artifacts,
-            **pictures,
-            predictions: split,
-        },
+    return TestResult(
+        metrics={f"{split}/{name}": value for name, value in scores.items()},
+        artifacts={**dict.fromkeys(drawn, f"{split}/{CLASSIFICATION}"), predictions: split},
     )
 
 

@@ -12,7 +12,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from mlops.training.balance import balancer_for
 from mlops.training.detection import reports
 from mlops.training.detection.loop import Plan, RecipeLoop, refuse_foreign_weights
-from mlops.training.joint.figures import f1_of
+from mlops.training.joint.figures import f1_of, of_tasks
 from mlops.training.joint.losses import IMAGE_CLASS
 from mlops.training.joint.network import HeadShape, JointModel
 from mlops.training.joint.validator import JointValidator
@@ -75,6 +75,7 @@ class JointLoop(RecipeLoop):
                 verbose=verbose,
             )
         )
+        model.tasks = self.joint.tasks
         if weights is not None:
             model.load(weights)
             refuse_foreign_weights(model, weights, str(self.args.model))
@@ -127,7 +128,8 @@ class JointLoop(RecipeLoop):
             **f1_of(report.metrics, "val"),
             **{f"val/{name}": value for name, value in self.validator.classified.items()},
         }
-        return EpochReport(report.epoch, reports.finite_or_nan(metrics), report.seconds, report.images)
+        told = of_tasks(reports.finite_or_nan(metrics), self.joint.tasks)
+        return EpochReport(report.epoch, told, report.seconds, report.images)
 
     # checkpoints
 

@@ -18,6 +18,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
 
 from mlops.training.joint.losses import LOGITS, JointLoss
+from mlops.training.joint.recipe import CLASSIFICATION, DETECTION, TASKS
 
 # of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
 # layer, so that a short training answers single pictures worse than its own batches (docs/joint.md)
@@ -52,8 +53,11 @@ class JointModel(DetectionModel):  # type: ignore[misc]
     """Gives what the library's network gives, and beside it the class' logits, (B, image classes).
 
     In training and validation they stand in the dictionary of raw predictions under `LOGITS`; an exported
-    network gives a pair of the boxes and the class' probabilities.
+    network gives a pair of the boxes and the class' probabilities, or the one of them whose task alone was
+    trained (`tasks`).
     """
+
+    tasks: tuple[str, ...] = TASKS
 
     def __init__(
         self,
@@ -112,10 +116,15 @@ class JointModel(DetectionModel):  # type: ignore[misc]
         features = kept[self.shared_at] if self.image_backbone is None else self._features(pictures)
         logits = head(features)
         if isinstance(predictions, Tensor):
-            return predictions, torch.softmax(logits.float(), 1)
+            return self._answer(predictions, torch.softmax(logits.float(), 1))
         raw = predictions[1] if isinstance(predictions, tuple) else predictions
         raw[LOGITS] = logits
         return predictions
+
+    def _answer(self, boxes: Tensor, probabilities: Tensor) -> Any:
+        given = {DETECTION: boxes, CLASSIFICATION: probabilities}
+        answers = tuple(given[task] for task in self.tasks)
+        return answers if len(answers) > 1 else answers[0]
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> JointModel:
         super().fuse(verbose=verbose, imgsz=imgsz)

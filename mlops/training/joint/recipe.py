@@ -12,7 +12,7 @@ from mlops.training.balance.settings import BalanceSettings
 if TYPE_CHECKING:
     from mlops.systems.recipe import JointRecipe
 
-DETECTION, CLASSIFICATION = "detection", "classification"
+DETECTION, CLASSIFICATION = TASKS = ("detection", "classification")
 _PLAIN = {"mosaic", "mixup", "copy_paste", "degrees", "translate", "scale", "flipud", "fliplr"}
 _COLOURS = {"hsv_h", "hsv_s", "hsv_v"}
 # moved and mirrored a little: mosaic and mixup would make pictures that have no class of their own

@@ -48,22 +48,23 @@ class JointTrainer:
         return fit(Job(_for_boxes(config), dataset, identity_of(config), loop), on_epoch)
 
     def test(self, config: TrainConfig[JointRecipe], weights: Path, split: SplitName) -> TestResult:
-        """See the protocol; plots, boxes and predictions go to `test/`."""
+        """See the protocol; plots, boxes and predictions go to `test/`, of the tasks that were trained."""
         dataset = _joint(config)
         settle(config.shared)
         from mlops.training.joint.evaluate import evaluate
 
         with quiet(), keeping_threads():
-            return evaluate(_for_boxes(config), dataset, weights, split)
+            return evaluate(_for_boxes(config), dataset, weights, split, tasks_of(config.recipe))
 
     def serving_model(self, config: TrainConfig[JointRecipe], weights: Path) -> ServingModel:
-        """See the protocol; the model, which gives boxes and class probabilities, goes to `serving/`."""
+        """See the protocol; the model, which answers what it was trained for, goes to `serving/`."""
         dataset = _joint(config)
         settle(config.shared)
         from mlops.training.joint.serving import export
 
         with quiet(), keeping_threads():
-            return export(as_detection(config.recipe), dataset, weights, config.out_dir / "serving")
+            recipe, folder = as_detection(config.recipe), config.out_dir / "serving"
+            return export(recipe, dataset, weights, folder, tasks_of(config.recipe))
 
 
 def _joint(config: TrainConfig[JointRecipe]) -> DetectionDataset:

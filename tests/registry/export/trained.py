@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlops.training.protocol import ServingModel
 
-CELLS, LINES = "blood-cell-classifier", "railway-detector"
+CELLS, LINES, FRAMES = "blood-cell-classifier", "railway-detector", "joint-detector"
 _SIDE = 32
 
 
@@ -98,6 +98,36 @@ def detector(folder: Path, data: Path) -> Template:
     torch.save({"model": network, "ema": None, "train_args": {}}, weights)
     serving = export(tiny_recipe(), dataset.classes, weights, folder)
     return _kept(LINES, data, dataset, "yolo11n", weights, serving)
+
+
+def joint(folder: Path, data: Path, tasks: tuple[str, ...]) -> Template:
+    """`yolov5n` with a class head at 64 px, untrained, its boxes' scores raised; `tasks`: what it answers."""
+    import torch
+
+    from mlops.training.detection.library import settle
+    from mlops.training.joint.recipe import as_detection
+    from tests.training.joint.case import tiny_recipe
+
+    settle(folder / "cache")
+    from mlops.training.joint.network import HeadShape, JointModel
+    from mlops.training.joint.serving import export
+
+    spec = load_system(FRAMES)
+    dataset = open_dataset([str(data)], "joint", cache=folder / "cache", classes=spec.classes)
+    assert isinstance(dataset, DetectionDataset)
+    torch.manual_seed(0)
+    shape = HeadShape(len(dataset.image_classes), 16, 0.0)
+    network: Any = JointModel("yolov5n.yaml", head=shape, nc=len(dataset.classes)).eval()
+    network.tasks, network.names = tasks, dict(enumerate(dataset.classes))
+    with torch.no_grad():
+        network.image_head.linear.weight *= 40
+        for branch in network.model[-1].cv3:
+            branch[-1].weight *= 40
+            branch[-1].bias.fill_(-1.0)
+    weights = folder / "best.pt"
+    torch.save({"model": network, "ema": None, "train_args": {}}, weights)
+    serving = export(as_detection(tiny_recipe()), dataset, weights, folder, tasks)
+    return _kept(FRAMES, data, dataset, "yolov5n", weights, serving)
 
 
 def _kept(

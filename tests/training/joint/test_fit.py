@@ -160,6 +160,37 @@ def test_detection_alone_leaves_the_class_head_as_it_began(tmp_path: Path, datas
     assert "balance/weight/classification" not in after[0].best_metrics
 
 
+@pytest.mark.parametrize(("idle", "rank"), [("classify", 3), ("detect", 2)])
+def test_a_head_that_was_not_trained_is_neither_measured_nor_served(
+    tmp_path: Path, dataset: DetectionDataset, idle: str, rank: int
+) -> None:
+    boxes = {"mAP50", "precision", "F1", "AP50/square", "box_loss", "detection_loss"}
+    classes = {"accuracy", "macro_f1", "F1/warm", "classification_loss"}
+    there, gone = (boxes, classes) if idle == "classify" else (classes, boxes)
+    trainer, reports = JointTrainer(), Reports()
+    config = tiny_config(tmp_path, dataset, **{idle: False, "epochs": 1})
+    result = trainer.fit(config, reports)
+    test = trainer.test(config, result.best_weights, "test")
+    for split, told in (("val", reports[0].metrics), ("test", test.metrics)):
+        names = {name.partition("/")[2] for name in told if name.startswith(f"{split}/")}
+        lost = {"box_loss", "detection_loss"} if split == "test" else set()
+        assert there - lost <= names and not gone & names
+    tables = {each.name for each in (test.per_sample, *test.artifacts) if each and each.suffix == ".parquet"}
+    assert tables == {"boxes.parquet" if idle == "classify" else "predictions.parquet"}
+    serving = trainer.serving_model(config, result.best_weights)
+    assert [len(shape) for shape in serving.outputs.values()] == [rank]
+    assert ("nms" in serving.preprocessing, "image_classes" in serving.preprocessing) == (
+        rank == 3,
+        rank == 2,
+    )
+    picture = dataset.splits["test"][0].image.read_bytes()
+    served = ServedPictures(open_onnx(serving.onnx, serving.preprocessing))
+    told_columns = set(served.predict(pd.DataFrame({"image": [picture]})).columns)
+    assert told_columns == (
+        {"boxes", "scores", "classes"} if rank == 3 else {"class", "probability", "probabilities"}
+    )
+
+
 def test_two_backbones_are_trained_by_fixed_weights(tmp_path: Path, dataset: DetectionDataset) -> None:
     recipe = {"backbones": "independent", "balance": "fixed", "classification_weight": 0.5, "epochs": 1}
     reports = Reports()
