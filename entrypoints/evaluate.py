@@ -18,7 +18,7 @@ from entrypoints.train import split_parts
     multiple=True,
     help="Folder, data.yaml, file or s3://bucket/prefix. Left out: what the run was trained on.",
 )
-@click.option("--class-map", help="The YAML that was trained with, where --data are several.")
+@click.option("--class-map", help="What --data's classes are called. Left out: as in training.")
 @click.option(
     "--split", type=click.Choice(("train", "val", "test")), default="test", show_default=True, help="Of them."
 )

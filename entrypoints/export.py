@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--out", metavar="DIR", default="", help="The bundle's folder. Left out: export/MODEL-VERSION.")
 @click.option("--data", multiple=True, help="The version's data, where they are not where its run says.")
-@click.option("--class-map", default="", metavar="FILE", help="The one that the version was trained with.")
+@click.option("--class-map", default="", metavar="FILE", help="Left out: what the run recorded of it.")
 @click.option(
     "--pictures",
     default=1000,

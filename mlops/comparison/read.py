@@ -18,6 +18,7 @@ from mlops.errors import MlopsError, NotComparable, UnknownVersion
 from mlops.evaluation.detections import read_detections
 from mlops.evaluation.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
 from mlops.tracking.client import asking
+from mlops.tracking.subject import data_profile
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +38,7 @@ def read_side(client: MlflowClient, given: str, split: str, digest: str = "") ->
     what is not there.
     """
     subject, run = find_side(client, given)
-    tags, profile = dict(run.data.tags), _profile(run)
+    tags, profile = dict(run.data.tags), data_profile(run)
     folder = _folder(client, run, split, digest)
     boxes, answers, header = _tables(client, str(run.info.run_id), folder)
     if boxes is None and answers is None:
@@ -57,7 +58,7 @@ def read_side(client: MlflowClient, given: str, split: str, digest: str = "") ->
         trained_digest=trained,
         trained_on=sizes.get("train"),
         tested=_tested(header, trained, str(profile.get("name", "")), split, sizes),
-        classes=tuple(str(name) for name in profile.get("classes") or ()),  # type: ignore[attr-defined]
+        classes=tuple(str(name) for name in profile.get("classes") or ()),
         boxes=boxes,
         answers=answers,
         threshold=run.data.metrics.get(f"{folder}/chosen/threshold"),
@@ -84,19 +85,6 @@ def _folder(client: MlflowClient, run: Run, split: str, digest: str) -> str:
     ):
         return other
     return split
-
-
-def _profile(run: Run) -> dict[str, object]:
-    """What training recorded of its data set: name, pictures of each split, classes."""
-    for known in run.inputs.dataset_inputs if run.inputs is not None else ():
-        context = {tag.key: tag.value for tag in known.tags}.get("mlflow.data.context", "training")
-        try:
-            held = json.loads(known.dataset.profile or "{}")
-        except ValueError:
-            continue
-        if context == "training" and isinstance(held, dict):
-            return {**held, "name": known.dataset.name}
-    return {}
 
 
 def _tested(

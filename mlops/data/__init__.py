@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from mlops.data.classmap import ClassMap
     from mlops.data.dataset import Dataset, DetectionDataset
     from mlops.data.faults import Fault
     from mlops.data.looks import OnProgress
@@ -22,7 +23,7 @@ def open_dataset(
     task: str,
     *,
     cache: Path,
-    class_map: Path | None = None,
+    class_map: Path | ClassMap | None = None,
     version: str = "",
     seed: int = 0,
     classes: Sequence[str] = (),

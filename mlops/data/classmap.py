@@ -25,9 +25,9 @@ Section = Mapping[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """sections: by source name; the key "" holds for every source."""
+    """where: the file, or what else it was read from. sections: by source name; "" holds for every source."""
 
-    file: Path
+    where: str
     sections: Mapping[str, Section]
 
     def section(self, source: str, classes: Sequence[str]) -> Section:
@@ -35,11 +35,11 @@ class ClassMap:
         section = self.sections.get(source, self.sections.get(""))
         if section is None:
             raise BadSetting(
-                str(self.file), "source", source, f"a section for it; there are {', '.join(self.sections)}"
+                self.where, "source", source, f"a section for it; there are {', '.join(self.sections)}"
             )
         lost = [each for each in classes if each not in section]
         if lost:
-            where = f"{self.file}: {source}" if source in self.sections else str(self.file)
+            where = f"{self.where}: {source}" if source in self.sections else self.where
             raise BadSetting(
                 where, "class", ", ".join(lost), "each class of the source mapped to a name, or to null"
             )
@@ -57,12 +57,26 @@ def read_class_map(file: Path) -> ClassMap:
         )
     nested = [isinstance(value, dict) for value in fields.values()]
     if all(nested):
-        return ClassMap(file, {str(name): _section(file, section) for name, section in fields.items()})
+        return ClassMap(str(file), {str(name): _section(file, section) for name, section in fields.items()})
     if any(nested):
         raise DataFault(
             f"{file}: sections and plain lines are mixed; put every line into its source's section"
         )
-    return ClassMap(file, {"": _section(file, fields)})
+    return ClassMap(str(file), {"": _section(file, fields)})
+
+
+def given_or_recorded(
+    file: Path | None, recorded: Mapping[str, Section] | None, sources: Sequence[str], whose: str
+) -> ClassMap | None:
+    """The class map in `file`; without one, what the training `whose` recorded, if it is of these sources.
+
+    Raises DataFault where `file` is none.
+    """
+    if file is not None:
+        return read_class_map(file)
+    if not recorded or not ("" in recorded or set(sources) <= set(recorded)):
+        return None
+    return ClassMap(f"the class map of {whose}", recorded)
 
 
 def _section(file: Path, fields: Mapping[object, object]) -> Section:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from mlops.data.classmap import read_class_map
+from mlops.data.classmap import ClassMap, read_class_map
 from mlops.data.dataset import (
     ClassificationDataset,
     Dataset,
@@ -21,7 +21,7 @@ from mlops.data.demo.build import read_marker
 from mlops.data.faults import raise_errors
 from mlops.data.image_label import TABLE, named_labels, with_image_classes
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
-from mlops.data.places import local_path, name_of
+from mlops.data.places import local_path, names_of
 from mlops.data.readers import read_source
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
@@ -38,7 +38,7 @@ def open_dataset(
     task: str,
     *,
     cache: Path,
-    class_map: Path | None = None,
+    class_map: Path | ClassMap | None = None,
     version: str = "",
     seed: int = 0,
     classes: Sequence[str] = (),
@@ -55,11 +55,11 @@ def open_dataset(
     image_labels: dict[Path, str] = {}
     if task == "joint":
         sources, image_labels = _with_labels_named(sources, paths, image_label)
-    mapped = read_class_map(class_map) if class_map is not None else None
+    mapped = read_class_map(class_map) if isinstance(class_map, Path) else class_map
     names, tables = merged_classes(sources, mapped, classes)
     least = 2 if task == "classification" else 1
     if len(names) < least:
-        where = f"{class_map} leaves" if class_map is not None else f"{', '.join(paths)} has"
+        where = f"{mapped.where} leaves" if mapped is not None else f"{', '.join(paths)} has"
         raise DataFault(f"{where} {len(names)} classes to train on; {task} needs {least} or more")
     identity = Identity(
         name="+".join(source.name for source in sources),
@@ -77,7 +77,7 @@ def open_dataset(
         return DetectionDataset(identity, names, pictures)
     labelled = [each for each in sources if isinstance(each, ClassificationSource)]
     splits = merged_images(labelled, tables, cache)
-    refuse_missing_splits(f"{', '.join(paths)} by {class_map}", splits)
+    refuse_missing_splits(f"{', '.join(paths)} by {mapped.where if mapped else 'no class map'}", splits)
     return ClassificationDataset(identity, names, splits)
 
 
@@ -110,12 +110,8 @@ def named_sources(
     """Each path with what reads it. Sources of the same name get a number."""
     if not paths:
         raise DataFault("no data given; name a folder or file with --data")
-    names: list[str] = []
-    for path in paths:
-        name = name_of(path)
-        names.append(name)
-        unique = name if names.count(name) == 1 else f"{name}-{names.count(name)}"
-        yield path, partial(_read, path, cache, unique, seed, classes)
+    for path, name in zip(paths, names_of(paths), strict=True):
+        yield path, partial(_read, path, cache, name, seed, classes)
 
 
 def _read(path: str, cache: Path, name: str, seed: int, classes: Sequence[str]) -> Source:

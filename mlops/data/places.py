@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mlops.data.readers.formats import is_file_of_a_set, name_of_file, source_name
@@ -20,6 +21,17 @@ def name_of(path: str) -> str:
         return source_name(Path(path))
     place = PurePosixPath(path.removeprefix(_OBJECT_STORE))
     return name_of_file(place) if is_file_of_a_set(place) else place.name
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """What each is called; the second of the same name is NAME-2.
+
+    >>> names_of(["a/cells", "b/cells"])
+    ['cells', 'cells-2']
+    """
+    names = [name_of(path) for path in paths]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name}-{earlier + 1}" if earlier else name for name, earlier in zip(names, before, strict=True)]
 
 
 def local_path(path: str, cache: Path) -> Path:

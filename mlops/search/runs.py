@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.classmap import read_class_map
 from mlops.data.counts import class_counts
 from mlops.errors import MlopsError, TrialFailed, UserError
 from mlops.search.study import Study
@@ -126,6 +127,8 @@ class RunBook:
     def _log_dataset(self, run: Run) -> None:
         dataset, identity = self._dataset, self._dataset.identity
         sizes = {split: len(items) for split, items in dataset.splits.items()}
+        file = self._study.request.class_map
+        mapped = {} if file is None else {"class_map": read_class_map(file).sections}
         run.log_dataset(
             name=identity.name,
             digest=identity.digest,
@@ -136,6 +139,7 @@ class RunBook:
                 "classes": list(dataset.classes),
                 "counts": class_counts(dataset),
                 "version": identity.version,
+                **mapped,
             },
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from mlops.errors import UnknownVersion
@@ -111,6 +111,24 @@ def data_sources(run: Run) -> tuple[str, ...]:
             continue
         return tuple(path for path in uri.split(", ") if path)
     return ()
+
+
+def data_profile(run: Run) -> dict[str, Any]:
+    """What training recorded of its data set: name, pictures of each split, classes; {} where nothing is."""
+    for known in run.inputs.dataset_inputs if run.inputs is not None else ():
+        context = {tag.key: tag.value for tag in known.tags}.get("mlflow.data.context", "training")
+        try:
+            held = json.loads(known.dataset.profile or "{}")
+        except ValueError:
+            continue
+        if context == "training" and isinstance(held, dict):
+            return {**held, "name": known.dataset.name}
+    return {}
+
+
+def recorded_class_map(run: Run) -> dict[str, dict[str, str | None]] | None:
+    """What each source's classes were called in training, by source; None where that was not said."""
+    return data_profile(run).get("class_map") or None
 
 
 def _of_run(client: MlflowClient, run_id: str) -> Subject:
