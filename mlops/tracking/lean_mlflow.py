@@ -3,7 +3,8 @@
 `import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn where they are installed, for data
 sets and model signatures; its client works without them, as its package `mlflow-skinny` does. They stay
 importable by whoever needs them later. Its rooms for language models, and FastAPI with them, are run when
-somebody first looks into them.
+somebody first looks into them; not where the store is a database, whose tables are declared with modules of
+`mlflow.genai`: begun at those, it imports itself in a circle.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -22,12 +24,15 @@ _POSTPONED = frozenset({"mlflow.gateway", "mlflow.genai"})
 
 
 class _Spare(MetaPathFinder):
+    def __init__(self, postponed: frozenset[str]) -> None:
+        self._postponed = postponed
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name.partition(".")[0] in _SPARED:
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
-        spec = PathFinder.find_spec(name, path, target) if name in _POSTPONED else None
+        spec = PathFinder.find_spec(name, path, target) if name in self._postponed else None
         if spec is not None and spec.loader is not None:
             spec.loader = importlib.util.LazyLoader(spec.loader)
         return spec
@@ -40,7 +45,8 @@ def import_lean() -> None:
     """
     if "mlflow" in sys.modules:
         return
-    spare, collecting = _Spare(), gc.isenabled()
+    server = os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://"))
+    spare, collecting = _Spare(_POSTPONED if server else frozenset()), gc.isenabled()
     sys.meta_path.insert(0, spare)
     gc.disable()  # 1,300 modules are kept; looking for garbage among them takes an eighth of the time
     try:
