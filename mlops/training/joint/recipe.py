@@ -65,7 +65,12 @@ def refuse_impossible(recipe: JointRecipe) -> None:
     """Raise BadSetting for values that are each allowed and not together."""
     if not tasks_of(recipe):
         raise BadSetting("the recipe", "detect and classify", False, "at least one of them true")
-    if recipe.backbones == "independent" and recipe.balance not in _UNSHARED and len(tasks_of(recipe)) == 2:
+    if recipe.balance in _UNSHARED or len(tasks_of(recipe)) < 2:
+        return
+    if not recipe.balance_every:
+        allowed = f"1 or more with balance={recipe.balance}, which measures gradients"
+        raise BadSetting("the recipe", "balance_every", recipe.balance_every, allowed)
+    if recipe.backbones == "independent":
         raise BadSetting(
             "the recipe",
             "balance",

@@ -67,7 +67,8 @@ def test_a_single_task_is_trained_with_a_weight_of_one(variant: str, tasks: tupl
     [
         ({"detect": False, "classify": False}, "at least one of them true"),
         ({"backbones": "independent"}, "share no layer"),
-        ({"balance_every": 0}, "every is 0"),
+        ({"balance_every": 0}, "balance_every is 0"),
+        ({"balance": "upgrad", "balance_every": 0}, "1 or more with balance=upgrad"),
         ({"model": "resnet18"}, "a detector that Ultralytics knows"),
     ],
 )
