@@ -59,6 +59,7 @@ def _score(text: str) -> float | None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
 @click.option("--apart", is_flag=True, help="Compare seeds of one configuration each by itself.")
 @click.option("--out", metavar="FOLDER", help="Write the comparison there as Markdown, PNG and JSON.")
+@click.option("--log", "logged", is_flag=True, help="Put the same onto the run of each training compared.")
 @json_option
 def compare(
     named: tuple[str, ...],
@@ -72,6 +73,7 @@ def compare(
     seed: int,
     apart: bool,
     out: str | None,
+    logged: bool,
     as_json: bool,
 ) -> None:
     """Compare versions, runs or studies on the same samples: differences with intervals, costs, what to take.
@@ -88,7 +90,7 @@ def compare(
     from entrypoints.train import split_parts
     from mlops.comparison.run import Request, compare_sides, read_sides
     from mlops.comparison.text import as_text
-    from mlops.comparison.write import write
+    from mlops.comparison.write import log, write
     from mlops.data.progress import bar, tracked
     from mlops.evaluation.comparing import Settings
     from mlops.tracking.client import connect
@@ -102,12 +104,16 @@ def compare(
         apart=apart,
         settings=Settings(draws=draws, seed=seed, confidence=confidence, margin=margin),
     )
-    sides = read_sides(connect(), request, lambda names: tracked(names, "Reading the tables"))
+    client = connect()
+    sides = read_sides(client, request, lambda names: tracked(names, "Reading the tables"))
     with bar("Drawing the samples anew") as drawn:
         found = compare_sides(sides, request, drawn)
     if out:
         files = write(found, plain(found), Path(out))
         click.echo(f"wrote {', '.join(str(file) for file in files)}", err=True)
+    if logged:
+        folder = log(client, found, plain(found))
+        click.echo(f"logged to the runs that were compared, in {folder}", err=True)
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     show(found, as_json, as_text(found, width=width, colour=terminal))

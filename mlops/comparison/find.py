@@ -31,10 +31,10 @@ def find_side(client: MlflowClient, given: str) -> tuple[Subject, Run]:
 def _subject(client: MlflowClient, given: str) -> Subject:
     try:
         return find_subject(client, given)
-    except UnknownVersion:
+    except UnknownVersion as error:
         study = _study_named(client, given)
         if study is None:
-            raise
+            raise UnknownVersion(f"{error}; nor is there a study {given!r}") from error
         return Subject(str(study.info.run_id))
 
 

@@ -18,9 +18,10 @@ def notes_on(
     tests: int,
     settings: Settings,
 ) -> tuple[str, ...]:
-    """On the tests and what they are corrected for, on seeds, and on data that differ."""
+    """On the tests and what they are corrected for, on thresholds, on seeds, and on data that differ."""
     return (
         _on_tests(against, primary, tests, settings),
+        *_on_thresholds(configurations),
         *_on_seeds(configurations),
         *_on_data(configurations),
     )
@@ -68,9 +69,9 @@ def _on_thresholds(configurations: Sequence[Configuration]) -> list[str]:
     known = {name: text for name, text in told.items() if text}
     if not known:
         return []
-    apart = ", ".join(f"{name} {text}" for name, text in known.items())
-    says = next(iter(known.values())) if len(set(known.values())) == 1 else f"their score: {apart}"
-    return [f"Precision, recall and F1 are of the boxes from {says} on, all classes together, at IoU 0.5."]
+    apart = ", ".join(f"{text} for {name}" for name, text in known.items())
+    says = f"the score {next(iter(known.values()))}" if len(set(known.values())) == 1 else apart
+    return [f"Precision, recall and F1 count boxes from {says} on, of all classes together, at IoU 0.5."]
 
 
 def _on_data(configurations: Sequence[Configuration]) -> list[str]:

@@ -191,6 +191,31 @@ def test_out_gets_markdown_a_picture_and_json(store: Store, capsys: pytest.Captu
     assert "macro_f1 *" in capsys.readouterr().out
 
 
+def test_logged_it_lies_on_both_runs_and_else_on_none(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, folder = store
+    runs = [
+        log_training(client, folder, Trained(answers(right, 1), recipe=str(right))) for right in (0.8, 0.9)
+    ]
+    _json(capsys, *runs)
+    assert not any(client.list_artifacts(each, "comparisons") for each in runs)
+    _json(capsys, *runs, "--log")
+    for each in runs:
+        (kept,) = client.list_artifacts(each, "comparisons")
+        files = {item.path.rpartition("/")[2] for item in client.list_artifacts(each, kept.path)}
+        assert files == {"comparison.json", "comparison.md", "comparison.png"}
+
+
+def test_from_which_score_a_box_counts_is_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = {"test/chosen/threshold": 0.4}
+    one = log_training(*store, Trained(made_boxes(1, 12)))
+    other = log_training(*store, Trained(made_boxes(2, 12), recipe="r2", metrics=chosen))
+    told = " ".join(_json(capsys, one, other)["notes"])
+    assert "boxes from 0.25 for" in told and "0.4 for" in told
+    assert "boxes from the score 0.5 on" in " ".join(_json(capsys, one, other, "--threshold", "0.5")["notes"])
+
+
 def test_other_test_pictures_are_refused_with_both_digests(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
