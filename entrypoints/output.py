@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ def show(value: object, as_json: bool, text: str) -> None:
 
 
 def plain(value: object) -> object:
-    """Dataclasses, pydantic models, paths and tuples as what JSON knows."""
+    """Dataclasses, pydantic models, paths, tuples and what is no number as what JSON knows."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):
@@ -37,4 +38,6 @@ def plain(value: object) -> object:
         return [plain(v) for v in value]
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
     return value

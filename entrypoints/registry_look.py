@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 import click
@@ -72,15 +72,13 @@ class History:
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "--at", default="", metavar="DATE", help="What was in the stage then: 2026-05-17, or with a time."
-)
+@click.option("--at", metavar="DATE", help="What was in the stage then: 2026-05-17, or with a time.")
 @click.option(
     "--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True
 )
 @policy_option
 @json_option
-def history(model: str, at: str, stage: str, policy_file: str | None, as_json: bool) -> None:
+def history(model: str, at: str | None, stage: str, policy_file: str | None, as_json: bool) -> None:
     """The ledger of MODEL, and who was in a stage when. A date without a time zone is meant in UTC.
 
     \b
@@ -89,20 +87,20 @@ def history(model: str, at: str, stage: str, policy_file: str | None, as_json: b
       mlops registry history blood-cell-classifier --at 2026-05-17
     """
     from registry.entry import Stage
-    from registry.ledger import read
+    from registry.ledger import read_chain, refuse_ledger
     from registry.shelf import look
     from registry.signing import counting
     from registry.state import periods, state_at
 
-    moment = _moment(at) if at else None
+    refuse_ledger(model)
+    moment = None if at is None else _moment(at)
     client, counts, of = connected(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
-    entries = read(model, client)
-    if not entries:
+    chain = read_chain(client, model)
+    if not chain.entries:
         look(client, model)  # says so where there is no such model
-    held = state_at(entries, moment, counts).holder(of) if moment else None
-    found = History(
-        model, of, moment.isoformat() if moment else "", held, periods(entries, of, counts), entries
-    )
+    dated = chain.dated(counts)
+    held = state_at(dated, moment).holder(of) if moment else None
+    found = History(model, of, moment.isoformat() if moment else "", held, periods(dated, of), chain.entries)
     show(found, as_json, _history_text(found))
 
 
@@ -112,8 +110,8 @@ def _moment(text: str) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadSetting("history", "--at", text, "a date as 2026-05-17 or 2026-05-17T12:00") from error
-    if len(text) == len("2026-05-17"):
-        given = given.replace(hour=23, minute=59, second=59, microsecond=999999)
+    if "T" not in text and " " not in text:
+        given = datetime.combine(given, time.max)
     return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
@@ -144,8 +142,10 @@ def verify(model: str, no_files: bool, policy_file: str | None, as_json: bool) -
     \b
     Example: mlops registry verify blood-cell-classifier
     """
+    from registry.ledger import refuse_ledger
     from registry.verify import verify as verified
 
+    refuse_ledger(model)
     found = verified(connected(), model, keys_of(model, policy_file), files=not no_files)
     show(found, as_json, _verify_text(found))
     if not found.well:

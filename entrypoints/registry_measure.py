@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from entrypoints.output import json_option, show
-from entrypoints.registry_options import connected
+from entrypoints.registry_options import connected, number_of
 
 
 @click.command()
@@ -17,16 +17,20 @@ from entrypoints.registry_options import connected
 )
 @json_option
 def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
-    """Time a version's ONNX file on this machine's processor, and keep what was found with the version.
+    """Time the ONNX file of VERSION (a number or @alias) of MODEL here, on the processor, and keep what was
+    found with the version.
+    found with the version.
 
     \b
     Example: mlops registry measure blood-cell-classifier 3
     """
     from registry.latency import measure_version
 
-    found = measure_version(connected(), model, version, calls=calls, threads=threads)
+    client = connected()
+    number = number_of(client, model, version)
+    found = measure_version(client, model, number, calls=calls, threads=threads)
     says = (
-        f"{model}/{version}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "
+        f"{model}/{number}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "
         f"{found.size_bytes / 1e6:.2f} MB, on {found.device}"
     )
     show(found, as_json, says)

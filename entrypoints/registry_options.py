@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from mlops.errors import BadSetting, UnknownVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,17 +35,19 @@ def override_option(command: F) -> F:
     """Add `--override-reason`."""
     return click.option(
         "--override-reason",
-        default="",
         metavar="TEXT",
         help="In an emergency: go through whatever the gates say. The ledger keeps the reason for ever.",
     )(command)
 
 
 def policy_of(model: str, policy_file: str | None) -> Policy:
-    """The policy in use for `model`. Raises UserError, BadSetting."""
+    """The policy in use for `model`. Raises UserError, BadSetting, for another model's policy too."""
     from registry.policy import load_policy
 
-    return load_policy(policy_file or model)
+    policy = load_policy(policy_file or model)
+    if policy.model != model:
+        raise BadSetting(str(policy_file), "model", policy.model, f"{model}, whose policy is asked for")
+    return policy
 
 
 def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
@@ -63,17 +67,41 @@ def connected() -> MlflowClient:
     return connect()
 
 
-def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
+def opened(model: str, policy_file: str | None, override_reason: str | None = None) -> Scene:
     """`model` as it stands, an interrupted move finished first."""
     from registry.lifecycle import begin
 
+    if override_reason is not None and not override_reason.strip():
+        raise BadSetting("registry", "--override-reason", override_reason, "the reason, in words")
     policy = policy_of(model, policy_file)
     return begin(connected(), model, policy, over_faults=bool(override_reason))
 
 
 def named(scene: Scene, version: str) -> str:
-    """A version given as its number or as `@alias`."""
-    return scene.shelf.aliases.get(version[1:], version) if version.startswith("@") else version
+    """A version given as its number or as `@alias`. Raises UnknownVersion for an alias that is not there."""
+    return _number(scene.model, version, scene.shelf.aliases)
+
+
+def number_of(client: MlflowClient, model: str, version: str) -> str:
+    """The same where no more of the model is known. Raises UnknownVersion for what can be no version."""
+    if version.startswith("@"):
+        from registry.shelf import look
+
+        return _number(model, version, look(client, model).aliases)
+    if not version.isdecimal():
+        raise UnknownVersion(
+            f"{version!r} is no version of {model}: give its number, or an alias as @staging"
+        )
+    return version
+
+
+def _number(model: str, version: str, aliases: Mapping[str, str]) -> str:
+    if not version.startswith("@"):
+        return version
+    if version[1:] not in aliases:
+        have = ", ".join(f"@{alias}" for alias in aliases) or "none"
+        raise UnknownVersion(f"{model} has no alias {version}; it has {have}")
+    return aliases[version[1:]]
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:

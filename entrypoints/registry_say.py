@@ -8,6 +8,7 @@ import click
 
 from entrypoints.output import json_option, show
 from entrypoints.registry_options import STAGES, named, opened, policy_option
+from mlops.errors import BadSetting
 
 
 @click.command()
@@ -60,6 +61,8 @@ def reject(
     \b
     Example: mlops registry reject blood-cell-classifier 3 --comment "takes platelets for debris"
     """
+    if not comment.strip():
+        raise BadSetting("registry reject", "--comment", comment, "what is wrong with it, in words")
     _say(model, version, "reject", stage, comment, policy_file, as_json)
 
 

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from entrypoints import output
-from entrypoints.registry_options import columns, connected
-from mlops.errors import UnknownVersion
+from entrypoints.registry_options import columns, connected, number_of
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from registry.overview import Differs, VersionFacts
 
 
@@ -29,7 +26,7 @@ def show(model: str, version: str, as_json: bool) -> None:
     from registry.overview import facts
 
     client = connected()
-    known = facts(client, model, _number(client, model, version))
+    known = facts(client, model, number_of(client, model, version))
     output.show(known, as_json, _facts_text(known))
 
 
@@ -63,8 +60,9 @@ def diff(model: str, first: str, second: str, as_json: bool) -> None:
     from registry.overview import facts
 
     client = connected()
-    one, other = (facts(client, model, _number(client, model, v)) for v in (first, second))
-    output.show(differing(one, other), as_json, _diff_text(differing(one, other), one.version, other.version))
+    one, other = (facts(client, model, number_of(client, model, v)) for v in (first, second))
+    found = differing(one, other)
+    output.show(found, as_json, _diff_text(found, one.version, other.version))
 
 
 def _diff_text(found: tuple[Differs, ...], first: str, second: str) -> str:
@@ -77,15 +75,3 @@ def _diff_text(found: tuple[Differs, ...], first: str, second: str) -> str:
 
 def _short(text: str) -> str:
     return (text if len(text) <= 40 else text[:39] + "…") or "-"
-
-
-def _number(client: MlflowClient, model: str, version: str) -> str:
-    from registry.shelf import look
-
-    if not version.startswith("@"):
-        return version
-    aliases = look(client, model).aliases
-    if version[1:] not in aliases:
-        have = ", ".join(f"@{alias}" for alias in aliases) or "none"
-        raise UnknownVersion(f"{model} has no alias {version}; it has {have}")
-    return aliases[version[1:]]

@@ -87,6 +87,7 @@ class Certificate:
                 agreement=file.parity.agreement,
                 digest=file.digest,
                 original=self.original_digest,
+                passed=file.status is Status.PASSED,
             )
             for file in self.files
             if file.parity is not None

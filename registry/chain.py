@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from registry.entry import Entry, genesis
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of the log. number: given by the server, 1, 2, 3 ...; text: the entry as it is stored."""
+    """One place of the log.
+
+    number: given by the server, 1, 2, 3 ... text: the entry as it is stored; words: the same as MLflow's
+    pages show it. taken_ms: when the server took it, by its own clock, ms since 1970; 0 where that is not
+    known.
+    """
 
     number: int
     text: str
+    words: str = ""
+    taken_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """entries: in order, those in place. lost: slots whose author came second. faults: a sentence each.
+    """entries: in order, those in place. places: the slot of each. lost: slots whose author came second.
+    faults: a sentence each. last_ms: when the server took the latest slot of all.
 
     unanswered: those of the faults after which nobody has gone on by an override, which is marked for ever.
     """
 
     model: str
     entries: tuple[Entry, ...]
+    places: tuple[Slot, ...]
     lost: tuple[Slot, ...]
     faults: tuple[str, ...]
     unanswered: tuple[str, ...]
+    last_ms: int
 
     @property
     def head(self) -> str:
@@ -41,6 +52,14 @@ class Chain:
     def has(self, uid: str) -> bool:
         return any(entry.uid == uid for entry in self.entries)
 
+    def dated(self, counts: Callable[[Entry], bool]) -> tuple[Entry, ...]:
+        """The entries that count, each at the time when the server took it, whatever its author's clock said.
+
+        For asking what was when; their digests are no longer those of the chain.
+        """
+        pairs = zip(self.entries, self.places, strict=True)
+        return tuple(_at(entry, slot.taken_ms) for entry, slot in pairs if counts(entry))
+
 
 def follow(model: str, slots: Sequence[Slot]) -> Chain:
     """Walk the slots in the server's order and take each that names the one taken last.
@@ -50,6 +69,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
     changed or taken out. So is a number that is missing, as the server gives each once and in order.
     """
     entries: list[Entry] = []
+    places: list[Slot] = []
     lost: list[Slot] = []
     faults: list[tuple[int, str]] = list(_missing([slot.number for slot in slots]))
     answered = 0
@@ -65,6 +85,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
             faults.append((slot.number, says))
         elif entry.previous == head and entry.sequence == len(entries) + 1:
             entries.append(entry)
+            places.append(slot)
             head = entry.digest
             known.add(head)
             answered = slot.number if entry.override_reason else answered
@@ -77,7 +98,20 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
             )
             faults.append((slot.number, says))
     unanswered = tuple(says for number, says in faults if number > answered)
-    return Chain(model, tuple(entries), tuple(lost), tuple(says for _, says in faults), unanswered)
+    return Chain(
+        model,
+        tuple(entries),
+        tuple(places),
+        tuple(lost),
+        tuple(says for _, says in faults),
+        unanswered,
+        max((slot.taken_ms for slot in slots), default=0),
+    )
+
+
+def _at(entry: Entry, taken_ms: int) -> Entry:
+    taken = datetime.fromtimestamp(taken_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return replace(entry, time=taken) if taken_ms else entry
 
 
 def _missing(numbers: Iterable[int]) -> Iterable[tuple[int, str]]:

@@ -1,8 +1,26 @@
-"""The store in use, as MLflow's client, and who is using it."""
+"""The store in use, as MLflow's client, who is using it, and what it may have lost."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mlops.errors import UnknownVersion
 from mlops.tracking.client import asking, connect
 from mlops.tracking.identity import me
 
-__all__ = ["asking", "connect", "me"]
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+__all__ = ["asking", "connect", "me", "run_of"]
+
+
+def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The training run; None for a version without one, or whose run was deleted for good."""
+    if not run_id:
+        return None
+    try:
+        with asking(f"reading run {run_id}"):
+            return client.get_run(run_id)
+    except UnknownVersion:
+        return None

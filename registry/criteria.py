@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.reports.facts import Criterion
-from mlops.tracking.names import entity_name
 from registry.conditions import LEVELS, Ceiling, Floor, Gap, NotWorse, PerClass
 from registry.evidence import Evidence
-from registry.figures import metrics_read, names_read
+from registry.figures import OF_BOXES, metrics_read, names_read, stored_names
 from registry.gates import judge
 from registry.gather import gather
 from registry.policy import GATED
 from registry.run_files import fetch_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlflow import MlflowClient
 
     from mlops.reports.facts import ReportData, RunFacts
@@ -48,7 +49,7 @@ def _evidence(client: MlflowClient, data: ReportData, policy: Policy) -> Evidenc
         return gather(client, data.version.model, data.version.version, policy, None)
     run = client.get_run(data.run.run_id)
     classes = data.run.dataset.classes if data.run.dataset else ()
-    of_boxes = any("@" in name for name in names_read(policy, classes))
+    of_boxes = any(OF_BOXES.fullmatch(name) for name in names_read(policy, classes))
     samples = fetch_samples(client, data.run.run_id) if of_boxes else None
     return Evidence(
         model=policy.model,
@@ -106,25 +107,29 @@ def _values(gate: Floor | PerClass, evidence: Evidence) -> dict[str, float]:
 def _value(gate: Gate, evidence: Evidence, run: RunFacts) -> tuple[float | None, tuple[str, ...]]:
     """The figure that decides, and what it was read from, as it is stored."""
     if isinstance(gate, Floor | Ceiling):
-        return evidence.metrics.get(gate.metric), _stored(gate.metric, run)
+        return evidence.metrics.get(gate.metric), _stored((gate.metric,), run)
     if isinstance(gate, Gap):
         of, to = evidence.metrics.get(gate.of), evidence.metrics.get(gate.to)
         gap = None if of is None or to is None else (of - to if gate.one_sided else abs(of - to))
-        return gap, (*_stored(gate.of, run), *_stored(gate.to, run))
+        return gap, _stored((gate.of, gate.to), run)
     if isinstance(gate, PerClass):
         names = [f"{gate.metric}/{name}" for name in dict.fromkeys((*evidence.classes, *gate.classes))]
         known = [evidence.metrics[name] for name in names if name in evidence.metrics]
-        return min(known, default=None), tuple(key for name in names for key in _stored(name, run))
+        return min(known, default=None), _stored(names, run)
     return None, ()
 
 
-def _stored(name: str, run: RunFacts) -> tuple[str, ...]:
-    if "@" in name:
-        return (_SAMPLES,)
-    if name == "test/F1" and name not in run.latest:
-        return ("test/precision", "test/recall")
-    stored = entity_name(name)
-    return (f"best/{stored}",) if f"best/{stored}" in run.latest else (stored,)
+def _stored(names: Sequence[str], run: RunFacts) -> tuple[str, ...]:
+    """What the figures of these names were read from."""
+    found: list[str] = []
+    for name, (stored, best) in stored_names(names).items():
+        if OF_BOXES.fullmatch(name):
+            found.append(_SAMPLES)
+        elif name == "test/F1" and name not in run.latest:
+            found += ["test/precision", "test/recall"]
+        else:
+            found.append(best if best in run.latest else stored)
+    return tuple(found)
 
 
 def _number(limit: float) -> str:

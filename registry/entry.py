@@ -113,7 +113,17 @@ class Entry:
             Action.REJECT: f"rejected version {self.version} for {self.to_stage}",
         }[self.action]
         override = f" (gates overridden: {self.override_reason})" if self.override_reason else ""
-        return f"{self.who} {said} on {when}{': ' + self.why if self.why else ''}{override}"
+        return _one_line(f"{self.who} {said} on {when}{': ' + self.why if self.why else ''}{override}")
+
+    @property
+    def heading(self) -> str:
+        """What MLflow's pages show of it."""
+        return f"Entry {self.sequence}: {self.in_words()}"
+
+
+def _one_line(text: str) -> str:
+    """Without what could begin another line or steer a terminal: people wrote it, others trust the list."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _well_typed(content: dict[str, Any]) -> bool:

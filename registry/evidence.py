@@ -1,16 +1,14 @@
-"""Everything that gates read of one version, as plain values with a stable digest.
+"""Everything that gates read of one version, as plain values.
 
 Evidence holds measured facts and no time of day, so that gathering it twice over the same version gives the
-same digest. What was not measured is None or absent, never a guess: a gate without its figure refuses.
+same. What was not measured is None or absent, never a guess: a gate without its figure refuses.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class Parity:
     difference: the largest absolute difference of a probability or a score. agreement: the share of
     pictures with the same top-1 class (classifier) or of boxes matched with the same class (detector).
     digest: SHA-256 of the exported file. original: of the version's ONNX file that was exported.
+    passed: whether the export kept the file; one that costs too much of a metric it leaves out.
     """
 
     format: str
@@ -45,6 +44,7 @@ class Parity:
     agreement: float
     digest: str
     original: str = ""
+    passed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Evidence:
     champion: the version now in the stage that this one is to enter; "" where there is none.
     metrics: `test/...` of the held-out test; `val/...`, `train/...` of the epoch whose weights are shipped.
     classes: in the order of the model's outputs.
+    onnx_digest: of the file that training made, by its tag; "" where none was recorded.
     files: path below the version's folder to SHA-256. unsafe: what a pickle in them could call, each
     "file: module.name"; None where the files could not be read.
     trained_by: the user of the training run. trainers: every name that the run or the version gives for
@@ -113,6 +114,7 @@ class Evidence:
     licence: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     data: DataFacts = field(default_factory=DataFacts)
+    onnx_digest: str = ""
     files: Mapping[str, str] | None = None
     unsafe: tuple[str, ...] | None = None
     latency: Latency | None = None
@@ -135,22 +137,3 @@ def with_approvals(evidence: Evidence, approvals: tuple[Approval, ...]) -> Evide
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Without what is no number (MLflow keeps NaN, and 1.797e308 for infinity): that was not measured."""
     return {name: value for name, value in metrics.items() if math.isfinite(value) and abs(value) < 1e308}
-
-
-def evidence_json(evidence: Evidence) -> str:
-    """Canonical JSON: keys sorted, no spaces, UTF-8 as it is. Raises ValueError for NaN or infinity."""
-    return json.dumps(
-        asdict(evidence), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def evidence_digest(evidence: Evidence) -> str:
-    """SHA-256 (hex) of the canonical JSON."""
-    return hashlib.sha256(evidence_json(evidence).encode("utf-8")).hexdigest()
-
-
-def read_evidence(text: str) -> Evidence:
-    """The evidence that `evidence_json` wrote. Raises pydantic.ValidationError for anything else."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Evidence).validate_json(text)

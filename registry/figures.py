@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.evaluation.boxes import count_at
-from mlops.tracking.names import entity_name
+from mlops.tracking.names import entity_names
 from registry.conditions import Ceiling, Floor, Gap, PerClass
 from registry.connect import asking
 from registry.evidence import finite
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from registry.samples import Samples
 
 BEST_EPOCH = "best/epoch"
+OF_BOXES = re.compile(r"test/(recall|patch_F2)@(\d*\.?\d+)")  # and from which score on
 _AT_ONCE = 6
 
 
@@ -38,10 +40,12 @@ def metrics_read(
 
 def kept_metrics(client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str]) -> dict[str, float]:
     """Those of them that MLflow has. A curve is a request each; they are read side by side."""
-    kept, names = finite(run.data.metrics), names_read(policy, classes)
+    kept = finite(run.data.metrics)
+    names = [name for name in names_read(policy, classes) if not OF_BOXES.fullmatch(name)]
     found = {name: value for name, value in kept.items() if name.startswith("test/")}
+    stored = stored_names(names)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        values = pool.map(lambda name: _value(client, run, kept, name), names)
+        values = pool.map(lambda name: _value(client, run, kept, *stored[name]), names)
         found |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return finite(found)
 
@@ -69,13 +73,18 @@ def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _value(client: MlflowClient, run: Run, kept: dict[str, float], name: str) -> float | None:
+def stored_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """name -> what MLflow has it under, and what it has the same of the best epoch under."""
+    own, best = entity_names(names), entity_names([f"best/{name}" for name in names])
+    return {name: (own[name], best[f"best/{name}"]) for name in names}
+
+
+def _value(client: MlflowClient, run: Run, kept: dict[str, float], stored: str, best: str) -> float | None:
     """A test figure as it stands; another at the best epoch, or where the curve has one point only."""
-    if "@" in name:
-        return None  # MLflow has no such names
-    stored = entity_name(name)
-    if name.startswith("test/") or f"best/{stored}" in kept:
-        return kept.get(stored if name.startswith("test/") else f"best/{stored}")
+    if stored.startswith("test/"):
+        return kept.get(stored)
+    if best in kept:
+        return kept[best]
     if stored not in kept:
         return None
     with asking(f"reading the curve of {stored}"):
@@ -91,10 +100,8 @@ def _derived(name: str, kept: Mapping[str, float], samples: Samples | None) -> f
     if name == "test/F1" and {"test/precision", "test/recall"} <= kept.keys():
         precision, recall = kept["test/precision"], kept["test/recall"]
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    figure, _, threshold = name.partition("@")
-    boxes = boxes_of(samples)
-    if not threshold or boxes is None:
+    asked, boxes = OF_BOXES.fullmatch(name), boxes_of(samples)
+    if asked is None or boxes is None:
         return None
-    counted = count_at(boxes, float(threshold))
-    value = {"test/recall": counted.recall, "test/patch_F2": counted.patch_f2}.get(figure)
-    return None if value is None else round(value, 9)
+    counted = count_at(boxes, float(asked[2]))
+    return round(counted.recall if asked[1] == "recall" else counted.patch_f2, 9)

@@ -1,7 +1,7 @@
 """Gates: pure functions from a policy's conditions and a version's evidence to results.
 
-`judge(gates, evidence)` gives one `GateResult` a gate, in the policy's order; `may_pass(results)` says
-whether the version may enter. `passed` is True, False, or None: nothing was measured that could be judged,
+`judge(gates, evidence)` gives one `GateResult` a gate, in the policy's order; `refusals(results)` are those
+that keep the version out. `passed` is True, False, or None: nothing was measured that could be judged,
 which refuses just as False does, and `says` names the command that measures it.
 """
 
@@ -43,13 +43,8 @@ def judge(gates: Sequence[c.Gate], evidence: Evidence) -> tuple[GateResult, ...]
     return tuple(_JUDGES[type(gate)](gate, evidence) for gate in gates)
 
 
-def may_pass(results: Sequence[GateResult]) -> bool:
-    """Whether every gate passed: what was not measured refuses."""
-    return all(result.passed is True for result in results)
-
-
 def refusals(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
-    """Those that keep the version out."""
+    """Those that keep the version out: what was not measured refuses."""
     return tuple(result for result in results if result.passed is not True)
 
 
@@ -116,7 +111,7 @@ def _gap(gate: c.Gap, evidence: Evidence) -> GateResult:
 def _not_worse(gate: c.NotWorse, evidence: Evidence) -> GateResult:
     limit = " or ".join(gate.accept) + f" (margin {_number(gate.margin)}, {gate.confidence:.0%})"
     if not evidence.champion:
-        says = "the stage holds no version, so there is none to be compared with"
+        says = "there is no version that it has to be compared with"
         return GateResult(gate.name, True, "no champion", limit, says)
     asked = (evidence.champion, gate.metric, gate.confidence, gate.margin)
     found = next(
@@ -187,13 +182,14 @@ def _parity(gate: c.ParityLimit, evidence: Evidence) -> GateResult:
     if found is None:
         what = f"the parity of its {gate.format} export"
         return _missing(gate.name, limit, what, evidence, _EXPORT.replace("{format}", gate.format))
-    passed = found.difference <= gate.difference and found.agreement >= gate.agreement
+    passed = found.passed and found.difference <= gate.difference and found.agreement >= gate.agreement
     figure = f"difference {found.difference:.2g}, agreement {found.agreement:.2%}"
     says = (
         f"on {found.pictures} held-out pictures the {gate.format} file differs from the original by at most "
         f"{found.difference:.2g} and agrees on {found.agreement:.2%}, the policy asks for at most "
         f"{gate.difference:g} and at least {gate.agreement:.2%}"
     )
+    says += "" if found.passed else "; its export left it out, as its certificate says"
     return GateResult(gate.name, passed, figure, limit, says)
 
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import UnknownVersion
 from mlops.tracking.identity import TRAINED_BY_TAG
 from mlops.training.pickles import unsafe_in
-from registry.connect import asking
+from registry.connect import asking, run_of
 from registry.evidence import DataFacts, Evidence
 from registry.figures import kept_metrics, with_derived
 from registry.files import digests, version_files
@@ -59,7 +59,7 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
             found = client.get_model_version(model, version)
         reading_samples = pool.submit(_samples, client, found.run_id)
         tags = dict(found.tags or {})
-        run = _run(client, found.run_id)
+        run = run_of(client, found.run_id)
         reading_faults = pool.submit(_faults, client, run)
         classes = _classes(tags.get("mlops.class_map", ""))
         metrics = kept_metrics(client, run, policy, classes) if run is not None else {}
@@ -78,23 +78,13 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         licence=tags.get("mlops.licence", ""),
         metrics=with_derived(metrics, policy, classes, samples),
         data=_data(run, tags, faults),
+        onnx_digest=tags.get("mlops.onnx_digest", ""),
         files=files,
         unsafe=unsafe,
         latency=read_latency(tags, files),
         parity=read_parity(tags, files),
         comparisons=tuple(compare(gate, champion or "", samples, other) for gate in compared),
     )
-
-
-def _run(client: MlflowClient, run_id: str | None) -> Run | None:
-    """The training run; None for a version without one, or whose run was deleted for good."""
-    if not run_id:
-        return None
-    try:
-        with asking(f"reading run {run_id}"):
-            return client.get_run(run_id)
-    except UnknownVersion:
-        return None
 
 
 def _samples(client: MlflowClient, run_id: str | None) -> Samples | None:
@@ -104,8 +94,11 @@ def _samples(client: MlflowClient, run_id: str | None) -> Samples | None:
 def _champions_samples(client: MlflowClient, model: str, champion: str | None) -> Samples | None:
     if not champion:
         return None
-    with asking(f"reading {model}/{champion}"):
-        found = client.get_model_version(model, champion)
+    try:
+        with asking(f"reading {model}/{champion}"):
+            found = client.get_model_version(model, champion)
+    except UnknownVersion:
+        return None  # deleted since: nothing of it is left to be compared with
     return _samples(client, found.run_id)
 
 
@@ -141,8 +134,18 @@ def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
     for run_id in filter(None, (study, run.info.run_id)):
         rows = fetch_json(client, run_id, FAULTS)
         if isinstance(rows, list):
-            return dict(sorted(Counter(f"{row['severity']}/{row['code']}" for row in rows).items()))
+            return _counted(rows)
     return None
+
+
+def _counted(rows: list[object]) -> dict[str, int] | None:
+    """None for rows that are not those of a check: anyone may put another file in its place."""
+    codes: Counter[str] = Counter()
+    for row in rows:
+        if not isinstance(row, dict) or not {"severity", "code"} <= row.keys():
+            return None
+        codes[f"{row['severity']}/{row['code']}"] += 1
+    return dict(sorted(codes.items()))
 
 
 def _classes(class_map: str) -> tuple[str, ...]:
@@ -150,7 +153,7 @@ def _classes(class_map: str) -> tuple[str, ...]:
     try:
         held = json.loads(class_map)
         return tuple(str(held[index]) for index in sorted(held, key=int))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, LookupError):
         return ()
 
 

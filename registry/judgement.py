@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops.errors import UnknownVersion
 from registry.connect import asking
@@ -27,17 +29,19 @@ EVIDENCE_TAG = "mlops.evidence."
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The gates of `stage` and what they read. evidence_digest: SHA-256 of `evidence` as it is kept."""
+    """What `stage` asked for, by which policy, and what it read; as it is kept, so that all of it is known
+    later. policy: all that it says, as JSON has it.
+    """
 
     stage: Stage
+    policy: Mapping[str, Any]
     results: tuple[GateResult, ...]
     evidence: Evidence
-    evidence_digest: str
 
     @property
     def passed(self) -> bool:
         """A gate whose figure was never measured does not pass."""
-        return all(result.passed is True for result in self.results)
+        return not self.refusing
 
     @property
     def files(self) -> Mapping[str, str] | None:
@@ -45,7 +49,20 @@ class Judgement:
 
     @property
     def refusing(self) -> tuple[GateResult, ...]:
-        return tuple(result for result in self.results if result.passed is not True)
+        from registry.gates import refusals
+
+        return refusals(self.results)
+
+    def as_json(self) -> str:
+        """What is kept of it: keys sorted, no spaces. Raises ValueError for NaN or infinity."""
+        return json.dumps(
+            asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+
+    @property
+    def evidence_digest(self) -> str:
+        """SHA-256 of what is kept: of the figures, of the gates that read them, and of what they said."""
+        return hashlib.sha256(self.as_json().encode("utf-8")).hexdigest()
 
 
 def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: bool = True) -> Judgement:
@@ -53,7 +70,7 @@ def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: 
 
     beside_champion: compare it with the version that is there; a rollback does not, as that one is bad.
     """
-    from registry.evidence import Approval, evidence_digest, with_approvals
+    from registry.evidence import Approval, with_approvals
     from registry.gates import judge
     from registry.gather import gather
 
@@ -64,7 +81,7 @@ def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: 
         evidence, tuple(Approval(who, e.action is Action.APPROVE, e.why) for who, e in said.items())
     )
     results = judge(scene.policy.gates_for(stage), evidence)
-    return Judgement(stage, results, evidence, evidence_digest(evidence))
+    return Judgement(stage, scene.policy.model_dump(mode="json"), results, evidence)
 
 
 def keep(client: MlflowClient, judged: Judgement) -> str:
@@ -72,9 +89,7 @@ def keep(client: MlflowClient, judged: Judgement) -> str:
 
     Written before the ledger names its digest. A version without a run keeps it as a tag.
     """
-    from registry.evidence import evidence_json
-
-    evidence, text = judged.evidence, evidence_json(judged.evidence)
+    evidence, text = judged.evidence, judged.as_json()
     path = evidence_path(evidence.model, evidence.version, judged.evidence_digest)
     with asking(f"keeping the evidence on {evidence.name}"):
         if evidence.run_id:

@@ -21,8 +21,9 @@ Why two can never both win
 What it does not withstand
     Who may write to the server may rewrite an entry together with all that follow it and the head tag; where
     a policy lists signing keys, that needs the keys of everyone who wrote them. Taking out the last entries
-    together with the head tag shows when the next one is written, as its number leaves a gap. Times are by
-    the authors' clocks.
+    and turning the head tag back shows by the date that MLflow gives the log when one of its slots is
+    deleted, and by the gap in the numbers as soon as the next one is written. An entry's own time is by
+    its author's clock; what was when is told by the server's, which dates each slot.
 
 Lost answers
     A request whose answer is lost may have been done, may be done later, or never. The entry's uid is looked
@@ -35,7 +36,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion
+from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion, UserError
 from registry.chain import Chain, Slot, follow
 from registry.connect import asking, connect
 from registry.entry import Entry
@@ -53,14 +54,15 @@ def ledger_name(model: str) -> str:
     return model + SUFFIX
 
 
+def refuse_ledger(model: str) -> None:
+    """Raises UserError for a model that is another's ledger, which has no stages of its own."""
+    if model.endswith(SUFFIX):
+        raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
+
+
 def read(model: str, client: MlflowClient | None = None) -> tuple[Entry, ...]:
     """The entries of `model` that count, oldest first; () where nothing was ever recorded."""
     return read_chain(client or connect(), model).entries
-
-
-def check_chain(model: str, client: MlflowClient | None = None) -> tuple[str, ...]:
-    """One sentence for each slot that was changed, deleted or put in; () when the chain is whole."""
-    return read_chain(client or connect(), model).faults
 
 
 def read_chain(client: MlflowClient, model: str) -> Chain:
@@ -73,10 +75,33 @@ def read_chain(client: MlflowClient, model: str) -> Chain:
             page = client.search_model_versions(
                 f"name = '{ledger_name(model)}'", order_by=["version_number ASC"], page_token=token
             )
-            slots += [Slot(int(v.version), (v.tags or {}).get(ENTRY_TAG, "")) for v in page]
+            slots += [
+                Slot(
+                    int(v.version),
+                    (v.tags or {}).get(ENTRY_TAG, ""),
+                    v.description or "",
+                    v.creation_timestamp or 0,
+                )
+                for v in page
+            ]
             token = page.token
             if not token:
                 return follow(model, slots)
+
+
+def last_changed_ms(client: MlflowClient, model: str) -> int:
+    """When the server last changed the log itself: wrote or deleted a slot, or renamed or described it.
+
+    To be asked before the chain is read, whose `last_ms` it is where nothing but writing slots was done.
+    0 where there is no log, or nothing was done since it was opened.
+    """
+    try:
+        with asking(f"reading the ledger of {model}"):
+            log = client.get_registered_model(ledger_name(model))
+    except UnknownVersion:
+        return 0
+    changed, opened = log.last_updated_timestamp or 0, log.creation_timestamp or 0
+    return int(changed) if changed > opened else 0
 
 
 def append(client: MlflowClient, entry: Entry) -> Chain:
@@ -160,6 +185,6 @@ def _write(client: MlflowClient, entry: Entry) -> None:
             ledger_name(entry.model),
             source=f"mlops-ledger:/{entry.model}/{entry.sequence}",
             tags={ENTRY_TAG: entry.as_json()},
-            description=f"Entry {entry.sequence}: {entry.in_words()}",
+            description=entry.heading,
             await_creation_for=0,
         )

@@ -21,7 +21,7 @@ from registry.chain import Chain
 from registry.connect import me
 from registry.entry import Action, Entry, Stage
 from registry.hands import lower_hand, now, raise_hand
-from registry.ledger import SUFFIX, append, broken, read_chain
+from registry.ledger import append, broken, read_chain, refuse_ledger
 from registry.settle import agree, open_ends, settle, still
 from registry.shelf import Shelf, look
 from registry.signing import counting, signature_for
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from registry.policy import Policy
 
 _JUDGED_AGAIN = 5
+_LONGEST = 1500  # characters of each text; of all that MLflow shows of an entry, PostgreSQL holds 5,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,7 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
 
     Raises UnknownVersion, and LedgerBroken when entries were altered (unless `over_faults`).
     """
-    if model.endswith(SUFFIX):
-        raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
+    refuse_ledger(model)
     counts = counting(policy.signing_keys)
     shelf = look(client, model)
     chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
@@ -130,18 +130,18 @@ def record(scene: Scene, draft: Draft) -> Entry:
     unsigned = Entry(
         sequence=scene.chain.next_sequence,
         time=now(),
-        who=me(),
+        who=_kept_whole(me()),
         action=draft.action,
         model=model,
         version=draft.version,
         from_stage=scene.state.stage_of(draft.version),
         to_stage=draft.to_stage,
-        why=draft.why,
+        why=_kept_whole(draft.why),
         previous=scene.chain.head,
         uid=uuid4().hex,
         evidence_digest=draft.evidence_digest,
         file_digests=draft.file_digests,
-        override_reason=draft.override_reason,
+        override_reason=_kept_whole(draft.override_reason),
     )
     entry = dataclasses.replace(unsigned, signature=signature_for(unsigned, scene.policy.signing_keys))
     hand = raise_hand(client, model, entry.in_words())
@@ -153,6 +153,17 @@ def record(scene: Scene, draft: Draft) -> Entry:
     agree(client, model, chain, counting(scene.policy.signing_keys))
     lower_hand(client, model, hand)
     return entry
+
+
+def _kept_whole(text: str) -> str:
+    """`text` as every store can hold it. Raises UserError for more than MLflow shows of an entry."""
+    text = text.encode("utf-8", "backslashreplace").decode()  # half a character, of a terminal's own
+    if len(text) > _LONGEST:
+        raise UserError(
+            f"the ledger keeps {_LONGEST} characters of what is said, not {len(text)}: say it shorter, and "
+            "where the rest is written"
+        )
+    return text
 
 
 def promote(
@@ -249,8 +260,12 @@ def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Ma
 
 
 def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
-    """Raises GateRefused for files that are not those which were judged before."""
-    if changed := changed_files(scene, version, judged.files):
+    """Raises GateRefused for files that are not those which training made, or which were judged before."""
+    changed = changed_files(scene, version, judged.files)
+    made = judged.evidence.onnx_digest
+    if not changed and made and judged.files and made not in judged.files.values():
+        changed = f"none of its files is the one that training made (SHA-256 {made[:12]})"
+    if changed:
         raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
 
 

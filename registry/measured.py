@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
 
 from registry.connect import asking
 from registry.evidence import Latency, Parity
@@ -13,6 +16,7 @@ from registry.evidence import Latency, Parity
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_LATENCY, _PARITIES = TypeAdapter(Latency), TypeAdapter(tuple[Parity, ...])
 LATENCY_TAG = "mlops.latency"
 PARITY_TAG = "mlops.parity"
 
@@ -30,12 +34,15 @@ def write_parity(client: MlflowClient, model: str, version: str, parity: Sequenc
 
 
 def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> Latency | None:
-    """The latency among a version's tags; None where there is none, or it is of a file now not in `files`."""
+    """The latency among a version's tags; None where there is none that could have been measured, as anyone
+    may set a tag, or it is of a file now not in `files`.
+    """
     try:
-        latency = Latency(**json.loads(tags[LATENCY_TAG]))
-    except (KeyError, ValueError, TypeError):
+        found = _LATENCY.validate_json(tags.get(LATENCY_TAG, ""))
+    except ValidationError:
         return None
-    return latency if files and latency.onnx_digest in files.values() else None
+    possible = 0 < found.p50_ms <= found.p95_ms < math.inf and found.calls > 0 and found.size_bytes > 0
+    return found if possible and files and found.onnx_digest in files.values() else None
 
 
 def read_parity(tags: Mapping[str, str], files: Mapping[str, str] | None) -> tuple[Parity, ...]:
@@ -43,11 +50,16 @@ def read_parity(tags: Mapping[str, str], files: Mapping[str, str] | None) -> tup
     there is none that can be read.
     """
     try:
-        found = [Parity(**each) for each in json.loads(tags[PARITY_TAG])]
-    except (KeyError, ValueError, TypeError):
+        found = _PARITIES.validate_json(tags.get(PARITY_TAG, ""))
+    except ValidationError:
         return ()
     there = set((files or {}).values())
-    return tuple(sorted((each for each in found if each.original in there), key=lambda each: each.format))
+    kept = (each for each in found if each.original in there and _possible(each))
+    return tuple(sorted(kept, key=lambda each: each.format))
+
+
+def _possible(parity: Parity) -> bool:
+    return parity.pictures > 0 and 0 <= parity.difference < math.inf and 0 <= parity.agreement <= 1
 
 
 def _as_json(value: object) -> str:

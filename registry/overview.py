@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking
+from registry.connect import asking, run_of
 from registry.entry import Entry, Stage
 from registry.ledger import LEDGER_OF_TAG, SUFFIX, read
 from registry.shelf import ALIASES, HAND_TAG, STAGE_TAG
@@ -50,6 +50,8 @@ def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus,
     """All registered models (or one) by stage: one request a thousand models, whatever their versions."""
     found: list[RegisteredModel] = []
     token: str | None = None
+    if model is not None and "'" in model:  # MLflow's filters know no way of writing it
+        raise UnknownVersion(_none_such(model))
     chosen = None if model is None else f"name = '{model}'"
     with asking("listing the registered models"):
         while True:
@@ -58,12 +60,16 @@ def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus,
             if not (token := page.token):
                 break
     if model is not None and not found:
-        raise UnknownVersion(f"there is no registered model {model!r}; `mlops registry status` lists them")
+        raise UnknownVersion(_none_such(model))
     return tuple(
         _status_of(each)
         for each in sorted(found, key=lambda m: str(m.name))
         if not each.name.endswith(SUFFIX) and LEDGER_OF_TAG not in (each.tags or {})
     )
+
+
+def _none_such(model: str) -> str:
+    return f"there is no registered model {model!r}; `mlops registry status` lists them"
 
 
 def _status_of(model: RegisteredModel) -> ModelStatus:
@@ -130,10 +136,13 @@ class VersionFacts:
 
 
 def facts(client: MlflowClient, model: str, version: str) -> VersionFacts:
-    """Read one version, its run and its entries in the ledger. Raises UnknownVersion."""
+    """Read one version, its run (where it is still there) and its entries in the ledger.
+
+    Raises UnknownVersion.
+    """
     with asking(f"reading {model} version {version}"):
         known = client.get_model_version(model, version)
-        run = client.get_run(known.run_id) if known.run_id else None
+    run = run_of(client, known.run_id)
     return VersionFacts(
         model=model,
         version=str(known.version),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -14,7 +13,7 @@ from mlops.systems.allowed import did_you_mean
 from mlops.systems.checked import Missing, no_such_key, where_at
 from mlops.systems.read_yaml import Lines, read_yaml
 from mlops.systems.strict import Strict
-from registry.conditions import AnyGate, Approvals, Gate, NotWorse
+from registry.conditions import AnyGate, Gate, NotWorse
 from registry.entry import Stage
 
 __all__ = ["GATED", "KINDS", "Policy", "Stage", "list_policies", "load_policy", "parse_policy"]
@@ -29,8 +28,8 @@ class Policy(Strict):
     gates: for each gated stage, the conditions of its own; `gates_for` adds those of the stages before it.
     transitions: from each stage, the stages that a version may go to next. A rollback is Archived ->
         Production.
-    signing_keys: ed25519 public keys (64 hex digits); where any is given, unsigned entries of the ledger do
-        not count.
+    signing_keys: ed25519 public keys, 64 hex digits each, or "NAME 64-hex-digits" for one that signs for
+        that person alone; where any is given, entries of the ledger that none of them signed do not count.
     """
 
     model: str
@@ -45,7 +44,7 @@ class Policy(Strict):
         }
     )
     gates: dict[Stage, tuple[AnyGate, ...]]
-    signing_keys: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    signing_keys: tuple[Annotated[str, Field(pattern="^(.+ )?[0-9a-f]{64}$")], ...] = ()
 
     @field_validator("gates")
     @classmethod
@@ -77,15 +76,6 @@ class Policy(Strict):
     def comparisons(self) -> tuple[NotWorse, ...]:
         """The comparisons with a champion that any stage asks for."""
         return tuple(gate for gates in self.gates.values() for gate in gates if isinstance(gate, NotWorse))
-
-    def approvals_for(self, stage: Stage) -> int:
-        """How many must approve before `stage`."""
-        return sum(gate.at_least for gate in self.gates_for(stage) if isinstance(gate, Approvals))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of what the policy says, whatever its file's comments and layout."""
-        return hashlib.sha256(self.model_dump_json().encode("utf-8")).hexdigest()
 
 
 def list_policies() -> tuple[str, ...]:

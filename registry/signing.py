@@ -20,7 +20,10 @@ KEY_VARIABLE = "MLOPS_SIGNING_KEY"
 
 
 def counting(public_keys: Sequence[str]) -> Counts:
-    """Which entries count under a policy's `signing_keys` (64 hex digits each): all, where it lists none."""
+    """Which entries count under a policy's `signing_keys`: all, where it lists none.
+
+    A key is 64 hex digits, with the name before it of whom it stands for: then it signs for nobody else.
+    """
     if not public_keys:
         return every
     known: dict[str, bool] = {}
@@ -34,7 +37,7 @@ def counting(public_keys: Sequence[str]) -> Counts:
 
 
 def is_signed(entry: Entry, public_keys: Sequence[str]) -> bool:
-    """Whether one of the keys signed this entry as it stands."""
+    """Whether one of the keys that may speak for its author signed this entry as it stands."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -44,7 +47,7 @@ def is_signed(entry: Entry, public_keys: Sequence[str]) -> bool:
         signature = base64.b64decode(entry.signature, validate=True)
     except ValueError:
         return False
-    for key in public_keys:
+    for key in _keys_of(entry.who, public_keys):
         try:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
                 signature, bytes.fromhex(entry.content_digest)
@@ -69,14 +72,19 @@ def signature_for(entry: Entry, public_keys: Sequence[str]) -> str:
             )
         return ""
     key = _private_key(Path(path))
-    if public_keys and public_key_of(key) not in public_keys:
+    if public_keys and public_key_of(key) not in _keys_of(entry.who, public_keys):
         raise BadSetting(
             f"policy of {entry.model}",
             KEY_VARIABLE,
             path,
-            f"a key that it lists; this one is {public_key_of(key)}",
+            f"a key that it lists for {entry.who}; this one is {public_key_of(key)}",
         )
     return base64.b64encode(key.sign(bytes.fromhex(entry.content_digest))).decode()
+
+
+def _keys_of(who: str, public_keys: Sequence[str]) -> tuple[str, ...]:
+    named = (listed.rpartition(" ") for listed in public_keys)
+    return tuple(key for name, _, key in named if name in ("", who))
 
 
 def public_key_of(key: Ed25519PrivateKey) -> str:

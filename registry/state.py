@@ -98,15 +98,27 @@ def periods(entries: Iterable[Entry], stage: Stage, counts: Counts = every) -> t
 def verdicts(
     entries: Iterable[Entry], version: str, stage: Stage, counts: Counts = every
 ) -> Mapping[str, Entry]:
-    """Each person's latest word on `version` entering `stage`: who -> the approve or reject entry."""
-    return {
-        entry.who: entry
-        for entry in entries
-        if entry.action in (Action.APPROVE, Action.REJECT)
-        and entry.version == version
-        and entry.to_stage is stage
-        and counts(entry)
-    }
+    """Each person's latest word on `version` entering `stage`: who -> the approve or reject entry.
+
+    What was approved and then taken out of Production as bad has to be approved anew.
+    """
+    said: dict[str, Entry] = {}
+    state = State()
+    for entry in filter(counts, entries):
+        if version == _taken_out(state, entry):
+            said = {who: each for who, each in said.items() if each.action is Action.REJECT}
+        elif entry.action not in MOVES and entry.version == version and entry.to_stage is stage:
+            said[entry.who] = entry
+        state = step(state, entry)
+    return said
+
+
+def _taken_out(before: State, entry: Entry) -> str:
+    """The version that `entry` takes out of Production as bad; "" where it takes none."""
+    if entry.action is Action.ARCHIVE and entry.from_stage is Stage.PRODUCTION:
+        return entry.version
+    replaced = before.holder(Stage.PRODUCTION) if entry.action is Action.ROLLBACK else None
+    return replaced if replaced is not None and replaced != entry.version else ""
 
 
 def last_good(
@@ -122,15 +134,11 @@ def last_good(
     bad: set[str] = set()
     state = State()
     for entry in filter(counts, entries):
-        before = state.holder(Stage.PRODUCTION)
+        bad.add(_taken_out(state, entry))
         state = step(state, entry)
-        rejected = entry.action is Action.REJECT and entry.to_stage is Stage.PRODUCTION
-        taken_out = entry.action is Action.ARCHIVE and entry.from_stage is Stage.PRODUCTION
-        if rejected or taken_out:
+        if entry.action is Action.REJECT and entry.to_stage is Stage.PRODUCTION:
             bad.add(entry.version)
         elif entry.action in MOVES and entry.to_stage is Stage.PRODUCTION:
-            if entry.action is Action.ROLLBACK and before not in (None, entry.version):
-                bad.add(str(before))
             bad.discard(entry.version)
             order.append(entry.version)
     present = state.holder(Stage.PRODUCTION)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
@@ -13,6 +14,7 @@ from registry.chain import Chain
 from registry.entry import Entry
 from registry.files import digests, version_files
 from registry.judgement import kept
+from registry.ledger import last_changed_ms
 from registry.lifecycle import missing_head, recorded_files
 from registry.settle import still
 from registry.shelf import Difference, Kind, differences, head_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _AT_ONCE = 4
+_CLOCKS_APART = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,13 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
     kept evidence, as well. Raises UnknownVersion for a model that is not there, ServerUnavailable.
     """
     counts = counting(keys)
+    changed_ms = last_changed_ms(client, model)
     shelf, chain = still(client, model)
     state = state_after(chain.entries, counts)
-    faults = [Finding("ledger", says) for says in chain.faults]
+    faults = [Finding("ledger", says) for says in (*chain.faults, *_reworded(chain))]
+    if changed_ms > chain.last_ms:
+        says = f"the ledger was changed or cut off on {_when(changed_ms)}, after its last entry"
+        faults.append(Finding("ledger", says))
     if taken_out := missing_head(shelf, chain):
         faults.append(Finding("ledger", taken_out))
     faults += _unsigned(chain, counts)
@@ -81,6 +88,7 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
         f"a move is under way or was interrupted: {said}; the next command finishes it"
         for said in shelf.hands.values()
     ]
+    notes += _misdated(chain)
     notes += [f"ledger slot {slot.number} came second and counts for nothing" for slot in chain.lost]
     return Verified(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
 
@@ -93,6 +101,24 @@ def _blamed(difference: Difference, state: State) -> str:
     """The difference, and the entry that says otherwise."""
     entry = state.last.get(difference.subject)
     return f"{difference.says} (entry {entry.sequence}: {entry.in_words()})" if entry else difference.says
+
+
+def _reworded(chain: Chain) -> Iterator[str]:
+    for entry, slot in zip(chain.entries, chain.places, strict=True):
+        if slot.words != entry.heading:
+            yield f"entry {entry.sequence} is shown as {slot.words[:80]!r}; it says: {entry.in_words()}"
+
+
+def _misdated(chain: Chain) -> Iterator[str]:
+    for entry, slot in zip(chain.entries, chain.places, strict=True):
+        taken = datetime.fromtimestamp(slot.taken_ms / 1000, UTC)
+        if abs(datetime.fromisoformat(entry.time) - taken) > _CLOCKS_APART:
+            said = entry.time[:19].replace("T", " ")
+            yield f"entry {entry.sequence} says {said} UTC, the server took it on {_when(slot.taken_ms)}"
+
+
+def _when(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _unsigned(chain: Chain, counts: Counts) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def model(team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     team.grant("rita", "registered_model", name, "MANAGE")
     team.grant("rita", "experiment", experiment.experiment_id)
     team.log_in(monkeypatch, "ann")
-    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("cells", name))
     monkeypatch.chdir(tmp_path)
     return name
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from entrypoints.cli import run
+from entrypoints.registry_look import _moment
 from registry.connect import connect
 from tests.registry.shelves import make_model
 
@@ -77,6 +79,25 @@ def test_a_change_behind_the_ledger_s_back_leaves_with_1(
     assert "alias @staging is version 2; the ledger says version 1" in capsys.readouterr().out
 
 
+def test_a_policy_judges_its_own_model_alone(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Path(policy).with_name("other.yaml")
+    other.write_text("model: rails\ngates: {}\n")
+    assert registry("promote", "cells", "2", "--to", "staging", "--policy", str(other)) == 2
+    assert "model is 'rails'; allowed: cells" in capsys.readouterr().err
+    assert registry("verify", "cells", "--policy", str(other)) == 2
+
+
+def test_what_a_terminal_sends_is_kept(policy: str) -> None:
+    assert registry("archive", "cells", "1", "--why", "gr\udcfcn\nzweite Zeile\0", "--policy", policy) == 0
+    assert registry("verify", "cells", "--policy", policy) == 0
+
+
+@pytest.mark.parametrize("text", ["2026-05-17", "20260517", "2026-W20-7"])
+def test_a_date_alone_is_its_end(text: str) -> None:
+    assert _moment(text) == datetime(2026, 5, 17, 23, 59, 59, 999999, UTC)
+    assert _moment("2026-05-17T12:00+02:00") == datetime(2026, 5, 17, 10, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -86,6 +107,19 @@ def test_a_change_behind_the_ledger_s_back_leaves_with_1(
         (("rollback", "cells"), "no earlier version of Production"),
         (("show", "cells", "@production"), "has no alias @production"),
         (("show", "cells", "7"), "not found"),
+        (("show", "cells", "abc"), "'abc' is no version of cells"),
+        (("show", "cells", "0"), "cells"),
+        (("diff", "cells", "1", "@x"), "has no alias @x"),
+        (("measure", "cells", "@staging"), "has no alias @staging"),
+        (("promote", "cells", "@x", "--to", "staging"), "has no alias @x"),
+        (("promote", "cells", "1", "--to", "staging", "--override-reason", " "), "the reason, in words"),
+        (("archive", "cells", "1", "--why", "x" * 2001), "say it shorter"),
+        (("reject", "cells", "1", "--comment", " "), "what is wrong with it"),
+        (("status", "it's"), "no registered model"),
+        (("history", "cells.ledger"), "is a ledger"),
+        (("history", "cells", "--at", ""), "2026-05-17"),
+        (("verify", "cells.ledger"), "is a ledger"),
+        (("status", "rails"), "no registered model 'rails'"),
         (("history", "cells", "--at", "soon"), "2026-05-17"),
         (("history", "rails"), "no registered model 'rails'"),
         (("verify", "rails"), "no registered model 'rails'"),
@@ -95,7 +129,8 @@ def test_a_change_behind_the_ledger_s_back_leaves_with_1(
 def test_a_mistake_is_one_line_and_leaves_with_2(
     policy: str, arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = () if arguments[0] == "show" or "--policy" in arguments else ("--policy", policy)
+    without = {"show", "diff", "measure", "status", "--policy", "rails", "cells.ledger"}
+    own = () if without & set(arguments) else ("--policy", policy)
     capsys.readouterr()
     assert registry(*arguments, *own) == 2
     assert says in capsys.readouterr().err.splitlines()[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,15 @@ import pandas as pd
 import pytest
 
 from mlops.errors import UnknownVersion
+from mlops.tracking.names import entity_names
 from registry.connect import connect
 from registry.entry import Stage
-from registry.evidence import Parity, evidence_digest
+from registry.evidence import Parity
 from registry.files import digests, version_files
 from registry.gates import judge
 from registry.gather import gather
 from registry.latency import measure_onnx, measure_version
-from registry.measured import LATENCY_TAG, write_parity
+from registry.measured import LATENCY_TAG, PARITY_TAG, write_parity
 from registry.policy import Policy, parse_policy
 from tests.registry.onnx_model import write_onnx
 from tests.registry.versions import CLASSES, Trained, answers, boxes, make_version
@@ -138,11 +141,9 @@ def test_a_tag_changed_afterwards_does_not_hide_who_trained(
     assert gather(store[0], "hidden", made, policy, None).trainers == ("eve", "ann")
 
 
-def test_gathering_twice_gives_the_same_digest(
-    store: tuple[MlflowClient, Path], policy: Policy, cells: str
-) -> None:
+def test_gathering_twice_gives_the_same(store: tuple[MlflowClient, Path], policy: Policy, cells: str) -> None:
     first, second = (gather(store[0], "cells", cells, policy, None) for _ in range(2))
-    assert evidence_digest(first) == evidence_digest(second)
+    assert first == second
 
 
 def test_what_the_data_check_found_is_counted(store: tuple[MlflowClient, Path], policy: Policy) -> None:
@@ -236,11 +237,54 @@ def test_a_latency_of_a_file_that_was_changed_since_does_not_count(
     assert gather(client, "cells", version, policy, None).latency is None
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"p50_ms": 0}, {"p50_ms": -1}, {"p95_ms": math.nan}, {"p95_ms": "fast"}, {"device": 5}, {"calls": None}],
+    ids=str,
+)
 def test_a_latency_tag_that_makes_no_sense_was_not_measured(
+    store: tuple[MlflowClient, Path], policy: Policy, odd: dict[str, object]
+) -> None:
+    client, version = store[0], _made(store)
+    held = asdict(measure_version(client, "cells", version, calls=20, threads=1))
+    client.set_model_version_tag("cells", version, LATENCY_TAG, json.dumps({**held, **odd}))
+    evidence = gather(client, "cells", version, policy, None)
+    assert evidence.latency is None
+    assert judge(policy.gates_for(Stage.PRODUCTION), evidence)
+
+
+def test_tags_and_files_that_others_wrote_are_not_believed(
     store: tuple[MlflowClient, Path], policy: Policy
 ) -> None:
-    version = _made(store, tags={LATENCY_TAG: '{"p50_ms": 1}'})
-    assert gather(store[0], "cells", version, policy, None).latency is None
+    tags = {PARITY_TAG: '[{"format": "onnx"}]', "mlops.class_map": "[5]"}
+    evidence = gather(store[0], "cells", _made(store, tags=tags, faults=["none"]), policy, None)
+    assert (evidence.parity, evidence.classes, evidence.data.faults) == ((), (), None)
+
+
+def test_classes_may_have_any_name(store: tuple[MlflowClient, Path]) -> None:
+    names = ("cell@0.5", "lens@2x", "a(b", "a)b", "größe/2", "..", "x" * 300)
+    values = {f"{split}/F1/{name}": 0.9 for split in ("val", "test") for name in names}
+    kept = entity_names([*values, *(f"best/{name}" for name in values)])
+    figures = {kept[name]: value for name, value in values.items() if name.startswith("test/")}
+    figures |= {kept[f"best/{name}"]: value for name, value in values.items() if name.startswith("val/")}
+    tags = {"mlops.class_map": json.dumps(dict(enumerate(names)))}
+    version = make_version(*store, "odd", Trained(metrics=figures, tags=tags, table=boxes(5)))
+    asked = (
+        "{kind: per class, metric: val/F1, minimum: 0.5}, {kind: per class, metric: test/F1, minimum: 0.5}"
+    )
+    policy = parse_policy(f"model: odd\ngates: {{Staging: [{asked}]}}", "odd.yaml")
+    evidence = gather(store[0], "odd", version, policy, None)
+    results = judge(policy.gates_for(Stage.STAGING), evidence)
+    assert [result.passed for result in results] == [True, True], results
+
+
+def test_a_champion_that_was_deleted_is_no_obstacle_to_judging(
+    store: tuple[MlflowClient, Path], policy: Policy
+) -> None:
+    gone, version = _made(store), _made(store)
+    store[0].delete_model_version("cells", gone)
+    (compared,) = gather(store[0], "cells", version, policy, gone).comparisons
+    assert compared.problem == "no per-sample test results of the champion were kept"
 
 
 def test_export_parity_is_read_back(store: tuple[MlflowClient, Path], policy: Policy) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -203,6 +203,55 @@ def test_only_entries_signed_by_a_listed_key_count(tmp_path, monkeypatch: pytest
     assert [counting(listed)(entry) for entry in (unsigned, signed, altered)] == [False, True, False]
     assert counting(())(unsigned)
     assert state_after([unsigned], counting(listed)).holder(P) is None
+
+
+def test_a_key_with_a_name_signs_for_nobody_else(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key").write_bytes(pem)
+    monkeypatch.setenv("MLOPS_SIGNING_KEY", str(tmp_path / "key"))
+    by_ann, by_bea = (after(follow(MODEL, []), "1", P, Action.APPROVE, who=who) for who in ("ann", "bea"))
+    of_ann, of_anyone = (f"ann {public_key_of(key)}",), (public_key_of(key),)
+    with pytest.raises(BadSetting, match="a key that it lists for bea"):
+        signature_for(by_bea, of_ann)
+    both = [dataclasses.replace(e, signature=signature_for(e, of_anyone)) for e in (by_ann, by_bea)]
+    assert [counting(of_ann)(entry) for entry in both] == [True, False]
+    assert [counting(of_anyone)(entry) for entry in both] == [True, True]
+
+
+def test_what_was_when_is_told_by_the_server_s_clock() -> None:
+    """Ann's clock is a day ahead, and bea's is of 1970."""
+    chain = chain_of(("1", P), ("2", P), ("2", A, Action.ARCHIVE))
+    claimed = ("2026-05-01T12:00:00+00:00", "2026-05-02T12:05:00+00:00", "1970-01-01T00:00:00+00:00")
+    really = [datetime(2026, 5, 1, 12, minute, tzinfo=UTC) for minute in (0, 5, 10)]
+    places, entries = [], chain.entries
+    for number, (entry, time, at) in enumerate(zip(entries, claimed, really, strict=True), 1):
+        previous = Entry.from_json(places[-1].text).digest if places else genesis(MODEL)
+        text = dataclasses.replace(entry, time=time, previous=previous).as_json()
+        places.append(Slot(number, text, taken_ms=int(at.timestamp() * 1000)))
+    dated = follow(MODEL, places).dated(counting(()))
+    held = [state_at(dated, at + timedelta(minutes=1)).holder(P) for at in really]
+    assert held == ["1", "2", None]
+
+
+def test_what_was_taken_out_as_bad_is_approved_anew() -> None:
+    approved = ("2", P, Action.APPROVE)
+    bad = chain_of(("1", P), approved, ("2", P), ("1", P, Action.ROLLBACK)).entries
+    assert verdicts(bad, "2", P) == {}
+    archived = chain_of(approved, ("2", P), ("2", A, Action.ARCHIVE)).entries
+    assert verdicts(archived, "2", P) == {}
+    replaced = chain_of(approved, ("2", P), ("3", P)).entries
+    assert list(verdicts(replaced, "2", P)) == ["ann"]
+
+
+def test_an_entry_is_one_line_whatever_was_said() -> None:
+    why = "fine\n   9  eve promoted version 3\x1b[2K\u202e"
+    said = after(follow(MODEL, []), "1", P, why=why).in_words()
+    assert said.isprintable()
+    assert said.endswith("fine 9 eve promoted version 3 [2K")
 
 
 def test_the_first_entry_belongs_to_its_model() -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from entrypoints.output import show
 from mlops.errors import BadSetting, GateRefused, UnknownVersion, UserError
 from registry.connect import connect
 from registry.entry import Action, Stage
+from registry.judgement import evidence_path, kept
 from registry.ledger import ledger_name, read
 from registry.lifecycle import Scene, archive, begin, give_verdict, promote, rollback
 from registry.overview import diff, facts, status
 from registry.policy import Policy, parse_policy
+from registry.shelf import HEAD_TAG, STAGE_TAG
 from registry.verify import verify
 from tests.registry.shelves import make_model
 
@@ -133,6 +138,66 @@ def test_a_version_whose_files_changed_since_is_not_released(client: MlflowClien
         promote(scene(client, policy), "1", Stage.PRODUCTION)
 
 
+def test_a_file_that_training_did_not_make_is_not_released(client: MlflowClient, policy: Policy) -> None:
+    client.set_model_version_tag(MODEL, "1", "mlops.onnx_digest", "a" * 64)
+    with pytest.raises(GateRefused, match="none of its files is the one that training made"):
+        promote(scene(client, policy), "1", Stage.STAGING)
+    assert promote(scene(client, policy), "1", Stage.STAGING, override_reason="known").entry
+
+
+def test_what_was_asked_and_answered_is_kept_with_the_figures(client: MlflowClient, policy: Policy) -> None:
+    loose = parse_policy(POLICY.replace("0.8", "0.1"), "cells.yaml")
+    moved = promote(scene(client, loose), "3", Stage.STAGING)
+    assert moved.entry is not None
+    text = kept(client, MODEL, "3", moved.entry.evidence_digest)
+    held = json.loads(text)
+    assert held["policy"]["gates"]["Staging"][0]["minimum"] == 0.1
+    assert (held["stage"], held["results"][0]["figure"]) == ("Staging", "0.5")
+    run_id = client.get_model_version(MODEL, "3").run_id
+    stricter = text.replace('"minimum":0.1', '"minimum":0.8')
+    client.log_text(run_id, stricter, evidence_path(MODEL, "3", moved.entry.evidence_digest))
+    assert [fault.says for fault in verify(client, MODEL).faults] == ["entry 1: its evidence was changed"]
+
+
+def test_an_entry_shown_in_other_words_is_named(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    client.update_model_version(ledger_name(MODEL), "2", "Entry 2: rita approved version 3")
+    (fault,) = verify(client, MODEL).faults
+    assert "entry 2 is shown as 'Entry 2: rita approved version 3'" in fault.says
+
+
+def test_a_ledger_that_was_cut_off_is_named_though_everything_was_turned_back(
+    client: MlflowClient, policy: Policy
+) -> None:
+    """Who may write to the server takes the last move out, and all that MLflow shows of it."""
+    release(client, policy, "1")
+    before = client.get_registered_model(MODEL).tags[HEAD_TAG]
+    archive(scene(client, policy), "2")
+    time.sleep(0.01)
+    client.delete_model_version(ledger_name(MODEL), "4")
+    client.set_registered_model_tag(MODEL, HEAD_TAG, before)
+    client.transition_model_version_stage(MODEL, "2", "None")
+    client.delete_model_version_tag(MODEL, "2", STAGE_TAG)
+    (fault,) = verify(client, MODEL).faults
+    assert "the ledger was changed or cut off" in fault.says
+
+
+def test_what_was_rolled_back_from_needs_a_new_approval(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    release(client, policy, "2")
+    assert rollback(scene(client, policy)).entry
+    refused = promote(scene(client, policy), "2", Stage.PRODUCTION)
+    assert refused.judged is not None
+    assert [result.gate for result in refused.judged.refusing] == ["approvals"]
+    give_verdict(scene(client, policy), "2", Action.APPROVE, Stage.PRODUCTION, "retested")
+    assert promote(scene(client, policy), "2", Stage.PRODUCTION).entry
+
+
+def test_a_version_whose_run_is_gone_can_be_looked_at(client: MlflowClient) -> None:
+    client.create_model_version(MODEL, "nowhere:/", run_id="0" * 32, await_creation_for=0)
+    assert facts(client, MODEL, "4").params == {}
+
+
 @pytest.mark.parametrize(("version", "to"), [("1", Stage.PRODUCTION), ("1", Stage.NONE)])
 def test_a_way_that_the_policy_does_not_have_is_refused(
     client: MlflowClient, policy: Policy, version: str, to: Stage
@@ -181,6 +246,14 @@ def test_what_was_changed_behind_the_ledger_s_back_is_told_by_the_next_command(
     assert scene(client, policy).found == (told,)
     assert promote(scene(client, policy), "2", Stage.STAGING).found == (told,)
     assert scene(client, policy).found == ()
+
+
+def test_a_figure_that_is_no_number_is_told_in_words_that_programs_read(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.log_metric(client.get_model_version(MODEL, "1").run_id, "test/loss", float("nan"))
+    show(facts(client, MODEL, "1"), True, "")
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["metrics"]["test/loss"] is None
 
 
 def test_two_versions_differ_in_what_was_recorded(client: MlflowClient) -> None:

@@ -30,8 +30,7 @@ def test_every_policy_guards_both_stages(model: str) -> None:
     assert policy.model == model
     kinds = {gate.kind for gate in policy.gates_for(Stage.PRODUCTION)}
     assert {"data", "licence", "safe files", "not worse", "parity", "approvals"} <= kinds
-    assert policy.approvals_for(Stage.STAGING) == 0
-    assert policy.approvals_for(Stage.PRODUCTION) >= 1
+    assert "approvals" not in {gate.kind for gate in policy.gates_for(Stage.STAGING)}
     assert policy.comparisons()
 
 
@@ -71,12 +70,6 @@ def test_the_way_to_production_is_by_staging_and_back_from_the_archive() -> None
     assert not policy.may_go(Stage.NONE, Stage.PRODUCTION)
     assert policy.may_go(Stage.ARCHIVED, Stage.PRODUCTION)
     assert not policy.may_go(Stage.PRODUCTION, Stage.STAGING)
-
-
-def test_the_digest_is_of_what_a_policy_says_and_not_of_its_layout() -> None:
-    text = _file(FLOOR)
-    assert parse_policy(text, "a.yaml").digest == parse_policy("# words\n" + text, "b.yaml").digest
-    assert parse_policy(text.replace("0.5", "0.6"), "a.yaml").digest != parse_policy(text, "a.yaml").digest
 
 
 def test_a_policy_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
@@ -126,7 +119,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 def test_the_documents_example_is_a_policy_and_its_table_has_every_kind() -> None:
     text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
     policy = parse_policy(text.split("```yaml")[1].split("```")[0], "docs/policies.md")
-    assert policy.approvals_for(Stage.PRODUCTION) == 1
+    assert "approvals" in {gate.kind for gate in policy.gates_for(Stage.PRODUCTION)}
     for kind, keys in KINDS.items():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{kind}` |")]
         told = "as `floor`" in row
