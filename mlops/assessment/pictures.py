@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, SplitName
     from mlops.evaluation.boxes import Boxes
 
+Area: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 ANNOTATED, PREDICTED = "#56B4E9", "#E69F00"  # of Okabe and Ito's colours: both stand out on grey
 SMALLEST, LARGEST = 320, 800  # pixels of the longer side
 _PIXELS_SHOW = 96  # a picture with a shorter side than this is enlarged as it is, pixel by pixel
@@ -76,13 +77,19 @@ def marks_on(
 
 
 def with_marks(picture: Image, marks: Sequence[Marked]) -> Image:
-    """The picture at a size to look at, with its boxes; the bold one last, over the others."""
+    """The picture at a size to look at, with its boxes; the bold one last, over the others.
+
+    Where names would lie on each other, the bold box's goes before those of annotated ones, and these before
+    the others: a name that has no room is left out.
+    """
     from PIL import ImageDraw
 
     drawn, factor = at_a_size_to_look_at(picture)
     pen = ImageDraw.Draw(drawn)
-    for mark in sorted(marks, key=lambda each: each.bold):
-        _draw(pen, mark, factor, drawn.size)
+    placed = [_outlined(pen, mark, factor, drawn.size) for mark in sorted(marks, key=lambda each: each.bold)]
+    named: list[Area] = []
+    for mark, area in sorted(placed, key=lambda each: (not each[0].bold, not each[0].annotated)):
+        _name(pen, mark, area, drawn.height, named)
     return drawn
 
 
@@ -121,19 +128,37 @@ def as_jpeg(picture: Image) -> bytes:
     return held.getvalue()
 
 
-def _draw(pen: ImageDraw, mark: Marked, factor: float, size: tuple[int, int]) -> None:
-    from PIL import ImageFont
-
-    colour, width = ANNOTATED if mark.annotated else PREDICTED, 4 if mark.bold else 2
+def _outlined(pen: ImageDraw, mark: Marked, factor: float, size: tuple[int, int]) -> tuple[Marked, Area]:
+    """Draw the box; where it lies on the picture as it is shown."""
     left, top, right, bottom = (each * factor for each in mark.corners)
     left, right = max(left, 0), min(max(right, left + 2), size[0] - 1)
     top, bottom = max(top, 0), min(max(bottom, top + 2), size[1] - 1)
-    pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour, width=width)
+    area = (left, top, max(right, left), max(bottom, top))
+    pen.rectangle(area, outline=_colour(mark), width=4 if mark.bold else 2)
+    return mark, area
+
+
+def _name(pen: ImageDraw, mark: Marked, area: Area, picture_height: int, named: list[Area]) -> None:
+    """Write what the box says beside it, and add where to `named`; not where another name stands."""
+    from PIL import ImageFont
+
+    left, top, _, bottom = area
     font = ImageFont.load_default(size=15 if mark.bold else 12)
     # annotated names stand below their boxes and predicted ones above, so that both can be read
     height = 18 if mark.bold else 15
     above = top - height if top >= height else top
-    below = bottom if bottom + height <= size[1] else bottom - height
+    below = bottom if bottom + height <= picture_height else bottom - height
     at = (left, below if mark.annotated else above)
-    pen.rectangle(pen.textbbox(at, mark.says, font=font), fill=colour)
-    pen.text(at, mark.says, fill="black", font=font)
+    where = pen.textbbox(at, mark.says, font=font)
+    if not any(_overlap(where, other) for other in named):
+        pen.rectangle(where, fill=_colour(mark))
+        pen.text(at, mark.says, fill="black", font=font)
+        named.append(where)
+
+
+def _colour(mark: Marked) -> str:
+    return ANNOTATED if mark.annotated else PREDICTED
+
+
+def _overlap(one: Area, other: Area) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

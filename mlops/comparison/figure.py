@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from mlops.comparison.result import Comparison
 from mlops.comparison.tables import verdict_in_words
 from mlops.evaluation.comparing import FigureCompared
-from mlops.evaluation.figures import COLOURS, save
+from mlops.evaluation.figures import save
+from mlops.evaluation.palette import COLOURS
 
-_BLUE, _ORANGE, _GREY = COLOURS[0], COLOURS[1], "#6b6b6b"
+_BLUE, _RED, _GREY = COLOURS[0], COLOURS[1], "#6b6b6b"
 # colour and mark together: whoever does not see the one sees the other
-_MARKS = {"better": (_BLUE, "^"), "worse": (_ORANGE, "v")}
+_MARKS = {"better": (_BLUE, "^"), "worse": (_RED, "v")}
 _MOST = 40  # rows of one panel that can still be read
 
 

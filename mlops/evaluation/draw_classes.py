@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from mlops.evaluation.figures import COLOURS, draw_classifier, draw_lines, save
+from mlops.evaluation.figures import draw_classifier, draw_lines, save
+from mlops.evaluation.palette import COLOURS
 
 if TYPE_CHECKING:
     from mlops.evaluation.calibration import Calibration

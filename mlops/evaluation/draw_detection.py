@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mlops.evaluation.detection import DetectionFigures, box_counts
-from mlops.evaluation.figures import draw_confusion, draw_lines, save, style
+from mlops.evaluation.figures import draw_confusion, draw_lines, save
 from mlops.evaluation.froc import RATES, Froc
+from mlops.evaluation.palette import style
 from mlops.evaluation.thresholds import Counts
 
 if TYPE_CHECKING:
@@ -51,12 +52,11 @@ def _curves(boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], fol
         lines = {label: (_GRID, on_grid(each, value(each), beyond)) for label, each in counts.items()}
         if not lines:
             continue
-        mean = mean_known(np.stack([values for _, values in lines.values()]))
+        known = mean_known(np.stack([values for _, values in lines.values()]))
+        mean = (_GRID, known) if len(lines) > 1 else None
         title = f"{says} at IoU 0.5"
         files.append(
-            draw_lines(
-                lines, (_GRID, mean), "score threshold", says, title, folder / name, mark=figures.threshold
-            )
+            draw_lines(lines, mean, "score threshold", says, title, folder / name, mark=figures.threshold)
         )
     envelopes = {
         f"{label} ({figures.coco.by_class[label].ap50:.3f})": envelope(each) for label, each in counts.items()
@@ -93,8 +93,11 @@ def envelope(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _froc(found: Froc, file: Path) -> Path:
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
-    axes.step(found.false_per_image, found.sensitivity, where="post", linewidth=1.8, **style(0))
-    axes.plot(list(found.at), list(found.at.values()), "o", color="black", label="the seven rates")
+    axes.step(
+        found.false_per_image, found.sensitivity, where="post", linewidth=1.8, label="all boxes", **style(0)
+    )
+    rates, values = list(found.at), list(found.at.values())
+    axes.plot(rates, values, "o", color="black", clip_on=False, zorder=3, label="the seven rates")
     axes.set_xscale("log", base=2)
     axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
     axes.set(
@@ -105,5 +108,5 @@ def _froc(found: Froc, file: Path) -> Path:
         ylim=(0, 1.02),
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     return save(figure, file)

@@ -15,12 +15,11 @@ from sklearn.metrics import (
     precision_recall_curve,
 )
 
+from mlops.evaluation.palette import style
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Okabe and Ito's colours, that people with any colour vision tell apart; lines beyond them change their dash
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C00", "#000000")
-DASHES = ("-", "--", ":", "-.")
 _DPI = 120
 MOST_NAMED = 20  # classes that a legend or a matrix can still name
 
@@ -40,14 +39,6 @@ def draw_classifier(
         draw_confusion(matrix, classes, shares, shares=True),
         *_curves(truth, probabilities, classes, folder),
     ]
-
-
-def style(index: int) -> dict[str, Any]:
-    """Colour and dash of the line number `index`."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
-    }
 
 
 def save(figure: Figure, file: Path) -> Path:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from mlops.reports.drawing.style import COLOURS, WIDTH, finish, marked, one_axes, style
+from mlops.evaluation.palette import COLOURS, style
+from mlops.reports.drawing.style import WIDTH, finish, marked, one_axes
 
 if TYPE_CHECKING:
     from mlops.reports.analysis.balance import WeightPhase

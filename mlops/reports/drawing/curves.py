@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from mlops.reports.drawing.style import COLOURS, WIDTH, finish, marked, one_axes, style
+from mlops.evaluation.palette import COLOURS, style
+from mlops.reports.drawing.style import WIDTH, finish, marked, one_axes
 from mlops.reports.names import label, short
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from mlops.reports.drawing.style import COLOURS, finish, one_axes
+from mlops.evaluation.palette import COLOURS
+from mlops.reports.drawing.style import finish, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,19 +12,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, that people with any colour vision tell apart; lines beyond them change their dash
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#000000")
-DASHES = ("-", "--", ":", "-.")
 WIDTH = 8.0  # inches
 _MANY = 10  # lines that a legend inside the axes has room for
-
-
-def style(index: int) -> dict[str, Any]:
-    """Colour and dash of the line number `index`; no two of the first 32 look the same."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
-    }
 
 
 def marked(steps: Sequence[int]) -> str | None:
@@ -48,4 +37,4 @@ def finish(axes: Axes, xlabel: str, ylabel: str) -> None:
             handles, labels, fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
         )
     elif len(labels) > 1:
-        axes.legend(handles, labels, fontsize="small", frameon=False)
+        axes.legend(handles, labels, fontsize="small", framealpha=0.9, edgecolor="none")

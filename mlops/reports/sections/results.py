@@ -85,7 +85,7 @@ def _picture(data: ReportData, keys: tuple[str, ...], best: int | None) -> Pictu
     cells = Cells(data.run)
     return Picture(
         "validation",
-        "Validation figures by epoch; the dotted line is the best epoch.",
+        "Validation figures by epoch" + ("." if best is None else "; the dotted line is the best epoch."),
         lambda: draw_figures(curves, best),
         tuple(cells.source(key, f"{c.steps[0]}..{c.steps[-1]}") for key, c in zip(keys, curves, strict=True)),
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TITLE = "Time and machine"
 _EPOCH, _SPEED = "time/epoch_s", "time/images_per_s"
+_PANELS = {_EPOCH: "the time of an epoch", _SPEED: "pictures a second"}
 _CPU, _MEMORY = "system/cpu_utilization_percentage", "system/system_memory_usage"
 _READ, _WRITTEN = "system/disk_read_megabytes_per_second", "system/disk_write_megabytes_per_second"
 
@@ -48,7 +49,8 @@ def build(data: ReportData) -> Section | Missing:
         from mlops.reports.drawing.curves import draw_time
 
         sources = tuple(cells.source(c.key, spanning(c.steps)) for c in curves)
-        says = "Time of each epoch, pictures a second, and how busy the machine was."
+        told = [_PANELS.get(curve.key, "how busy the machine was") for curve in curves]
+        says = f"By epoch and over time: {', '.join(dict.fromkeys(told))}."
         blocks.append(Picture("time", says, lambda: draw_time(curves, run.started_ms), sources))
     return Section(TITLE, tuple(blocks))
 

@@ -12,7 +12,8 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from mlops.evaluation.figures import COLOURS, draw_classifier, save, style
+from mlops.evaluation.figures import draw_classifier, save
+from mlops.evaluation.palette import COLOURS, style
 from mlops.training.classification.augment import augmentation
 from mlops.training.classification.batches import epoch_seed
 
@@ -113,7 +114,7 @@ def _draw_val_batch(split: Split, given: NDArray[np.float32], classes: Sequence[
         f"{classes[s]} {row[s]:.2f}" if s == t else f"{classes[s]} {row[s]:.2f}, is {classes[t]}"
         for s, t, row in zip(said, truth, given[chosen], strict=True)
     ]
-    colours = ["black" if s == t else COLOURS[3] for s, t in zip(said, truth, strict=True)]
+    colours = ["black" if s == t else COLOURS[1] for s, t in zip(said, truth, strict=True)]
     _grid(pictures, titles, colours, folder / "val_batch0_pred.png")
 
 
