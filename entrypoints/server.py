@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def server(host: str, port: int, store: str | None) -> None:
     """Start an MLflow server and wait until it answers; Ctrl-C stops it.
 
-    It serves what `mlops train` writes without a server: mlflow.db, and mlartifacts beside it.
+    It serves what `mlops train` writes without a server: mlflow.db, and mlartifacts beside it. MLflow's own
+    background jobs, which are for language models, are off unless MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true.
 
     \b
     Example: mlops server

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlops.tracking import Tracker
@@ -85,6 +86,9 @@ def test_server_prints_its_address_and_ends_cleanly(shell: Shell) -> None:
     url = process.stdout.readline().strip()
     try:
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5).close()
+        below = psutil.Process(process.pid).children(recursive=True)
+        commands = [" ".join(each.cmdline()) for each in below]
+        assert not any("huey" in each or "_job_runner" in each for each in commands), "eight more MLflows"
     finally:
         process.terminate()
         _, err = process.communicate(timeout=30)
