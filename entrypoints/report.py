@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from entrypoints.output import json_option, show
-from entrypoints.registry_options import policy_option
+from entrypoints.registry_options import connected, policy_option
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,11 +61,10 @@ def report(
     """
     from mlops.reports.reading.subject import read_subject
     from mlops.reports.write import log_report, report_of
-    from mlops.tracking.client import connect
 
     # a report asks a lot and changes nothing until its end: a connection that the server let go is no failure
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    client = connect()
+    client = connected()
     data = read_subject(client, name, equal_weights=equal_weights)
     data = _with_criteria(client, data, policy_file)
     written = _write(report_of(data), Path(out or f"report-{_file_name(data.title)}"))
@@ -117,9 +117,7 @@ class _quiet:  # noqa: N801  reads as a function where it is used
 
 
 def _file_name(title: str) -> str:
-    from mlops.tracking.names import folder_name
-
-    return folder_name(title.replace(" ", "-").replace(":", ""))
+    return re.sub(r"[^\w.]+", "-", title)[:80].strip("-.")
 
 
 def _as_text(outcome: ReportOutcome) -> str:
@@ -128,7 +126,7 @@ def _as_text(outcome: ReportOutcome) -> str:
         written.title,
         f"  {written.page}",
         f"  {written.markdown}",
-        f"  {len(written.figures)} figures in {written.folder / 'figures'}",
+        f"  {written.folder / 'figures'}/ ({len(written.figures)})",
     ]
     if written.left_out:
         lines.append("Left out, for want of data:")
