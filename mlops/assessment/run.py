@@ -85,7 +85,9 @@ def _run(client: MlflowClient, run_id: str) -> Run:
     with asking(f"reading run {run_id}"):
         run = client.get_run(run_id)
     if run.info.lifecycle_stage == "deleted":
-        raise UnknownVersion(f"run {run_id} was deleted; `mlflow runs restore` brings it back")
+        raise UnknownVersion(
+            f"run {run_id} was deleted; `mlflow runs restore --run-id {run_id}` brings it back"
+        )
     return run
 
 

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
     coco, images = figures.coco, figures.images
+    digits = digits_of(figures.pictures)
+
+    def number(value: float | None) -> str:
+        return share(value, digits)
+
     columns = ("class", "objects", "mAP50", "mAP50-95", "precision", "recall", "F1", "F2", "true", "false")
     whole = coco.by_size["all"]
-    rows = [("all", str(whole.objects), number(whole.ap50), number(whole.ap), *_cells(figures.point))]
+    rows = [("all", str(whole.objects), number(whole.ap50), number(whole.ap), *_cells(figures.point, digits))]
     for name, point in figures.by_class.items():
         own = coco.by_class.get(name)
         ap = (str(own.objects), number(own.ap50), number(own.ap)) if own else ("0", "-", "-")
-        rows.append((name, *ap, *_cells(point)))
+        rows.append((name, *ap, *_cells(point, digits)))
     sizes = tuple(
         (size, str(own.objects), number(own.ap50), number(own.ap))
         for size, own in ((size, coco.by_size[size]) for size in SIZES[1:])
@@ -59,6 +64,11 @@ def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
 
 def class_sheets(figures: ClassFigures, gaps: Sequence[Gap], classes: Sequence[str]) -> tuple[Sheet, ...]:
     scores, support = figures.scores, figures.confusion.sum(1)
+    digits = digits_of(int(support.sum()))
+
+    def number(value: float | None) -> str:
+        return share(value, digits)
+
     columns = ("class", "pictures", "precision", "recall", "F1", "AUC")
     rows = []
     for index, name in enumerate(classes):
@@ -86,28 +96,31 @@ def class_sheets(figures: ClassFigures, gaps: Sequence[Gap], classes: Sequence[s
             Sheet(
                 "Train, val and held out (train: in training, on augmented pictures, at the best epoch)",
                 ("figure", "train", "val", "held out", "train-val", "val-test"),
-                tuple(_gap(gap) for gap in gaps),
+                tuple(_gap(gap, digits) for gap in gaps),
             )
         )
     return tuple(sheets)
 
 
-def number(value: float | None) -> str:
-    """Four digits, or a dash for what is not defined."""
-    return "-" if value is None or np.isnan(value) else f"{value:.4f}"
+def digits_of(pictures: int) -> int:
+    """As many as one picture's worth has, as reports have it: 1/n of fewer than 1,000 shows in the third."""
+    return 3 if pictures < 1000 else 4
 
 
-def _cells(point: Point) -> tuple[str, ...]:
+def share(value: float | None, digits: int) -> str:
+    """A dash for what is not defined."""
+    return "-" if value is None or np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _cells(point: Point, digits: int) -> tuple[str, ...]:
     figures = (point.precision, point.recall, point.f_beta(1), point.f_beta(2))
-    return (*(number(each) for each in figures), str(point.true), str(point.false))
+    return (*(share(each, digits) for each in figures), str(point.true), str(point.false))
 
 
-def _gap(gap: Gap) -> tuple[str, ...]:
+def _gap(gap: Gap, digits: int) -> tuple[str, ...]:
     between = gap.between()
     return (
         gap.figure,
-        number(gap.train),
-        number(gap.val),
-        number(gap.held_out),
-        *(f"{between[pair]:+.4f}" if pair in between else "-" for pair in ("train-val", "val-test")),
+        *(share(each, digits) for each in (gap.train, gap.val, gap.held_out)),
+        *(f"{between[pair]:+.{digits}f}" if pair in between else "-" for pair in ("train-val", "val-test")),
     )

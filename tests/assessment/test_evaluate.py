@@ -47,6 +47,7 @@ def test_a_classifiers_figures_are_scikit_learns_of_the_table_on_its_run(
     assert kept["test/macro_f1"] == pytest.approx(f1_score(table.label, table.predicted, average="macro"))
     assert {"test/calibration/ECE", "test/AUC/amber", "test/recall/cobalt"} <= kept.keys()
     assert kept == told["metrics"]
+    assert told["sheets"][0]["rows"][0][0] == "0.833"  # type: ignore[index]  # of 12 pictures no more shows
     drawn = files(client, cells, "evaluation/test")
     assert drawn == {
         *("confusion_matrix.png", "confusion_matrix_normalized.png", "reliability.png"),
@@ -194,6 +195,11 @@ def test_other_data_are_measured_apart_where_they_are_asked_for(
     assert files(connect(), cells, place) == {"predictions.parquet"}
 
 
+def _a_file_for_a_folder(known: Known, folder: Path) -> tuple[list[str], str]:
+    (folder / "taken").write_text("")
+    return [known.name, "--out", str(folder / "taken" / "out")], "taken is a file; name a folder"
+
+
 Case = Callable[[Known, Path], tuple[list[str], str]]
 
 
@@ -253,6 +259,7 @@ def _picture_gone(known: Known, folder: Path) -> tuple[list[str], str]:
         _damaged_model,
         _deleted,
         _picture_gone,
+        _a_file_for_a_folder,
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_kept(
