@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_PAGE = 1000
-
 
 def find_side(client: MlflowClient, given: str) -> tuple[Subject, Run]:
     """The training that `given` names, and its run; a study stands for the model that it ended with.
@@ -63,17 +61,10 @@ def _study_named(client: MlflowClient, name: str) -> Run | None:
 
 def _best_of(client: MlflowClient, study: Run, given: str) -> Run:
     """The run of the study's final fit, else of its best trial."""
-    with asking(f"reading the trials of {given}"):
-        trials: list[Run] = client.search_runs(
-            [str(study.info.experiment_id)],
-            f"tags.`mlflow.parentRunId` = '{study.info.run_id}'",
-            max_results=_PAGE,
-        )
-    by_number = {run.data.tags.get("mlops.trial"): run for run in trials}
-    best = study.data.tags.get("mlops.best_trial", "")
-    run = by_number.get("final") or by_number.get(best)
-    if run is None:
-        raise NotComparable(
-            f"study {given} has no finished model yet; `mlops train` with the same study goes on"
-        )
-    return run
+    for trial in ("final", study.data.tags.get("mlops.best_trial", "")):
+        wanted = f"tags.`mlflow.parentRunId` = '{study.info.run_id}' AND tags.`mlops.trial` = '{trial}'"
+        with asking(f"reading the trials of {given}"):
+            found: list[Run] = client.search_runs([str(study.info.experiment_id)], wanted, max_results=1)
+        if found:
+            return found[0]
+    raise NotComparable(f"study {given} has no finished model yet; `mlops train` with the same study goes on")

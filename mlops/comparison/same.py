@@ -43,7 +43,7 @@ def check_same_samples(baseline: Side, other: Side) -> None:
         raise NotComparable(
             f"{baseline.name} and {other.name} were tested on different data ({why}): "
             f"{baseline.tested.split} of {_digest(baseline)} and {other.tested.split} of {_digest(other)}; "
-            "`mlops evaluate` with --data measures both on the same"
+            "`mlops evaluate --data ... --other-data` measures one on the other's"
         )
 
 

@@ -41,7 +41,7 @@ def log(client: MlflowClient, found: Comparison, values: object) -> str:
     Returns the folder on them, which is the same for the same names: what was there is replaced.
     """
     parties = [found.baseline, *(against.candidate for against in found.candidates)]
-    kept = f"{ON_RUNS}/{folder_name('-and-'.join(party.name for party in parties))}"
+    kept = f"{ON_RUNS}/{folder_name('-and-'.join(party.name.replace('/', '-') for party in parties))}"
     with tempfile.TemporaryDirectory(prefix="mlops-comparison-") as folder:
         write(found, values, Path(folder))
         for run in (run for party in parties for run in party.runs):

@@ -112,7 +112,7 @@ def _baseline_stays(baseline: str, judged: Sequence[Weighed], samples: int) -> R
         return Recommendation(baseline, "worse", (*says, f"{baseline} stays."))
     half, gap = (primary.high - primary.low) / 2, abs(primary.difference)
     if 0 < gap < half:
-        needed = samples * (half / gap) ** 2
+        needed = float(f"{samples * (half / gap) ** 2:.2g}")  # an estimate: two digits
         says.append(
             f"To tell a difference of that size apart, about {needed:,.0f} pictures like these {samples:,} "
             "would be needed."
