@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mlops.assessment.data import HeldOut
     from mlops.assessment.request import Request
-    from mlops.assessment.result import Sheet, Variant
+    from mlops.assessment.result import Sheet
     from mlops.assessment.tables import Source
     from mlops.evaluation.boxes import Boxes
     from mlops.evaluation.gallery import Example
@@ -58,4 +58,3 @@ class Measured:
     threshold: float | None = None
     threshold_rule: str = ""
     threshold_from: str = ""
-    variants: tuple[Variant, ...] = ()

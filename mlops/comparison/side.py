@@ -42,9 +42,6 @@ class MeasuredOn:
     digest: str
     split: str
 
-    def __str__(self) -> str:
-        return f"{self.split} of {self.name or 'data without a name'} ({self.digest[:12] or 'no digest'})"
-
 
 @dataclass(frozen=True, slots=True)
 class Latency:

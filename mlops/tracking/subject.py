@@ -128,7 +128,8 @@ def data_profile(run: Run) -> dict[str, Any]:
 
 def recorded_class_map(run: Run) -> dict[str, dict[str, str | None]] | None:
     """What each source's classes were called in training, by source; None where that was not said."""
-    return data_profile(run).get("class_map") or None
+    recorded: dict[str, dict[str, str | None]] = data_profile(run).get("class_map") or {}
+    return recorded or None
 
 
 def _of_run(client: MlflowClient, run_id: str) -> Subject:
