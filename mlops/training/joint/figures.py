@@ -7,13 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from mlops.training.joint.recipe import CLASSIFICATION, DETECTION
 
-_OF_TASK = {
-    DETECTION: re.compile(
-        r"(train|val|test)/(mAP50(-95)?|precision|recall|F1|AP50(-95)?/.+|(box|cls|dfl|l1|detection)_loss)"
-    ),
-    CLASSIFICATION: re.compile(
-        r"(train|val|test)/(accuracy|macro_\w+|macro_f1/.+|(F1|precision|recall)/.+|classification_loss)"
-    ),
+_OF_TASK = {  # what an epoch tells of each
+    DETECTION: re.compile(r"\w+/(mAP50(-95)?|precision|recall|F1|AP50/.+|(box|cls|dfl|l1|detection)_loss)"),
+    CLASSIFICATION: re.compile(r"\w+/(accuracy|macro_f1|F1/.+|classification_loss)"),
 }
 
 
