@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops.reports.analysis.epochs import best_epoch
+from mlops.reports.analysis.epochs import best_epoch, mean_of
 from mlops.reports.document import Source
-from mlops.reports.names import fitness_key
+from mlops.reports.names import fitness_keys
 
 if TYPE_CHECKING:
     from mlops.reports.facts import RunFacts
@@ -22,7 +22,6 @@ def best_of(run: RunFacts) -> tuple[int, Source] | None:
     named = run.latest.get(_KEPT)
     if named is not None and named in run.epochs:
         return int(named), Source(run.run_id, "metric", _KEPT, "0")
-    key = fitness_key(run)
-    curve = run.curve(key) if key else None
-    best = best_epoch(curve) if curve else None
-    return (best, Source(run.run_id, "metric", str(key), str(best))) if best is not None else None
+    keys = fitness_keys(run)
+    best = best_epoch(mean_of([run.curves[key] for key in keys])) if keys else None
+    return (best, Source(run.run_id, "metric", keys[0], str(best))) if best is not None else None

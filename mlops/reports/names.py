@@ -17,6 +17,7 @@ HEADLINES = (
     "val/accuracy",
 )
 FITNESS = ("val/mAP50-95", "val/macro_f1", "val/mAP50", "val/accuracy")  # chosen by, in this order
+_JOINT = ("val/mAP50-95", "val/macro_f1")
 _WORDS = {"macro_f1": "macro F1", "macro_auc": "macro AUC", "macro_precision": "macro precision"}
 _SHARES = {
     *("mAP50", "mAP50-95", "AP50", "AP50-95", "precision", "recall", "F1", "F2", "accuracy"),
@@ -64,8 +65,25 @@ def losses(run: RunFacts) -> tuple[str, ...]:
 
 
 def fitness_key(run: RunFacts) -> str | None:
-    """The figure that the best epoch is chosen by; None for a run that validated nothing."""
-    return next((key for key in FITNESS if key in run.curves), None)
+    """The figure that the best epoch is chosen by, the first of two; None where nothing was validated."""
+    return next(iter(fitness_keys(run)), None)
+
+
+def fitness_keys(run: RunFacts) -> tuple[str, ...]:
+    """The figures whose mean the best epoch is chosen by: two of a joint network, else one or ()."""
+    there = tuple(key for key in FITNESS if key in run.curves)
+    return _JOINT if set(_JOINT) <= set(there) else there[:1]
+
+
+def fitness_label(run: RunFacts) -> str:
+    """Their name for people, "" without any.
+
+    >>> from types import SimpleNamespace as Run
+    >>> fitness_label(Run(curves=("val/mAP50", "val/mAP50-95", "val/macro_f1")))
+    'mean of val mAP50-95 and val macro F1'
+    """
+    keys = fitness_keys(run)
+    return ("mean of " if len(keys) > 1 else "") + " and ".join(map(label, keys))
 
 
 def per_class(run: RunFacts) -> tuple[str, dict[str, str]]:

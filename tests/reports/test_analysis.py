@@ -11,7 +11,7 @@ from scipy import stats
 from mlops.reports.analysis import anomalies
 from mlops.reports.analysis.balance import weight_phases
 from mlops.reports.analysis.convergence import FOUR, decreases
-from mlops.reports.analysis.epochs import best_epoch, milestones, plateau
+from mlops.reports.analysis.epochs import best_epoch, mean_of, milestones, plateau
 from mlops.reports.analysis.rates import phases
 from mlops.reports.analysis.searching import importances, saved_by_pruning
 from mlops.reports.analysis.spread import fluctuation, quarters, spread
@@ -180,6 +180,18 @@ def test_shape_of_a_learning_rate(values: list[float], shapes: list[str]) -> Non
 def test_a_ratio_that_never_moves_is_stable_and_one_of_two_points_has_no_phases() -> None:
     assert [phase.name for phase in weight_phases(range(5), [2.0] * 5)] == ["stable"]
     assert weight_phases(range(2), [2.0, 3.0]) == ()
+
+
+def test_a_ratio_that_still_moves_when_training_ends_is_not_called_stable() -> None:
+    falling = [5 * 0.97**step for step in range(30)]
+    assert [phase.name for phase in weight_phases(range(30), falling)] == ["quick search", "fine adjustment"]
+    [only] = weight_phases(range(10), [2.0] * 9 + [1.0])
+    assert (only.name, only.last) == ("quick search", 9)
+
+
+def test_a_joint_networks_best_epoch_is_that_of_both_tasks_together() -> None:
+    boxes, classes = curve([0.5, 0.4, 0.45], "val/mAP50-95"), curve([0.1, 0.4, 0.3], "val/macro_f1")
+    assert (best_epoch(boxes), best_epoch(mean_of([boxes, classes]))) == (1, 2)
 
 
 def test_an_epoch_logged_twice_counts_as_it_was_logged_last() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 QUICK, STABLE = 0.25, 0.05  # distance of the ratio from its last value, as a fraction of it
+SETTLED = 0.2  # of the steps, at least, within STABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ def weight_phases(steps: Sequence[int], ratios: Sequence[float]) -> tuple[Weight
     """From the ratio of two weights over time to its phases, those that there are.
 
     Quick search lasts as long as the ratio is more than a quarter away from where it ends, fine adjustment
-    as long as it is more than 5 % away, and what follows is stable. A last phase of one step is no phase.
+    as long as it is more than 5 % away, and what follows is stable. Every course ends where it
+    ends: less than a fifth of the steps is not called stable, it belongs to the phase before.
     """
     kept = [(s, r) for s, r in zip(steps, ratios, strict=True) if math.isfinite(r) and r > 0]
     if len(kept) < 3:
@@ -33,11 +35,15 @@ def weight_phases(steps: Sequence[int], ratios: Sequence[float]) -> tuple[Weight
     away = [abs(ratio - final) / final for _, ratio in kept]
     quick_ends = _last_above(away, QUICK)
     fine_ends = _last_above(away, STABLE)
-    limits = (("quick search", 0, quick_ends), ("fine adjustment", quick_ends, fine_ends))
-    found = [_phase(name, kept, a, b) for name, a, b in limits if b > a]
-    if len(kept) - fine_ends > 1:
-        found.append(_phase("stable", kept, fine_ends, len(kept)))
-    return tuple(found)
+    if len(kept) - fine_ends < SETTLED * len(kept):
+        quick_ends = len(kept) if quick_ends == fine_ends else quick_ends
+        fine_ends = len(kept)
+    limits = (
+        ("quick search", 0, quick_ends),
+        ("fine adjustment", quick_ends, fine_ends),
+        ("stable", fine_ends, len(kept)),
+    )
+    return tuple(_phase(name, kept, a, b) for name, a, b in limits if b > a)
 
 
 def _last_above(away: Sequence[float], limit: float) -> int:

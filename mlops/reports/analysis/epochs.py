@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ def milestones(epochs: Sequence[int]) -> tuple[int, ...]:
     step = next((step for step in _STEPS if last // step < MOST_MILESTONES), last)
     chosen = {known[0], last, *(epoch for epoch in known if epoch % step == 0)}
     return tuple(sorted(chosen))
+
+
+def mean_of(curves: Sequence[Curve]) -> Curve:
+    """Their mean at the steps that all have; of one, itself."""
+    first, others = curves[0], [curve.by_step() for curve in curves[1:]]
+    shared = [i for i, step in enumerate(first.steps) if all(step in other for other in others)]
+    values = [(first.values[i] + sum(o[first.steps[i]] for o in others)) / len(curves) for i in shared]
+    steps, times = (tuple(each[i] for i in shared) for each in (first.steps, first.times_ms))
+    return replace(first, steps=steps, values=tuple(values), times_ms=times)
 
 
 def best_epoch(fitness: Curve) -> int | None:

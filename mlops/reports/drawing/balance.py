@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
     from mlops.reports.analysis.balance import WeightPhase
     from mlops.reports.facts import Curve
 
+_WIDE = 100  # from the least value to the largest
 _SHADES = {"quick search": 1, "fine adjustment": 4, "stable": 2}
 
 
 def draw_tasks(curves: Mapping[str, Curve], unit: str) -> Figure:
-    """One line a task."""
+    """One line a task; on a logarithmic scale where values are orders of magnitude apart."""
     figure, axes = one_axes(3.4)
     for i, (task, curve) in enumerate(curves.items()):
         axes.plot(curve.steps, curve.values, label=task, marker=marked(curve.steps), **style(i))
+    values = [value for curve in curves.values() for value in curve.values if math.isfinite(value)]
+    if values and min(values) > 0 and max(values) / min(values) >= _WIDE:
+        axes.set_yscale("log")
     finish(axes, "epoch", unit)
     return figure
 

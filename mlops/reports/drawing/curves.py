@@ -51,7 +51,7 @@ def draw_losses(curves: Sequence[Curve]) -> Figure:
                 )
         axes.set_title(name.replace("_", " "), fontsize="medium")
         finish(axes, "epoch", "loss")
-    for axes in list(panels)[len(names) :]:
+    for axes in panels:  # those that no loss took
         axes.set_visible(False)
     return figure
 

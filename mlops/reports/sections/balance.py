@@ -93,7 +93,8 @@ def _ratio(cells: Cells, tasks: list[str], weights: dict[str, Curve]) -> list[Bl
         blocks.append(
             Text(
                 "Quick search: the ratio is more than 25 % away from where it ends; fine adjustment: "
-                "more than 5 %; then stable."
+                "more than 5 %; then stable, where that lasts for a fifth of the training."
+                + ("" if phases[-1].name == "stable" else " It had not settled when the training ended.")
             )
         )
     title = f"weight, {tasks[0]} : {tasks[-1]}"

@@ -9,7 +9,7 @@ from mlops.reports import numbers
 from mlops.reports.best import best_of
 from mlops.reports.cells import words
 from mlops.reports.document import Cell, Missing, Section, Source, Table
-from mlops.reports.names import fitness_key, label
+from mlops.reports.names import fitness_label
 
 if TYPE_CHECKING:
     from mlops.reports.facts import ReportData, RunFacts, StoredFile
@@ -51,8 +51,8 @@ def _order(file: StoredFile) -> tuple[int, int, str]:
 def _says(run: RunFacts, file: StoredFile) -> str:
     name = file.path.rpartition("/")[2]
     if name.startswith("best"):
-        found, key = best_of(run), fitness_key(run)
-        return f"best {label(key)}, epoch {found[0]}" if found and key else "best"
+        found, chosen_by = best_of(run), fitness_label(run)
+        return f"best {chosen_by}, epoch {found[0]}" if found and chosen_by else "best"
     if name.startswith("last"):
         return f"last epoch, {run.epochs[-1]}" if run.epochs else "last epoch"
     number = re.search(r"epoch[-_=]?(\d+)", name)

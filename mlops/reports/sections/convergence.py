@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlops.reports import numbers
 from mlops.reports.analysis.convergence import decreases, ranges_for
-from mlops.reports.analysis.epochs import plateau
-from mlops.reports.best import best_of
+from mlops.reports.analysis.epochs import best_epoch, plateau
 from mlops.reports.cells import UNKNOWN, Cells, spanning, words
 from mlops.reports.document import Missing, Section, Table, Text
 from mlops.reports.names import fitness_key, is_loss, label
@@ -63,10 +62,10 @@ def _table(cells: Cells, key: str) -> Table | None:
 def _plateau(data: ReportData) -> tuple[Text, ...]:
     key = fitness_key(data.run)
     curve = data.run.curve(key) if key else None
-    found = best_of(data.run)
-    if key is None or curve is None or found is None:
+    best = best_epoch(curve) if curve else None
+    if key is None or curve is None or best is None:
         return ()
-    best, finite = found[0], curve.finite()
+    finite = curve.finite()
     last = finite.steps[-1]
     source = Cells(data.run).source(key, spanning(finite.steps))
     says = f"{label(key)} is highest at epoch {best} of {last} ({best / last * 100:.0f} % of the way)."

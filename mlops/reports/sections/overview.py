@@ -9,7 +9,7 @@ from mlops.reports import numbers
 from mlops.reports.best import best_of
 from mlops.reports.cells import Cells, words
 from mlops.reports.document import Cell, Missing, Section, Table, Text
-from mlops.reports.names import fitness_key, label
+from mlops.reports.names import fitness_keys, fitness_label, label
 
 if TYPE_CHECKING:
     from mlops.reports.facts import ReportData
@@ -87,13 +87,14 @@ def _epochs(data: ReportData, cells: Cells) -> Cell:
 
 
 def _best(data: ReportData, cells: Cells) -> list[tuple[Cell, ...]]:
-    key, found = fitness_key(data.run), best_of(data.run)
-    if key is None or found is None:
+    keys, found = fitness_keys(data.run), best_of(data.run)
+    if not keys or found is None:
         return []
     best, source = found
-    text = f"{best} ({best / data.run.epochs[-1] * 100:.0f} % of the way), by {label(key)}"
+    text = f"{best} ({best / data.run.epochs[-1] * 100:.0f} % of the way), by {fitness_label(data.run)}"
     epoch = cells.worked(text, float(best), "epoch", source)
-    return [(words("best epoch"), epoch), (words(f"{label(key)} there"), cells.at(key, best))]
+    there = [(words(f"{label(key)} there"), cells.at(key, best)) for key in keys]
+    return [(words("best epoch"), epoch), *there]
 
 
 def moment(at_ms: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlops.reports.best import best_of
 from mlops.reports.cells import UNKNOWN, Cells, words
 from mlops.reports.document import Block, Cell, Missing, Picture, Section, Table, Text
-from mlops.reports.names import fitness_key, headlines, is_share, label, losses, short
+from mlops.reports.names import fitness_key, fitness_label, headlines, is_share, label, losses, short
 
 if TYPE_CHECKING:
     from mlops.reports.facts import ReportData
@@ -38,7 +38,9 @@ def build(data: ReportData) -> Section | Missing:
         blocks.append(Table(("figure", kept, f"epoch {last}, last", "best of all epochs"), rows))
         if best is not None and key is not None:
             blocks.append(
-                Text(f"The best epoch is the one with the highest {label(key)}: its weights are kept.")
+                Text(
+                    f"The best epoch is the one with the highest {fitness_label(run)}: its weights are kept."
+                )
             )
         if headlines(run):
             blocks.append(_picture(data, headlines(run), best))
