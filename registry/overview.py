@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 _PAGE = 1000
-_KEY_METRICS = ("test/macro_f1", "test/mAP50", "test/mAP50-95", "test/recall")
+_KEY_METRICS = ("test/mAP50", "test/macro_f1", "test/mAP50-95", "test/recall")
 
 
 @dataclass(frozen=True, slots=True)
