@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from mlops.errors import UnknownVersion
+from mlops.tracking.subject import folder_at
 from registry.connect import asking
 
 if TYPE_CHECKING:
@@ -23,20 +22,10 @@ def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Pa
 
     Raises UnknownVersion for a version that is not there or whose files are gone.
     """
-    import mlflow.artifacts
-
     with asking(f"finding the files of {model}/{version}"):
         uri = client.get_model_version_download_uri(model, version)
-    here = _local(uri)
-    if here is not None:
-        yield _not_empty(here, model, version)
-        return
-    with tempfile.TemporaryDirectory(prefix="mlops-version-") as folder:
-        with asking(f"fetching the files of {model}/{version}"):
-            fetched = mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri
-            )
-        yield _not_empty(Path(fetched), model, version)
+    with folder_at(client, uri, f"{model}/{version}") as folder:
+        yield folder
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -57,19 +46,6 @@ def onnx_file(folder: Path, files: Mapping[str, str], name: str) -> Path:
     if len(found) != 1:
         raise UnknownVersion(f"{name} holds {len(found)} ONNX files where one is served: {', '.join(files)}")
     return folder / found[0]
-
-
-def _local(uri: str) -> Path | None:
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return Path(uri) if not parts.scheme else None
-
-
-def _not_empty(folder: Path, model: str, version: str) -> Path:
-    if not folder.is_dir() or not any(folder.iterdir()):
-        raise UnknownVersion(f"the files of {model}/{version} are gone: nothing lies at {folder}")
-    return folder
 
 
 def _sha256(path: Path) -> str:

@@ -117,7 +117,8 @@ def missing_head(shelf: Shelf, chain: Chain) -> str:
     sequence, _, digest = shelf.head.partition(":")
     if not shelf.head or any(entry.digest == digest for entry in chain.entries):
         return ""
-    return f"the ledger's entry {sequence} was changed or taken out"
+    renamed = "" if chain.entries else ", or the model was renamed, and its ledger goes by the old name"
+    return f"the ledger's entry {sequence} was changed or taken out{renamed}"
 
 
 def record(scene: Scene, draft: Draft) -> Entry:
@@ -173,16 +174,13 @@ def promote(
 
     override_reason: goes through whatever the gates say, marked in the ledger. dry_run: judges only.
     """
-    from registry.judgement import judge_version, keep
+    from registry.judgement import judge_version
 
     _may_go(scene, scene.version(version), to)
     judged = judge_version(scene, version, to)
     if not override_reason:
         _unchanged(scene, version, judged)
     if dry_run:
-        return Moved(None, None, scene.found, judged)
-    keep(scene.client, judged)
-    if not judged.passed and not override_reason:
         return Moved(None, None, scene.found, judged)
     return _decided(scene, Draft(Action.PROMOTE, version, to, why, override_reason=override_reason), judged)
 
@@ -192,7 +190,7 @@ def rollback(scene: Scene, *, to: str = "", why: str = "", override_reason: str 
 
     Raises UserError when there is none. A refusal comes back with entry None and its gates.
     """
-    from registry.judgement import judge_version, keep
+    from registry.judgement import judge_version
 
     counts = counting(scene.policy.signing_keys)
     entries = scene.chain.entries
@@ -205,9 +203,6 @@ def rollback(scene: Scene, *, to: str = "", why: str = "", override_reason: str 
     judged = judge_version(scene, version, Stage.PRODUCTION, beside_champion=False)
     if not override_reason:
         _unchanged(scene, version, judged)
-    keep(scene.client, judged)
-    if not judged.passed and not override_reason:
-        return Moved(None, None, scene.found, judged)
     draft = Draft(Action.ROLLBACK, version, Stage.PRODUCTION, why, override_reason=override_reason)
     return _decided(scene, draft, judged)
 
@@ -243,9 +238,11 @@ def give_verdict(
     raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
 
 
-def changed_files(scene: Scene, version: str, files: Mapping[str, str] | None) -> str:
+def changed_files(
+    entries: Sequence[Entry], version: str, counts: Counts, files: Mapping[str, str] | None
+) -> str:
     """Which of a version's files are not those that the ledger recorded last; "" when all are."""
-    recorded = recorded_files(scene.chain.entries, version, counting(scene.policy.signing_keys))
+    recorded = recorded_files(entries, version, counts)
     if not recorded:
         return ""
     now_there = files or {}
@@ -261,7 +258,7 @@ def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Ma
 
 def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
     """Raises GateRefused for files that are not those which training made, or which were judged before."""
-    changed = changed_files(scene, version, judged.files)
+    changed = changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), judged.files)
     made = judged.evidence.onnx_digest
     if not changed and made and judged.files and made not in judged.files.values():
         changed = f"none of its files is the one that training made (SHA-256 {made[:12]})"
@@ -270,6 +267,12 @@ def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
 
 
 def _decided(scene: Scene, draft: Draft, judged: Judgement) -> Moved:
+    """Keep the judgement; record the move if it passed, or is made whatever it says."""
+    from registry.judgement import keep
+
+    keep(scene.client, judged)
+    if not judged.passed and not draft.override_reason:
+        return Moved(None, None, scene.found, judged)
     replaced = scene.state.holder(draft.to_stage)
     full = dataclasses.replace(draft, evidence_digest=judged.evidence_digest, file_digests=judged.files or {})
     return Moved(record(scene, full), replaced, scene.found, judged)

@@ -10,6 +10,7 @@ SHA256SUMS          of every file, the manifest too: `sha256sum -c SHA256SUMS` r
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.data.digest import sha256_of
-from mlops.errors import UserError
+from mlops.errors import DiskFull, UserError
 
 MANIFEST, SUMS, CERTIFICATE, PAGE = "manifest.json", "SHA256SUMS", "certificate.json", "certificate.md"
 PREDICT, CHECK = "predict.py", "check.png"
@@ -51,13 +52,17 @@ class Verified:
 def workplace(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, gone at the end of the block unless `publish` moved it.
 
-    Raises UserError where something lies at `out`.
+    Raises UserError where something lies at `out`, DiskFull where what is written does not fit.
     """
     refuse_taken(out)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
     try:
         yield work
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(str(out.absolute().parent), "the bundle") from error
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -87,12 +92,14 @@ def seal(folder: Path) -> str:
 
 
 def digests_in(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder`, by its path there; `SHA256SUMS` left out. A link has "link"."""
+    """SHA-256 of every file below `folder`, by its path there; `SHA256SUMS` left out. What is neither file
+    nor folder has no digest: a link, a pipe.
+    """
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            found[name] = "link"
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            found[name] = "none"
         elif path.is_file() and name != SUMS:
             found[name] = sha256_of(path)
     return found

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.data.digest import digest_of_lines, sha256_of
+from mlops.errors import MlopsError
 from registry.certificate import FileCertificate, Status
 from registry.export.compare import LEAST_SCORE, answers_of, compare
-from registry.export.contract import Format, NotMade, NotRun, Precision, Source
+from registry.export.contract import Format, NotMade, NotRun, Precision, Source, first_line
 from registry.export.parity import problem_of
 from registry.export.timing import measure
 
@@ -32,22 +33,33 @@ class Yardstick:
 def certify(
     kind: Format, source: Source, precision: Precision, folder: Path, yardstick: Yardstick
 ) -> FileCertificate:
-    """Write the file below `folder` and judge it; one that fails is taken away again."""
+    """Write the file below `folder` and judge it; one that fails is taken away again, whole or half made.
+
+    Raises what is not the format's own failing: no room, no server.
+    """
+    others = set(folder.iterdir())
     try:
         made = kind.make(source, precision, folder)
     except NotMade as reason:
+        _take_away(folder, others)
         return not_made(kind.name, precision, str(reason))
-    before = FileCertificate(kind.name, precision.value, Status.NOT_RUN, **_of_file(kind, made, folder))
+    except (MlopsError, OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever an operator that a converter does not know brings about
+        _take_away(folder, others)
+        return not_made(kind.name, precision, f"its conversion breaks: {first_line(error)}")
+    own = _of_file(kind, made, folder, others)
+    before = FileCertificate(kind.name, precision.value, Status.NOT_RUN, **own)
     try:
         parity, speed = _tried(kind, source, made, yardstick)
     except NotRun as reason:
         return _with(before, Status.NOT_RUN, str(reason))
     except Exception as error:  # noqa: BLE001 - a broken file makes its runtime raise anything: it failed
-        _take_away(made)
-        return _with(before, Status.FAILED, f"it was made, and breaks when it is run: {_first_line(error)}")
+        _take_away(folder, others)
+        return _with(before, Status.FAILED, f"it was made, and breaks when it is run: {first_line(error)}")
     problem = problem_of(parity, precision)
     if problem:
-        _take_away(made)
+        _take_away(folder, others)
     return _with(before, Status.FAILED if problem else Status.PASSED, problem, parity=parity, speed=speed)
 
 
@@ -62,8 +74,10 @@ def _tried(kind: Format, source: Source, made: Path, yardstick: Yardstick) -> tu
     return parity, measure(kind.open(made), source.side, yardstick.calls)
 
 
-def _of_file(kind: Format, made: Path, folder: Path) -> dict[str, Any]:
-    parts = sorted(path for path in made.rglob("*") if path.is_file()) if made.is_dir() else _beside(made)
+def _of_file(kind: Format, made: Path, folder: Path, others: Container[Path]) -> dict[str, Any]:
+    parts = sorted(
+        path for each in _new(folder, others) for path in (each, *each.rglob("*")) if path.is_file()
+    )
     files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in parts}
     lines = [f"{name}\0{digest}" for name, digest in files.items()]
     said = kind.preprocessing_in(made)
@@ -77,15 +91,9 @@ def _of_file(kind: Format, made: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _beside(made: Path) -> list[Path]:
-    """The file itself and those that belong to it: a `.bin` beside the `.xml`, what an engine says."""
-    own = [path for path in made.parent.iterdir() if path.is_file() and _belongs(path.name, made.name)]
-    return sorted(own)
-
-
-def _belongs(name: str, made: str) -> bool:
-    stem = made.removesuffix(".xml")
-    return name == made or name.startswith(f"{made}.") or (stem != made and name == f"{stem}.bin")
+def _new(folder: Path, others: Container[Path]) -> list[Path]:
+    """What making one file left in `folder`: a file, a folder, or a pair."""
+    return [path for path in folder.iterdir() if path not in others]
 
 
 def _opset(made: Path) -> int | None:
@@ -101,13 +109,6 @@ def _with(certificate: FileCertificate, status: Status, reason: str, **found: An
     return replace(certificate, status=status, reason=reason, **found, **gone)
 
 
-def _take_away(made: Path) -> None:
-    if made.is_dir():
-        shutil.rmtree(made)
-        return
-    for path in _beside(made):
-        path.unlink()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _take_away(folder: Path, others: Container[Path]) -> None:
+    for path in _new(folder, others):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -87,7 +87,8 @@ class Format(Protocol):
     def make(self, source: Source, precision: Precision, folder: Path) -> Path:
         """Write the version below `folder`, with its preprocessing in the file's own metadata.
 
-        Returns what a user opens: a file, or a folder where the format is one. Raises NotMade.
+        Returns what a user opens: a file, or a folder where the format is one. Raises NotMade; what else a
+        converter raises counts as that, and what it has half written is taken away.
         """
         ...
 
@@ -120,6 +121,11 @@ class CallSession:
     def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
         answers = dict(zip((port.name for port in self.gives), self.call(feed[self.takes.name]), strict=True))
         return [answers[name] for name in names or answers]
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, which may go on for pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def file_name(precision: Precision, suffix: str) -> str:

@@ -28,12 +28,7 @@ class CoreMlFormat:
         coremltools = _library()
         made = folder / file_name(precision, ".mlpackage")
         with _silent():
-            try:
-                model = _converted(coremltools, source, precision)
-            except NotMade:
-                raise
-            except Exception as error:  # a converter raises whatever its operators do
-                raise NotMade(f"coremltools does not convert it: {_first_line(error)}") from error
+            model = _converted(coremltools, source, precision)
         model.user_defined_metadata[_KEY] = json.dumps(dict(source.preprocessing))
         model.save(str(made))
         return made
@@ -105,7 +100,3 @@ def _grey(side: int) -> dict[str, Any]:
     import numpy as np
 
     return {"images": np.full((1, 3, side, side), 0.5, np.float32)}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

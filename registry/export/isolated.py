@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, UserError
 from registry.export.bundle import CHECK, PREDICT
 
 NEEDS = ("onnxruntime", "pillow", "numpy")
@@ -23,8 +23,11 @@ def run_isolated(bundle: Path, manifest: Mapping[str, Any]) -> str:
     """What the bundle says of its check picture, by `predict.py` in a new environment.
 
     Installs the versions of the libraries that the manifest names, from wherever pip takes packages here.
-    Raises MlopsError where they cannot be had, or the script fails or answers otherwise than the manifest.
+    Raises UserError for a bundle without the script, MlopsError where the libraries cannot be had, or the
+    script fails or answers otherwise than the manifest.
     """
+    if "check" not in manifest:
+        raise UserError(f"{bundle} holds no {PREDICT} to run: it was exported without an ONNX file")
     with tempfile.TemporaryDirectory(prefix="mlops-isolated-") as folder:
         home = Path(folder)
         venv.create(home / "env", with_pip=True)

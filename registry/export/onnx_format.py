@@ -11,8 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from mlops.errors import MlopsError
-from registry.export.contract import NotMade, NotRun, Precision, Session, Source, file_name
+from registry.export.contract import NotRun, Precision, Session, Source, file_name, first_line
 from registry.export.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.smaller import in_half, quantised
 
@@ -53,10 +52,7 @@ class OnnxFormat:
             },
         )
         file = folder / file_name(precision, ".onnx")
-        try:
-            onnx.checker.check_model(model)
-        except onnx.checker.ValidationError as error:
-            raise NotMade(f"the graph that came out is none: {str(error).splitlines()[0]}") from error
+        onnx.checker.check_model(model)
         onnx.save(model, str(file))
         return file
 
@@ -69,7 +65,7 @@ class OnnxFormat:
                     return _session(changed.SerializeToString())
             return _session(model)
         except Exception as error:  # onnx and onnxruntime raise classes of their own, one for each status
-            raise NotRun(f"ONNX Runtime does not open it: {_first_line(error)}") from error
+            raise NotRun(f"ONNX Runtime does not open it: {first_line(error)}") from error
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
         props = {
@@ -82,23 +78,14 @@ class OnnxFormat:
 def _in_precision(source: Source, precision: Precision, folder: Path) -> onnx.ModelProto:
     if precision is Precision.FP32:
         return onnx.load(str(source.onnx))
-    try:
-        if precision is Precision.FP16:
-            return in_half(onnx.load(str(source.onnx)))
-        return quantised(source.onnx, source.calibration, source.calibrates, folder)
-    except MlopsError:
-        raise
-    except Exception as error:  # whatever an operator that the tools do not know makes them raise
-        raise NotMade(f"ONNX Runtime's tools do not bring it to {precision}: {_first_line(error)}") from error
+    if precision is Precision.FP16:
+        return in_half(onnx.load(str(source.onnx)))
+    return quantised(source.onnx, source.calibration, source.calibrates, folder)
 
 
 def _session(model: str | bytes) -> Session:
     given: Session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     return given
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _head(source: Source) -> tuple[int, int, int]:

@@ -39,12 +39,9 @@ class OpenVinoFormat:
         except ImportError as error:
             raise NotMade("openvino is not installed: `pip install openvino`") from error
         file = folder / file_name(precision, ".xml")
-        try:
-            model = openvino.convert_model(str(source.onnx))
-            model.set_rt_info(json.dumps(dict(source.preprocessing)), _INFO)
-            openvino.save_model(model, str(file), compress_to_fp16=precision is Precision.FP16)
-        except RuntimeError as error:
-            raise NotMade(f"OpenVINO does not convert it: {str(error).splitlines()[0]}") from error
+        model = openvino.convert_model(str(source.onnx))
+        model.set_rt_info(json.dumps(dict(source.preprocessing)), _INFO)
+        openvino.save_model(model, str(file), compress_to_fp16=precision is Precision.FP16)
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:

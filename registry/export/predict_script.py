@@ -20,7 +20,10 @@ for index in numpy.argsort(-probabilities):
     print(f"{says['classes'][index]}\\t{probabilities[index]:.4f}")
 """
 
-_LETTERBOX = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB"), says["side"]
+_LETTERBOX = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])), says["side"]
+if picture.mode.startswith("I;16"):  # of which Pillow would make white
+    picture = Image.fromarray((numpy.asarray(picture) // 256).astype(numpy.uint8))
+picture = picture.convert("RGB")
 ratio = side / max(picture.size)
 size = [min(int(numpy.ceil(length * ratio)), side) for length in picture.size]
 gain = [new / old for new, old in zip(size, picture.size)]

@@ -103,9 +103,10 @@ def log(client: MlflowClient, version: Version, certificate: Certificate, work: 
         if work is not None:
             for name in (bundle.MANIFEST, bundle.SUMS):
                 client.log_artifact(run_id, str(work / name), FOLDER)
+        tags = client.get_model_version(version.model, version.number).tags or {}  # as they are by now
     found = certificate.parities()
     new = {each.format for each in found}
-    kept = [each for each in read_parity(version.tags, version.files) if each.format not in new]
+    kept = [each for each in read_parity(tags, version.files) if each.format not in new]
     write_parity(client, version.model, version.number, [*kept, *found])
 
 

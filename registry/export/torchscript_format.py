@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,9 +26,10 @@ class TorchScriptFormat:
 
     def make(self, source: Source, precision: Precision, folder: Path) -> Path:
         file = folder / file_name(precision, ".torchscript")
-        said = json.dumps(dict(source.preprocessing))
+        said, held = json.dumps(dict(source.preprocessing)), io.BytesIO()
         with _undeprecated():
-            torch.jit.save(_traced(source), str(file), _extra_files={_EXTRA: said})
+            torch.jit.save(_traced(source), held, _extra_files={_EXTRA: said})
+        file.write_bytes(held.getbuffer())  # torch's own way to a file ends the process when a disk is full
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:

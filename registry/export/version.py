@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +12,34 @@ from typing import TYPE_CHECKING, Any
 from mlops.errors import GateRefused, UnknownVersion, UserError
 from mlops.tracking.subject import find_subject
 from registry.connect import asking
-from registry.entry import Entry
+from registry.entry import Entry, Stage
 from registry.files import digests, onnx_file, version_files
 from registry.ledger import SUFFIX, read_chain
-from registry.lifecycle import recorded_files
+from registry.lifecycle import changed_files
 from registry.policy import list_policies, load_policy
+from registry.shelf import ALIASES
 from registry.signing import counting
+from registry.state import Counts, state_after
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 ONNX_TAG, WEIGHTS_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """onnx: its file, with the digest that training recorded. files: path to SHA-256 of all its files.
+    """stage: by the ledger. onnx: its file, with the digest that training recorded. files: path to SHA-256 of
+    all its files.
 
     entry: the last entry of the ledger about it; None where there is none.
     """
 
     model: str
     number: str
-    stage: str
+    stage: Stage
     tags: Mapping[str, str]
     run: Run
     onnx: Path
@@ -62,7 +66,8 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
     """The version that `given` names: `MODEL/VERSION`, `MODEL@ALIAS`, or `MODEL` for its newest.
 
     Raises UnknownVersion for what is not there, UserError for a version that no training of ours registered,
-    GateRefused for files that are not those which training or the ledger recorded.
+    GateRefused for files that are not those which training or the ledger recorded, and for an alias that the
+    ledger knows nothing of.
     """
     subject = find_subject(client, given)
     if not subject.model or subject.model.endswith(SUFFIX):
@@ -86,23 +91,32 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
                 f"{subject.name}: {file.name} is not the file that training made (SHA-256 {digest[:12]}, "
                 f"recorded {tags[ONNX_TAG][:12]}), so it is not exported"
             )
-        entry = _held_against_ledger(client, model, number, files)
-        yield Version(model, number, str(found.current_stage), tags, run, file, digest, files, entry)
+        entries, counts = _ledger_of(client, model)
+        _hold_against(entries, counts, found, files)
+        stage = state_after(entries, counts).stage_of(number)
+        entry = next((e for e in reversed(entries) if e.version == number and counts(e)), None)
+        yield Version(model, number, stage, tags, run, file, digest, files, entry)
 
 
-def _held_against_ledger(
-    client: MlflowClient, model: str, number: str, files: Mapping[str, str]
-) -> Entry | None:
+def _ledger_of(client: MlflowClient, model: str) -> tuple[tuple[Entry, ...], Counts]:
     keys = load_policy(model).signing_keys if model in list_policies() else ()
-    counts, entries = counting(keys), read_chain(client, model).entries
-    recorded = recorded_files(entries, number, counts)
-    changed = [name for name in sorted({*recorded, *files}) if recorded.get(name) != files.get(name)]
-    if recorded and changed:
-        raise GateRefused(
-            f"{model}/{number}: changed since the ledger recorded them, so it is not exported: "
-            f"{', '.join(changed)}"
-        )
-    return next((e for e in reversed(entries) if e.version == number and counts(e)), None)
+    return read_chain(client, model).entries, counting(keys)
+
+
+def _hold_against(
+    entries: Sequence[Entry], counts: Counts, found: ModelVersion, files: Mapping[str, str]
+) -> None:
+    """Raises GateRefused for files or an alias that are not those which the ledger knows."""
+    model, number = str(found.name), str(found.version)
+    state = state_after(entries, counts)
+    for stage, alias in ALIASES.items():
+        if alias in (found.aliases or ()) and state.holder(stage) != number:
+            raise GateRefused(
+                f"{model}/{number} has the alias @{alias}, and by the ledger it is not in {stage}: `mlops "
+                f"registry verify {model}` says everything"
+            )
+    if changed := changed_files(entries, number, counts, files):
+        raise GateRefused(f"{model}/{number} is not exported: {changed}")
 
 
 def bundle_folder(client: MlflowClient, given: str) -> Path:

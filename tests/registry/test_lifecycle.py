@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrypoints.output import show
-from mlops.errors import BadSetting, GateRefused, UnknownVersion, UserError
+from mlops.errors import BadSetting, GateRefused, LedgerBroken, UnknownVersion, UserError
 from registry.connect import connect
 from registry.entry import Action, Stage
 from registry.judgement import evidence_path, kept
@@ -180,6 +180,13 @@ def test_a_ledger_that_was_cut_off_is_named_though_everything_was_turned_back(
     client.delete_model_version_tag(MODEL, "2", STAGE_TAG)
     (fault,) = verify(client, MODEL).faults
     assert "the ledger was changed or cut off" in fault.says
+
+
+def test_a_renamed_model_does_not_move_without_its_ledger(client: MlflowClient, policy: Policy) -> None:
+    release(client, policy, "1")
+    client.rename_registered_model(MODEL, "blood")
+    with pytest.raises(LedgerBroken, match="or the model was renamed"):
+        begin(client, "blood", policy)
 
 
 def test_what_was_rolled_back_from_needs_a_new_approval(client: MlflowClient, policy: Policy) -> None:

@@ -1,4 +1,4 @@
-"""An ONNX format that writes a file which is not the original: as a converter with a fault would."""
+"""Formats whose converter has a fault: one writes a file that is not the original, one breaks half-way."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ class Broken(OnnxFormat):
         largest.CopyFrom(numpy_helper.from_array(values.astype(np.float32), largest.name))
         onnx.save(model, str(file))
         return file
+
+
+class HalfMade(OnnxFormat):
+    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+        (folder / "half").mkdir()
+        (folder / "half" / "made").write_bytes(b"")
+        (folder / "half.bin").write_bytes(b"")
+        raise RuntimeError("no such operator\nand more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from entrypoints.cli import run
 from mlops.errors import UserError
 from registry.export import bundle as bundles
-from registry.export.bundle import MANIFEST, SUMS, verify
-from registry.export.isolated import difference
+from registry.export.bundle import MANIFEST, SUMS, read_manifest, verify
+from registry.export.isolated import difference, run_isolated
 
 
 @pytest.fixture
@@ -75,6 +76,16 @@ def test_every_missing_file_is_named(bundle: Path) -> None:
 def test_an_added_file_is_named(bundle: Path) -> None:
     (bundle / "model.mlpackage" / "more").write_text("")
     assert verify(bundle).faults == ("model.mlpackage/more was added",)
+
+
+def test_what_is_no_file_is_named_too(bundle: Path) -> None:
+    os.mkfifo(bundle / "pipe")
+    assert verify(bundle).faults == ("pipe was added",)
+
+
+def test_a_bundle_without_a_script_cannot_be_tried_alone(bundle: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no predict\.py to run"):
+        run_isolated(bundle, read_manifest(bundle))
 
 
 def test_a_link_in_place_of_a_file_is_seen(bundle: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from mlops.data.digest import sha256_of
 from mlops.errors import UnsafeWeights
@@ -69,6 +70,19 @@ def _alike(row: list[str], expected: Found, index: int, classes: tuple[str, ...]
         and abs(float(row[1]) - expected.score[index]) < 0.05
         and bool(np.abs(expected.corners[index] - corners).max() < 2)
     )
+
+
+def test_the_script_takes_16_bits_of_grey_as_the_version_does(
+    export: Export, lines_version: str, working_directory: Path
+) -> None:
+    export(lines_version)
+    check = working_directory / "bundle" / "check.png"
+    grey = np.asarray(Image.open(check).convert("L"))
+    said = []
+    for picture in (grey, grey.astype(np.uint16) * 256):
+        Image.fromarray(picture).save(check)
+        said.append(run_script(check.parent))
+    assert said[0] == said[1] != ""
 
 
 class _Harmful:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrypoints.cli import run
-from mlops.errors import GateRefused, MlopsError, UserError
+from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
 from registry.entry import Stage
 from registry.export.formats import _FORMATS
 from registry.lifecycle import begin, promote
@@ -155,11 +155,32 @@ def test_a_file_that_is_not_as_the_original_fails_and_is_left_out(
     assert sound.status == "passed"
     assert not list((working_directory / "bundle").glob("*.onnx"))
     kept = json.loads(client.get_model_version(CELLS, "1").tags["mlops.parity"])
-    assert kept[0]["difference"] == broken.parity.difference  # and no gate will pass by it
+    assert kept[0]["difference"] == broken.parity.difference
+    assert kept[0]["passed"] is False  # and no gate will pass by it
     code, line = said(cells_version, "--out", "bundle2", "--calls", "5")
     assert code == 3
     assert "onnx not as the original, so left out" in line
     assert not (working_directory / "bundle2").exists()
+
+
+def test_a_conversion_that_breaks_leaves_nothing_half_and_the_others_go_on(
+    export: Export, cells_version: str, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_FORMATS, "torchscript", ("tests.registry.export.broken", "HalfMade"))
+    sound, broken = export(cells_version, formats="onnx,torchscript").certificate.files
+    assert (sound.status, broken.status) == ("passed", "not made")
+    assert broken.reason == "its conversion breaks: no such operator"
+    assert not list((working_directory / "bundle").rglob("half*"))
+
+
+def test_an_alias_that_the_ledger_knows_nothing_of(
+    said: Said, cells_version: str, client: MlflowClient, working_directory: Path
+) -> None:
+    client.set_registered_model_alias(CELLS, "production", cells_version.rpartition("/")[2])
+    code, line = said(f"{CELLS}@production", "--out", "bundle")
+    assert code == 3
+    assert "has the alias @production, and by the ledger it is not in Production" in line
+    assert _nothing_left(working_directory)
 
 
 def test_a_format_that_cannot_be_had_here_is_never_told_as_passed(
@@ -188,3 +209,33 @@ def test_a_server_that_goes_away_leaves_no_bundle(
     with pytest.raises(MlopsError):
         export(cells_version)
     assert _nothing_left(working_directory)
+
+
+def test_a_full_disk_ends_in_an_error_and_not_in_the_death_of_the_process(tmp_path: Path) -> None:
+    """torch's own way of writing a file calls `abort` when the file cannot be ended."""
+    import resource
+
+    import torch
+
+    from registry.export.contract import Precision, Source
+    from registry.export.torchscript_format import TorchScriptFormat
+
+    network = torch.nn.Conv2d(3, 64, 8)
+    source = Source("m/1", tmp_path / "model.onnx", {"side": 8}, network, "", lambda: iter(()), 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError):
+            TorchScriptFormat().make(source, Precision.FP32, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_bundle_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    import errno
+
+    from registry.export.bundle import workplace
+
+    with pytest.raises(DiskFull, match=r"no room left in .* for the bundle"), workplace(tmp_path / "bundle"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert _nothing_left(tmp_path)
