@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 _MAP = "one: {kitten: cat, dog: dog}\ntwo: {CAT: cat, dog: dog, RBC: null}\n"
 
 
-def test_a_version_is_measured_on_renamed_data_without_giving_the_class_map_again(shell: Shell) -> None:
+def test_a_version_is_measured_and_exported_without_giving_the_class_map_again(shell: Shell) -> None:
     sizes = {"train": 8, "val": 2, "test": 2}
     class_folders(shell.folder / "one", ("kitten", "dog"), sizes)
     class_folders(shell.folder / "two", ("CAT", "dog", "RBC"), sizes)
@@ -32,3 +32,6 @@ def test_a_version_is_measured_on_renamed_data_without_giving_the_class_map_agai
         "one": {"kitten": "cat", "dog": "dog"},
         "two": {"CAT": "cat", "dog": "dog", "RBC": None},
     }
+
+    shell.succeed("export", "blood-cell-classifier", "--out", "bundle", "--pictures", "8", "--calls", "5")
+    assert (shell.folder / "bundle").is_dir()
