@@ -30,7 +30,7 @@ def promote(
     stage: str,
     why: str,
     dry_run: bool,
-    override_reason: str | None,
+    override_reason: str,
     policy_file: str | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +53,7 @@ def promote(
         named(scene, version),
         Stage(stage.capitalize()),
         why=why,
-        override_reason=override_reason or "",
+        override_reason=override_reason,
         dry_run=dry_run,
     )
     _tell(moved, as_json, dry_run=dry_run)
@@ -67,7 +67,7 @@ def promote(
 @policy_option
 @json_option
 def rollback(
-    model: str, version: str, why: str, override_reason: str | None, policy_file: str | None, as_json: bool
+    model: str, version: str, why: str, override_reason: str, policy_file: str | None, as_json: bool
 ) -> None:
     """Bring the last good version of MODEL back to Production, its gates read again.
 
@@ -80,7 +80,7 @@ def rollback(
     from registry.lifecycle import rollback as rolled_back
 
     scene = opened(model, policy_file, override_reason)
-    moved = rolled_back(scene, to=named(scene, version), why=why, override_reason=override_reason or "")
+    moved = rolled_back(scene, to=named(scene, version), why=why, override_reason=override_reason)
     _tell(moved, as_json)
 
 

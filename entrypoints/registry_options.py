@@ -35,6 +35,7 @@ def override_option(command: F) -> F:
     """Add `--override-reason`."""
     return click.option(
         "--override-reason",
+        default="",
         metavar="TEXT",
         help="In an emergency: go through whatever the gates say. The ledger keeps the reason for ever.",
     )(command)
@@ -67,11 +68,11 @@ def connected() -> MlflowClient:
     return connect()
 
 
-def opened(model: str, policy_file: str | None, override_reason: str | None = None) -> Scene:
+def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
     """`model` as it stands, an interrupted move finished first."""
     from registry.lifecycle import begin
 
-    if override_reason is not None and not override_reason.strip():
+    if override_reason and not override_reason.strip():
         raise BadSetting("registry", "--override-reason", override_reason, "the reason, in words")
     policy = policy_of(model, policy_file)
     return begin(connected(), model, policy, over_faults=bool(override_reason))
