@@ -141,6 +141,7 @@ def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
     if other is None:
         note = Text("Losses with equal weights are not shown: no such run was named with --equal-weights.")
         return [Table(columns, tuple(rows), "training losses"), note]
+    named = other.name if other.name != run.name else f"run {other.run_id[:8]}"
     columns += (
         "first, equal weights",
         "last, equal weights",
@@ -148,15 +149,13 @@ def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
         "last, against equal weights",
     )
     pairs = {key: (run.curves[key], other.curves[key]) for key in keys if key in other.curves}
-    blocks: list[Block] = [
-        Table(columns, tuple(rows), f"training losses, beside {other.name} with equal weights")
-    ]
+    blocks: list[Block] = [Table(columns, tuple(rows), f"training losses, beside {named} with equal weights")]
     if pairs:
         sources = tuple(
             c.source(k, spanning(c.run.curves[k].steps)) for k in pairs for c in (cells, beside) if c
         )
         says = "Losses of this run and of the one with equal weights."
-        blocks.append(Picture("task_losses", says, lambda: draw_beside(pairs, run.name, other.name), sources))
+        blocks.append(Picture("task_losses", says, lambda: draw_beside(pairs, run.name, named), sources))
     return blocks
 
 
