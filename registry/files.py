@@ -1,12 +1,13 @@
-"""A version's files: brought here, hashed, and its ONNX file found among them."""
+"""A version's files: brought here, hashed, its ONNX file found among them, and what they state."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops.errors import UnknownVersion
 from mlops.tracking.subject import folder_at
@@ -46,6 +47,21 @@ def onnx_file(folder: Path, files: Mapping[str, str], name: str) -> Path:
     if len(found) != 1:
         raise UnknownVersion(f"{name} holds {len(found)} ONNX files where one is served: {', '.join(files)}")
     return folder / found[0]
+
+
+def stated_in(folder: Path) -> Mapping[str, Any] | None:
+    """The preprocessing that a version's own files state, its classes with it; None where they state none.
+
+    The tags say the same, and anyone may change a tag.
+    """
+    import yaml
+
+    try:
+        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        stated = json.loads(described["metadata"]["preprocessing"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+    return stated if isinstance(stated, dict) else None
 
 
 def _sha256(path: Path) -> str:

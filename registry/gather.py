@@ -7,7 +7,8 @@
 | metrics `test/...` | the training run's metrics |
 | metrics `val/...`, `train/...` that a gate names | `best/<name>`, or the curve at step `best/epoch` |
 | `test/F1`, `test/recall@T`, `test/patch_F2@T` that a gate names | test precision and recall; the boxes |
-| classes, licence, data digest, demo | the version's tags |
+| classes | the version's tag and its own files: a class left out of the tag is judged all the same |
+| licence, data digest, demo | the version's tags |
 | data faults | `data/data_faults.json` of the study's run (the training run's parent), or of the run |
 | files, unsafe | the version's own files, hashed and scanned for pickles |
 | latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.measured`) |
@@ -33,7 +34,7 @@ from mlops.training.pickles import unsafe_in
 from registry.connect import asking, run_of
 from registry.evidence import DataFacts, Evidence
 from registry.figures import kept_metrics, with_derived
-from registry.files import digests, version_files
+from registry.files import digests, stated_in, version_files
 from registry.measured import read_latency, read_parity
 from registry.run_files import fetch_json, fetch_samples
 from registry.samples import compare
@@ -61,9 +62,9 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         tags = dict(found.tags or {})
         run = run_of(client, found.run_id)
         reading_faults = pool.submit(_faults, client, run)
-        classes = _classes(tags.get("mlops.class_map", ""))
+        files, unsafe, stated = reading_files.result()
+        classes = tuple(dict.fromkeys((*_classes(tags.get("mlops.class_map", "")), *stated)))
         metrics = kept_metrics(client, run, policy, classes) if run is not None else {}
-        files, unsafe = reading_files.result()
         samples, other = reading_samples.result(), reading_other.result()
         faults = reading_faults.result()
     trainers = _trainers(run, tags)
@@ -104,15 +105,18 @@ def _champions_samples(client: MlflowClient, model: str, champion: str | None) -
 
 def _files(
     client: MlflowClient, model: str, version: str
-) -> tuple[dict[str, str] | None, tuple[str, ...] | None]:
-    """Digests, and what pickles in them could call; None and None where the files are gone."""
+) -> tuple[dict[str, str] | None, tuple[str, ...] | None, tuple[str, ...]]:
+    """Digests, what pickles in them could call, and the classes that they state; None, None and () where the
+    files are gone.
+    """
     try:
         with version_files(client, model, version) as folder:
             files = digests(folder)
             unsafe = tuple(f"{path}: {name}" for path in files for name in unsafe_in(folder / path))
+            stated = (stated_in(folder) or {}).get("classes") or ()
     except UnknownVersion:
-        return None, None
-    return files, unsafe
+        return None, None, ()
+    return files, unsafe, tuple(str(name) for name in stated)
 
 
 def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | None) -> DataFacts:

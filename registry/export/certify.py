@@ -43,9 +43,9 @@ def certify(
     except NotMade as reason:
         _take_away(folder, others)
         return not_made(kind.name, precision, str(reason))
-    except (MlopsError, OSError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever an operator that a converter does not know brings about
+    except Exception as error:  # whatever an operator that a converter does not know brings about
+        if isinstance(error, MlopsError | MemoryError) or getattr(error, "errno", None):
+            raise
         _take_away(folder, others)
         return not_made(kind.name, precision, f"its conversion breaks: {first_line(error)}")
     own = _of_file(kind, made, folder, others)

@@ -13,7 +13,7 @@ from mlops.errors import GateRefused, UnknownVersion, UserError
 from mlops.tracking.subject import find_subject
 from registry.connect import asking
 from registry.entry import Entry, Stage
-from registry.files import digests, onnx_file, version_files
+from registry.files import digests, onnx_file, stated_in, version_files
 from registry.ledger import SUFFIX, read_chain
 from registry.lifecycle import changed_files
 from registry.policy import list_policies, load_policy
@@ -31,8 +31,8 @@ ONNX_TAG, WEIGHTS_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """stage: by the ledger. onnx: its file, with the digest that training recorded. files: path to SHA-256 of
-    all its files.
+    """stage: by the ledger. preprocessing: as training stated it. onnx: its file, with the digest that
+    training recorded. files: path to SHA-256 of all its files.
 
     entry: the last entry of the ledger about it; None where there is none.
     """
@@ -41,6 +41,7 @@ class Version:
     number: str
     stage: Stage
     tags: Mapping[str, str]
+    preprocessing: Mapping[str, Any]
     run: Run
     onnx: Path
     onnx_digest: str
@@ -52,11 +53,6 @@ class Version:
         return f"{self.model}/{self.number}"
 
     @property
-    def preprocessing(self) -> Mapping[str, Any]:
-        held: Mapping[str, Any] = json.loads(self.tags["mlops.preprocessing"])
-        return held
-
-    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(str(name) for name in self.preprocessing["classes"])
 
@@ -66,8 +62,8 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
     """The version that `given` names: `MODEL/VERSION`, `MODEL@ALIAS`, or `MODEL` for its newest.
 
     Raises UnknownVersion for what is not there, UserError for a version that no training of ours registered,
-    GateRefused for files that are not those which training or the ledger recorded, and for an alias that the
-    ledger knows nothing of.
+    GateRefused for files that are not those which training or the ledger recorded, for a tag that says
+    otherwise than they do, and for an alias that the ledger knows nothing of.
     """
     subject = find_subject(client, given)
     if not subject.model or subject.model.endswith(SUFFIX):
@@ -95,7 +91,25 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
         _hold_against(entries, counts, found, files)
         stage = state_after(entries, counts).stage_of(number)
         entry = next((e for e in reversed(entries) if e.version == number and counts(e)), None)
-        yield Version(model, number, stage, tags, run, file, digest, files, entry)
+        stated = _preprocessing(subject.name, folder, tags["mlops.preprocessing"])
+        yield Version(model, number, stage, tags, stated, run, file, digest, files, entry)
+
+
+def _preprocessing(name: str, folder: Path, tag: str) -> Mapping[str, Any]:
+    """What a caller does to a picture, by the tag. Raises GateRefused where the files say otherwise."""
+    stated = stated_in(folder)
+    try:
+        told = json.loads(tag)
+    except ValueError:
+        told = None
+    if stated is not None and told != stated:
+        raise GateRefused(
+            f"{name}: its tag mlops.preprocessing is not what its files say of classes and pictures, so it "
+            "is not exported"
+        )
+    if not isinstance(told, dict):
+        raise UserError(f"{name}: its tag mlops.preprocessing is none that `mlops train` wrote")
+    return told
 
 
 def _ledger_of(client: MlflowClient, model: str) -> tuple[tuple[Entry, ...], Counts]:

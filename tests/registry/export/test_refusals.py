@@ -13,7 +13,9 @@ from entrypoints.cli import run
 from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
 from registry.entry import Stage
 from registry.export.formats import _FORMATS
+from registry.gather import gather
 from registry.lifecycle import begin, promote
+from registry.policy import load_policy
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template, register
 from tests.registry.shelves import open_policy
@@ -181,6 +183,28 @@ def test_an_alias_that_the_ledger_knows_nothing_of(
     assert code == 3
     assert "has the alias @production, and by the ledger it is not in Production" in line
     assert _nothing_left(working_directory)
+
+
+@pytest.mark.parametrize("swapped", [True, False], ids=["other classes", "no JSON"])
+def test_a_tag_that_says_otherwise_than_the_files(
+    said: Said, cells_version: str, client: MlflowClient, working_directory: Path, swapped: bool
+) -> None:
+    number = cells_version.rpartition("/")[2]
+    told = json.loads(client.get_model_version(CELLS, number).tags["mlops.preprocessing"])
+    other = json.dumps({**told, "classes": told["classes"][::-1]}) if swapped else "{"
+    client.set_model_version_tag(CELLS, number, "mlops.preprocessing", other)
+    code, line = said(cells_version, "--out", "bundle")
+    assert code == 3
+    assert "its tag mlops.preprocessing is not what its files say" in line
+    assert _nothing_left(working_directory)
+
+
+def test_a_class_that_was_taken_out_of_the_tag_is_judged_all_the_same(
+    cells_version: str, client: MlflowClient, cells: Template
+) -> None:
+    number = cells_version.rpartition("/")[2]
+    client.set_model_version_tag(CELLS, number, "mlops.class_map", json.dumps({"0": cells.classes[0]}))
+    assert set(gather(client, CELLS, number, load_policy(CELLS), None).classes) == set(cells.classes)
 
 
 def test_a_format_that_cannot_be_had_here_is_never_told_as_passed(
