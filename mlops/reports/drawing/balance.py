@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from matplotlib.figure import Figure
 
@@ -15,18 +14,16 @@ if TYPE_CHECKING:
     from mlops.reports.analysis.balance import WeightPhase
     from mlops.reports.facts import Curve
 
-_WIDE = 100  # from the least value to the largest
+Scale: TypeAlias = Literal["linear", "log"]
 _SHADES = {"quick search": 1, "fine adjustment": 4, "stable": 2}
 
 
-def draw_tasks(curves: Mapping[str, Curve], unit: str) -> Figure:
-    """One line a task; on a logarithmic scale where values are orders of magnitude apart."""
+def draw_tasks(curves: Mapping[str, Curve], unit: str, scale: Scale = "linear") -> Figure:
+    """One line a task. On a logarithmic scale a value of 0 is left out."""
     figure, axes = one_axes(3.4)
     for i, (task, curve) in enumerate(curves.items()):
         axes.plot(curve.steps, curve.values, label=task, marker=marked(curve.steps), **style(i))
-    values = [value for curve in curves.values() for value in curve.values if math.isfinite(value)]
-    if values and min(values) > 0 and max(values) / min(values) >= _WIDE:
-        axes.set_yscale("log")
+    axes.set_yscale(scale)
     finish(axes, "epoch", unit)
     return figure
 

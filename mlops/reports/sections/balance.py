@@ -11,12 +11,13 @@ from mlops.reports.cells import UNKNOWN, Cells, spanning, words
 from mlops.reports.document import Block, Cell, Missing, Picture, Section, Table, Text
 
 if TYPE_CHECKING:
+    from mlops.reports.drawing.balance import Scale
     from mlops.reports.facts import Curve, ReportData, RunFacts
 
 TITLE = "Balance of the tasks"
-_WEIGHT = "balance/weight/"
+_WEIGHT, _NORMS = "balance/weight/", "balance/grad_norm/"
 _FIGURES = (
-    ("balance/grad_norm/", "gradient norm on the last shared layer"),
+    (_NORMS, "gradient norm on the last shared layer"),
     ("balance/inverse_rate/", "relative inverse training rate"),
     ("balance/share/", "share of the weighted loss"),
 )
@@ -117,8 +118,9 @@ def _pictures(cells: Cells, name: str, says: str, tasks: list[str], prefix: str,
     from mlops.reports.drawing.balance import draw_tasks
 
     curves = {task: cells.run.curves[prefix + task] for task in tasks}
+    scale: Scale = "log" if prefix == _NORMS else "linear"  # norms fall by orders of magnitude
     sources = tuple(cells.source(c.key, spanning(c.steps)) for c in curves.values())
-    return Picture(name, says, lambda: draw_tasks(curves, unit), sources)
+    return Picture(name, says, lambda: draw_tasks(curves, unit, scale), sources)
 
 
 def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
