@@ -169,12 +169,8 @@ def main() -> None:
             f"study of {given.trials} trials x {given.trial_epochs} epochs": study,
         }
         with served(store, folder) as url:
-            cold = report(
-                url, long, folder / "cold"
-            )  # a server's processes load MLflow at their first request
-            print(
-                f"run of {given.epochs} epochs, from a server just started: {cold.wall_s:.1f} s", flush=True
-            )
+            first = report(url, long, folder / "first")
+            print(f"run of {given.epochs} epochs, server just started: {first.wall_s:.1f} s", flush=True)
             for where, uri in (("from a server", url), ("from SQLite", store)):
                 for says, run_id in subjects.items():
                     cost = report(uri, run_id, folder / f"out-{run_id}")
