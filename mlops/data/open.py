@@ -21,7 +21,7 @@ from mlops.data.demo.build import read_marker
 from mlops.data.faults import raise_errors
 from mlops.data.image_label import TABLE, named_labels, with_image_classes
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
-from mlops.data.places import local_path, names_of
+from mlops.data.places import as_recorded, local_path, names_of
 from mlops.data.readers import read_source
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
@@ -63,7 +63,7 @@ def open_dataset(
         raise DataFault(f"{where} {len(names)} classes to train on; {task} needs {least} or more")
     identity = Identity(
         name="+".join(source.name for source in sources),
-        path=", ".join(paths),
+        path=", ".join(map(as_recorded, paths)),
         digest=digest(sources, names, cache, mapped, seed),
         version=version,
         demo=any(read_marker(source.root) is not None for source in sources),

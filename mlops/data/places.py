@@ -34,6 +34,11 @@ def names_of(paths: Sequence[str]) -> list[str]:
     return [f"{name}-{earlier + 1}" if earlier else name for name, earlier in zip(names, before, strict=True)]
 
 
+def as_recorded(path: str) -> str:
+    """`path` so that it is found again from any working directory; what is in an object store as it is."""
+    return path if is_remote(path) else str(Path(path).absolute())
+
+
 def local_path(path: str, cache: Path) -> Path:
     """Where a path lies on this machine; what is in an object store is fetched into the cache.
 

@@ -42,6 +42,15 @@ def test_classes_of_the_same_name_are_one_class(tmp_path: Path) -> None:
     assert opened.identity.name == "one+two"
 
 
+def test_what_was_opened_by_a_relative_path_is_found_again_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(class_folders(tmp_path / "one", ("cat", "dog")).parent)
+    recorded = labels(Path("one"), cache=tmp_path / "cache").identity.path
+    monkeypatch.chdir(class_folders(tmp_path / "elsewhere" / "two", ("cow", "dog")))
+    assert labels(Path(recorded), cache=tmp_path / "cache").classes == ("cat", "dog")
+
+
 def test_the_classes_are_in_the_systems_order_whichever_source_comes_first(tmp_path: Path) -> None:
     one, two = class_folders(tmp_path / "one", ("b", "c")), class_folders(tmp_path / "two", ("a", "c"))
     cache = tmp_path / "cache"
