@@ -16,6 +16,8 @@ from registry.connect import asking
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_NOTE = "registered_model_meta"
+
 
 @contextmanager
 def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Path]:
@@ -30,8 +32,12 @@ def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Pa
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of every file below `folder`, by its path from there, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """SHA-256 (hex) of every file below `folder`, by its path from there, sorted.
+
+    Not of MLflow's note of a version's name: it writes that beside the files of whatever is loaded by
+    `models:/` from this machine's disk, as by `mlflow models serve`.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_note(folder, path))
     return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
 
 
@@ -62,6 +68,17 @@ def stated_in(folder: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None
     return stated if isinstance(stated, dict) else None
+
+
+def _is_note(folder: Path, path: Path) -> bool:
+    """Whether `path` holds a version's name and nothing else, at the place where MLflow puts it."""
+    if path != folder / _NOTE:
+        return False
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return [line.partition(":")[0] for line in lines] == ["model_name", "model_version"]
 
 
 def _sha256(path: Path) -> str:
