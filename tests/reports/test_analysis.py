@@ -16,6 +16,7 @@ from mlops.reports.analysis.rates import phases
 from mlops.reports.analysis.searching import importances, saved_by_pruning
 from mlops.reports.analysis.spread import fluctuation, quarters, spread
 from mlops.reports.analysis.timing import Use, bottleneck, pauses
+from mlops.reports.drawing.curves import draw_losses
 from mlops.reports.facts import Curve
 from mlops.reports.reading.histories import curve_of
 
@@ -198,3 +199,14 @@ def test_an_epoch_logged_twice_counts_as_it_was_logged_last() -> None:
     found = curve_of("val/mAP50", [(2, 300, 0.7), (1, 100, 0.5), (2, 200, 0.6), (3, 400, 1.797e308)])
     assert found.steps == (1, 2, 3)
     assert found.values == (0.5, 0.7, math.inf)
+
+
+def test_a_loss_that_one_epoch_towers_over_is_drawn_logarithmically() -> None:
+    steps = tuple(range(1, 11))
+    calm = Curve("train/box_loss", steps, tuple(3 / step for step in steps), ())
+    tower = Curve("val/cls_loss", steps, (4.0, 3.0, 2.5, 520.0, *(2.0 for _ in steps[4:])), ())
+    panels = draw_losses([calm, tower]).axes
+    assert {axes.get_title(): axes.get_yscale() for axes in panels} == {
+        "box loss": "linear",
+        "cls loss": "log",
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from mlops.reports.facts import Curve
 
+_TOWERING = 20.0  # times the median: a loss above that leaves the others no height on a linear axis
+
 
 def draw_figures(curves: Sequence[Curve], best: int | None) -> Figure:
     """Validation figures between 0 and 1, the best epoch marked."""
@@ -30,7 +33,7 @@ def draw_figures(curves: Sequence[Curve], best: int | None) -> Figure:
 
 
 def draw_losses(curves: Sequence[Curve]) -> Figure:
-    """One panel a loss, training solid and validation dashed."""
+    """One panel a loss, training solid and validation dashed; logarithmic where one epoch towers."""
     names = list(dict.fromkeys(curve.key.partition("/")[2] for curve in curves))
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
@@ -50,7 +53,11 @@ def draw_losses(curves: Sequence[Curve]) -> Figure:
                     marker=marked(curve.steps),
                 )
         axes.set_title(name.replace("_", " "), fontsize="medium")
-        finish(axes, "epoch", "loss")
+        values = [v for line in axes.get_lines() for v in line.get_ydata() if math.isfinite(v)]
+        towers = bool(values) and min(values) > 0 and max(values) > _TOWERING * statistics.median(values)
+        if towers:
+            axes.set_yscale("log")
+        finish(axes, "epoch", "loss (logarithmic)" if towers else "loss")
     for axes in panels:  # those that no loss took
         axes.set_visible(False)
     return figure
