@@ -12,8 +12,8 @@ from mlops.errors import BadSetting, UnknownVersion
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.lifecycle import Scene
     from registry.policy import Policy
+    from registry.scene import Scene
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +70,7 @@ def connected() -> MlflowClient:
 
 def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
     """`model` as it stands, an interrupted move finished first."""
-    from registry.lifecycle import begin
+    from registry.scene import begin
 
     if override_reason and not override_reason.strip():
         raise BadSetting("registry", "--override-reason", override_reason, "the reason, in words")

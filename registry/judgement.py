@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from registry.evidence import Evidence
     from registry.gates import GateResult
-    from registry.lifecycle import Scene
+    from registry.scene import Scene
 
 FOLDER = "release"
 EVIDENCE_TAG = "mlops.evidence."

@@ -14,53 +14,22 @@ from mlops.errors import (
     LedgerBroken,
     MoveLost,
     NotAllowed,
-    UnknownVersion,
     UserError,
 )
-from registry.chain import Chain
 from registry.connect import me
 from registry.entry import Action, Entry, Stage
 from registry.hands import lower_hand, now, raise_hand
-from registry.ledger import append, broken, read_chain, refuse_ledger
-from registry.settle import agree, open_ends, settle, still
-from registry.shelf import Shelf, look
+from registry.ledger import append
+from registry.scene import Scene, begin
+from registry.settle import agree
 from registry.signing import counting, signature_for
-from registry.state import Counts, State, last_good, periods, state_after, verdicts
+from registry.state import Counts, last_good, periods, verdicts
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from registry.judgement import Judgement
-    from registry.policy import Policy
 
 _JUDGED_AGAIN = 5
 _LONGEST = 1500  # characters of each text; of all that MLflow shows of an entry, PostgreSQL holds 5,000
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A model as a command finds it: read once, decided on, and moved only if it is still like that."""
-
-    client: MlflowClient
-    policy: Policy
-    shelf: Shelf
-    chain: Chain
-    found: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> str:
-        return self.shelf.model
-
-    @property
-    def state(self) -> State:
-        return state_after(self.chain.entries, counting(self.policy.signing_keys))
-
-    def version(self, version: str) -> str:
-        """`version`, known to be there. Raises UnknownVersion."""
-        if version not in self.shelf.versions:
-            have = ", ".join(self.shelf.versions) or "none"
-            raise UnknownVersion(f"{self.model} has no version {version!r}; it has {have}")
-        return version
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +56,6 @@ class Moved:
     replaced: str | None
     found: tuple[str, ...]
     judged: Judgement | None = None
-
-
-def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool = False) -> Scene:
-    """Read a model and finish what an interrupted move left.
-
-    Raises UnknownVersion, and LedgerBroken when entries were altered (unless `over_faults`).
-    """
-    refuse_ledger(model)
-    counts = counting(policy.signing_keys)
-    shelf = look(client, model)
-    chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
-    if not shelf.hands and open_ends(shelf, chain, counts):
-        shelf, chain = still(client, model)  # it was moved between the two, or behind the ledger's back
-    taken_out = missing_head(shelf, chain)
-    if not over_faults:
-        if chain.unanswered:
-            raise broken(chain)
-        if taken_out:
-            raise LedgerBroken(f"{model}: {taken_out}; `mlops registry verify {model}` says everything")
-    found = settle(client, shelf, chain, counts)
-    if found and shelf.hands:
-        shelf, chain = still(client, model)
-    return Scene(client, policy, shelf, chain, found)
-
-
-def missing_head(shelf: Shelf, chain: Chain) -> str:
-    """A sentence when the entry that the model's tag names is not in the ledger; "" when it is."""
-    sequence, _, digest = shelf.head.partition(":")
-    if not shelf.head or any(entry.digest == digest for entry in chain.entries):
-        return ""
-    renamed = "" if chain.entries else ", or the model was renamed, and its ledger goes by the old name"
-    return f"the ledger's entry {sequence} was changed or taken out{renamed}"
 
 
 def record(scene: Scene, draft: Draft) -> Entry:

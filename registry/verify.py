@@ -15,7 +15,8 @@ from registry.entry import Entry
 from registry.files import digests, version_files
 from registry.judgement import kept
 from registry.ledger import last_changed_ms
-from registry.lifecycle import missing_head, recorded_files
+from registry.lifecycle import recorded_files
+from registry.scene import missing_head
 from registry.settle import still
 from registry.shelf import Difference, Kind, differences, head_of
 from registry.signing import counting

@@ -18,7 +18,8 @@ from registry.connect import connect
 from registry.entry import Action, Entry, Stage
 from registry.hands import now
 from registry.ledger import ENTRY_TAG, append, ledger_name, read, read_chain
-from registry.lifecycle import Draft, archive, begin, give_verdict, record
+from registry.lifecycle import Draft, archive, give_verdict, record
+from registry.scene import begin
 from registry.shelf import HAND_TAG, look
 from registry.state import last_good, state_after, state_at
 from registry.verify import verify

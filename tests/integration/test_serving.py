@@ -22,7 +22,8 @@ from mlops.evaluation.predictor import open_onnx
 from mlops.tracking import Tracker
 from registry.connect import connect
 from registry.entry import Action, Stage
-from registry.lifecycle import Draft, begin, record
+from registry.lifecycle import Draft, record
+from registry.scene import begin
 from registry.verify import verify
 from tests.command import Shell
 from tests.registry.shelves import open_policy

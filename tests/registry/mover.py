@@ -9,7 +9,8 @@ from pathlib import Path
 from mlops.errors import MlopsError
 from registry.connect import connect
 from registry.entry import Action, Stage
-from registry.lifecycle import Draft, begin, record
+from registry.lifecycle import Draft, record
+from registry.scene import begin
 from tests.registry.shelves import open_policy
 
 

@@ -15,9 +15,10 @@ from registry.connect import connect
 from registry.entry import Action, Stage
 from registry.judgement import evidence_path, kept
 from registry.ledger import ledger_name, read
-from registry.lifecycle import Scene, archive, begin, give_verdict, promote, rollback
+from registry.lifecycle import archive, give_verdict, promote, rollback
 from registry.overview import diff, facts, status
 from registry.policy import Policy, parse_policy
+from registry.scene import Scene, begin
 from registry.shelf import HEAD_TAG, STAGE_TAG
 from registry.verify import verify
 from tests.registry.shelves import make_model

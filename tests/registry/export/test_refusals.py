@@ -14,8 +14,9 @@ from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
 from registry.entry import Stage
 from registry.export.formats import _FORMATS
 from registry.gather import gather
-from registry.lifecycle import begin, promote
+from registry.lifecycle import promote
 from registry.policy import load_policy
+from registry.scene import begin
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template, register
 from tests.registry.shelves import open_policy
