@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
+from mlops.data.rgb import as_rgb
 from mlops.evaluation.names import picture_names
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class PictureBook:
 
         held = self._held[name]
         if not isinstance(held, Path):
-            return Image.fromarray(held).convert("RGB")
+            return as_rgb(Image.fromarray(held))
         with Image.open(held) as opened:
-            return (ImageOps.exif_transpose(opened) if self._upright else opened).convert("RGB")
+            return as_rgb(ImageOps.exif_transpose(opened) if self._upright else opened)
 
 
 def marks_on(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mlops.data.dataset import Box, LabelledImages, LabelledPicture, SplitName
 from mlops.data.progress import counted, tracked
+from mlops.data.rgb import as_rgb
 from mlops.data.view import label_text
 from mlops.errors import DataFault
 
@@ -66,7 +67,7 @@ def _write_objects_of(homes: Sequence[Path], named: tuple[str, LabelledPicture])
         return 0
     try:
         with Image.open(picture.image) as opened:
-            whole = opened.convert("RGB")
+            whole = as_rgb(opened)
     except OSError as error:
         raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
     for number, box in enumerate(picture.boxes):

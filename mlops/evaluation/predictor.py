@@ -262,6 +262,8 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
     """As a classifier's training does it: Pillow decodes, and resizes over the area a pixel covers."""
     from PIL import Image
 
+    from mlops.data.rgb import as_rgb
+
     if isinstance(picture, np.ndarray):
         opened = Image.fromarray(picture)
     else:
@@ -271,7 +273,7 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
             opened.load()
         except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
             raise ValueError(f"{_named(picture)} cannot be read as a picture: {error}") from error
-    square = opened.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+    square = as_rgb(opened).resize((side, side), Image.Resampling.BILINEAR)
     gain = side / opened.width, side / opened.height
     return np.asarray(square, np.uint8), (opened.height, opened.width, gain, (0, 0))
 

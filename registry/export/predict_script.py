@@ -12,8 +12,10 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 says = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
 '''
 
-_CLASSES = """picture = Image.open(sys.argv[1]).convert("RGB")
-picture = picture.resize((says["side"], says["side"]), Image.Resampling.BILINEAR)
+_CLASSES = """picture = Image.open(sys.argv[1])
+if picture.mode.startswith("I;16"):  # of which Pillow would make white
+    picture = Image.fromarray((numpy.asarray(picture) // 256).astype(numpy.uint8))
+picture = picture.convert("RGB").resize((says["side"], says["side"]), Image.Resampling.BILINEAR)
 values = numpy.asarray(picture, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
 probabilities = session.run(None, {"images": values})[0][0]
 for index in numpy.argsort(-probabilities):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops.data.rgb import as_rgb
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -29,7 +31,7 @@ def _of_demo(held: HeldOut) -> Image:
     if isinstance(first, np.ndarray):
         return Image.fromarray(first)
     with Image.open(first) as opened:
-        return opened.convert("RGB")
+        return as_rgb(opened)
 
 
 def _blots() -> Image:

@@ -85,6 +85,17 @@ def test_a_path_its_bytes_and_its_pixels_are_answered_alike(
     np.testing.assert_array_equal(path, array)
 
 
+def test_16_bits_of_grey_are_answered_as_the_8_that_count(
+    classifier: tuple[Predictor, pd.DataFrame, Path], tmp_path: Path
+) -> None:
+    predictor, table, top = classifier
+    grey = np.asarray(Image.open(top / table.image[0]).convert("L"))
+    for name, pixels in (("8", grey), ("16", grey.astype(np.uint16) * 256 + 255)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    narrow, wide = predictor.probabilities([tmp_path / "8.png", tmp_path / "16.png"])
+    np.testing.assert_array_equal(narrow, wide)
+
+
 def test_a_detectors_boxes_are_those_of_its_test(detector: tuple[Predictor, pd.DataFrame, Path]) -> None:
     predictor, table, top = detector
     names = list(table.image.unique())

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlops.data.alone import alone_in
 from mlops.data.progress import counted
+from mlops.data.rgb import as_rgb
 from mlops.errors import DataFault, DiskFull
 from mlops.training.durable import move_durably
 
@@ -79,5 +80,5 @@ def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _resized(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    square = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+    square = as_rgb(picture).resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(square, dtype=np.uint8)
