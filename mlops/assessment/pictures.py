@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
-from mlops.data.rgb import as_rgb
+from mlops.data.depth import as_rgb
 from mlops.evaluation.names import picture_names
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlops.data.dataset import Box, LabelledImages, LabelledPicture, SplitName
+from mlops.data.depth import as_rgb
 from mlops.data.progress import counted, tracked
-from mlops.data.rgb import as_rgb
 from mlops.data.view import label_text
 from mlops.errors import DataFault
 

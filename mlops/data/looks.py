@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.depth import as_8_bits
 from mlops.data.filecache import FileCache, FileKey
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 THUMB = 16  # pixels, square
 _DRAFT = 64  # pixels: a JPEG is decoded at an eighth, a quarter, ... as long as it stays above
-_LAYOUT = 1  # part of what is remembered: raise it when a look changes
+_LAYOUT = 2  # part of what is remembered: raise it when a look changes
 OnProgress = Callable[[int, int], None]
 
 
@@ -109,7 +110,7 @@ def _appearance(picture: Image) -> tuple[int, str]:
     import numpy as np
     from PIL import Image
 
-    grey = picture.convert("L")
+    grey = as_8_bits(picture).convert("L")
     bits = imagehash.phash(grey).hash.ravel()
     thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
     return int(np.packbits(bits).view(">u8")[0]), base64.b64encode(thumb).decode()

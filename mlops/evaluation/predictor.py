@@ -262,7 +262,7 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
     """As a classifier's training does it: Pillow decodes, and resizes over the area a pixel covers."""
     from PIL import Image
 
-    from mlops.data.rgb import as_rgb
+    from mlops.data.depth import as_rgb
 
     if isinstance(picture, np.ndarray):
         opened = Image.fromarray(picture)

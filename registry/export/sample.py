@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops.data.rgb import as_rgb
+from mlops.data.depth import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -64,6 +64,16 @@ def test_nearly_the_same_picture_in_two_splits_is_found(
     assert "train3.jpg" in found.says
 
 
+def test_a_picture_is_found_in_16_bits_of_grey_too(tmp_path: Path) -> None:
+    folder = yolo(tmp_path / "set")
+    grey = scene().convert("L")
+    grey.save(folder / "images/train/train3.jpg", quality=95)
+    (folder / "images/test/test0.jpg").unlink()
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 256).save(folder / "images/test/test0.png")
+    (found,) = check(folder, cache=tmp_path / "cache")
+    assert (found.code, found.file.name) == ("near-identical-across-splits", "test0.png")
+
+
 def test_within_one_split_likeness_is_no_fault(tmp_path: Path) -> None:
     folder = yolo(tmp_path / "set")
     shutil.copy(folder / "images/train/train2.jpg", folder / "images/train/train4.jpg")
