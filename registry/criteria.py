@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from mlops.reports.facts import Criterion
 from registry.conditions import LEVELS, Ceiling, Floor, Gap, NotWorse, PerClass
-from registry.evidence import Evidence
+from registry.evidence import Evidence, with_approvals
 from registry.figures import OF_BOXES, metrics_read, names_read, stored_names
 from registry.gates import judge
 from registry.gather import gather
+from registry.judgement import approvals_of
+from registry.ledger import read_chain
 from registry.policy import GATED
 from registry.run_files import fetch_samples
+from registry.signing import counting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +36,13 @@ _SAMPLES = "test/boxes.parquet"
 
 def criteria_of(client: MlflowClient, data: ReportData, policy: Policy) -> tuple[Criterion, ...]:
     """One criterion a gate, in the policy's order, Staging's before Production's."""
-    evidence = _evidence(client, data, policy)
+    gathered, version = _evidence(client, data, policy), data.version
+    entries = read_chain(client, version.model).entries if version is not None else ()
+    counts = counting(policy.signing_keys)
     found = []
     for stage in GATED:
+        said = approvals_of(entries, version.version, stage, counts) if version is not None else ()
+        evidence = with_approvals(gathered, said)
         for gate in policy.gates.get(stage, ()):
             if isinstance(gate, NotWorse) or (data.version is None and not isinstance(gate, _FIGURES)):
                 continue

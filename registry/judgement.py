@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ from registry.state import verdicts
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.evidence import Evidence
+    from registry.entry import Entry
+    from registry.evidence import Approval, Evidence
     from registry.gates import GateResult
     from registry.scene import Scene
+    from registry.state import Counts
 
 FOLDER = "release"
 EVIDENCE_TAG = "mlops.evidence."
@@ -70,18 +72,26 @@ def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: 
 
     beside_champion: compare it with the version that is there; a rollback does not, as that one is bad.
     """
-    from registry.evidence import Approval, with_approvals
+    from registry.evidence import with_approvals
     from registry.gates import judge
     from registry.gather import gather
 
     champion = scene.state.holder(stage) if beside_champion else None
-    said = verdicts(scene.chain.entries, version, stage, counting(scene.policy.signing_keys))
     evidence = gather(scene.client, scene.model, version, scene.policy, champion)
-    evidence = with_approvals(
-        evidence, tuple(Approval(who, e.action is Action.APPROVE, e.why) for who, e in said.items())
-    )
+    counts = counting(scene.policy.signing_keys)
+    evidence = with_approvals(evidence, approvals_of(scene.chain.entries, version, stage, counts))
     results = judge(scene.policy.gates_for(stage), evidence)
     return Judgement(stage, scene.policy.model_dump(mode="json"), results, evidence)
+
+
+def approvals_of(
+    entries: Iterable[Entry], version: str, stage: Stage, counts: Counts
+) -> tuple[Approval, ...]:
+    """What people said in the ledger of `version` entering `stage`."""
+    from registry.evidence import Approval
+
+    said = verdicts(entries, version, stage, counts)
+    return tuple(Approval(who, entry.action is Action.APPROVE, entry.why) for who, entry in said.items())
 
 
 def keep(client: MlflowClient, judged: Judgement) -> str:
