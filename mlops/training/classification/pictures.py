@@ -75,7 +75,7 @@ def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     try:
         with Image.open(image) as opened:
             return _resized(opened, side)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
         raise DataFault(f"{image} cannot be read as a picture: {error}") from error
 
 
