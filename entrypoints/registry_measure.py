@@ -19,7 +19,6 @@ from entrypoints.registry_options import connected, number_of
 def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
     """Time the ONNX file of VERSION (a number or @alias) of MODEL here, on the processor, and keep what was
     found with the version.
-    found with the version.
 
     \b
     Example: mlops registry measure blood-cell-classifier 3
