@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ class Identity:
     digest: SHA-256 (hex) over the content of every file that training reads.
     version: the name the user gave it (`--data-version v12`), or "".
     demo: made by `mlops data demo`; such runs can never be released.
+    class_map: what the classes of each source were called, where a map said so; see `mlops.data.classmap`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Identity:
     digest: str
     version: str = ""
     demo: bool = False
+    class_map: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

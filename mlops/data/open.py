@@ -67,6 +67,7 @@ def open_dataset(
         digest=digest(sources, names, cache, mapped, seed),
         version=version,
         demo=any(read_marker(source.root) is not None for source in sources),
+        class_map=mapped.sections if mapped is not None else {},
     )
     boxed = [each for each in sources if isinstance(each, DetectionSource)]
     if boxed:

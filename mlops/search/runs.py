@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.classmap import read_class_map
 from mlops.data.counts import class_counts
 from mlops.errors import MlopsError, TrialFailed, UserError
 from mlops.search.study import Study
@@ -127,8 +126,7 @@ class RunBook:
     def _log_dataset(self, run: Run) -> None:
         dataset, identity = self._dataset, self._dataset.identity
         sizes = {split: len(items) for split, items in dataset.splits.items()}
-        file = self._study.request.class_map
-        mapped = {} if file is None else {"class_map": read_class_map(file).sections}
+        mapped = {"class_map": identity.class_map} if identity.class_map else {}
         run.log_dataset(
             name=identity.name,
             digest=identity.digest,
