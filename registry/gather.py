@@ -62,9 +62,12 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         tags = dict(found.tags or {})
         run = run_of(client, found.run_id)
         reading_faults = pool.submit(_faults, client, run)
+        told = _classes(tags.get("mlops.class_map", ""))
+        metrics = kept_metrics(client, run, policy, told) if run is not None else {}
         files, unsafe, stated = reading_files.result()
-        classes = tuple(dict.fromkeys((*_classes(tags.get("mlops.class_map", "")), *stated)))
-        metrics = kept_metrics(client, run, policy, classes) if run is not None else {}
+        classes = tuple(dict.fromkeys((*told, *stated)))
+        if classes != told and run is not None:  # the tag was changed: read again rather than wait each time
+            metrics = kept_metrics(client, run, policy, classes)
         samples, other = reading_samples.result(), reading_other.result()
         faults = reading_faults.result()
     trainers = _trainers(run, tags)
