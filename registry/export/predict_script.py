@@ -12,20 +12,27 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 says = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
 '''
 
-_CLASSES = """picture = Image.open(sys.argv[1])
-if picture.mode.startswith("I;16"):  # of which Pillow would make white
+_IN_8_BITS = """if picture.mode.startswith("I;16"):  # of which Pillow would make white
     picture = Image.fromarray((numpy.asarray(picture) // 256).astype(numpy.uint8))
-picture = picture.convert("RGB").resize((says["side"], says["side"]), Image.Resampling.BILINEAR)
+"""
+
+_CLASSES = (
+    """picture = Image.open(sys.argv[1])
+"""
+    + _IN_8_BITS
+    + """picture = picture.convert("RGB").resize((says["side"], says["side"]), Image.Resampling.BILINEAR)
 values = numpy.asarray(picture, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
 probabilities = session.run(None, {"images": values})[0][0]
 for index in numpy.argsort(-probabilities):
     print(f"{says['classes'][index]}\\t{probabilities[index]:.4f}")
 """
+)
 
-_LETTERBOX = """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])), says["side"]
-if picture.mode.startswith("I;16"):  # of which Pillow would make white
-    picture = Image.fromarray((numpy.asarray(picture) // 256).astype(numpy.uint8))
-picture = picture.convert("RGB")
+_LETTERBOX = (
+    """picture, side = ImageOps.exif_transpose(Image.open(sys.argv[1])), says["side"]
+"""
+    + _IN_8_BITS
+    + """picture = picture.convert("RGB")
 ratio = side / max(picture.size)
 size = [min(int(numpy.ceil(length * ratio)), side) for length in picture.size]
 gain = [new / old for new, old in zip(size, picture.size)]
@@ -36,6 +43,7 @@ board = Image.new("RGB", (side, side), (says["pad_value"],) * 3)
 board.paste(small, corner)
 values = numpy.asarray(board, numpy.float32).transpose(2, 0, 1)[None] * numpy.float32(says["scale"])
 """
+)
 
 _BOXES = """rows = session.run(["boxes"], {"images": values})[0][0]
 for *box, score, index in rows[rows[:, 4] > 0]:
