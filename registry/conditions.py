@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from mlops.systems.strict import Strict
+from mlops.typed_yaml.strict import Strict
 
 Level: TypeAlias = Literal["minimum", "target", "stretch"]
 LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlops.reports.facts import Criterion
 from registry.conditions import LEVELS, Ceiling, Floor, Gap, NotWorse, PerClass
 from registry.evidence import Evidence, with_approvals
-from registry.figures import OF_BOXES, metrics_read, names_read, stored_names
+from registry.figures import OF_BOXES, metrics_read, reads_boxes, stored_names
 from registry.gates import judge
 from registry.gather import gather
 from registry.judgement import approvals_of
@@ -56,7 +56,7 @@ def _evidence(client: MlflowClient, data: ReportData, policy: Policy) -> Evidenc
         return gather(client, data.version.model, data.version.version, policy, None)
     run = client.get_run(data.run.run_id)
     classes = data.run.dataset.classes if data.run.dataset else ()
-    of_boxes = any(OF_BOXES.fullmatch(name) for name in names_read(policy, classes))
+    of_boxes = reads_boxes(policy)
     samples = fetch_samples(client, data.run.run_id) if of_boxes else None
     return Evidence(
         model=policy.model,

@@ -60,6 +60,11 @@ def with_derived(
     return dict(sorted(finite({**metrics, **found}).items()))
 
 
+def reads_boxes(policy: Policy) -> bool:
+    """Whether some gate reads a figure that is computed from the boxes of every picture."""
+    return any(OF_BOXES.fullmatch(name) for name in names_read(policy, ()))
+
+
 def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
     """Every metric that some gate of some stage reads, each once."""
     names: list[str] = []

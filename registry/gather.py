@@ -33,7 +33,7 @@ from mlops.tracking.identity import TRAINED_BY_TAG
 from mlops.training.pickles import unsafe_in
 from registry.connect import asking, run_of
 from registry.evidence import DataFacts, Evidence
-from registry.figures import kept_metrics, with_derived
+from registry.figures import kept_metrics, reads_boxes, with_derived
 from registry.files import digests, stated_in, version_files
 from registry.measured import read_latency, read_parity
 from registry.run_files import fetch_json, fetch_samples
@@ -58,7 +58,8 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         reading_other = pool.submit(_champions_samples, client, model, champion if compared else None)
         with asking(f"reading {model}/{version}"):
             found = client.get_model_version(model, version)
-        reading_samples = pool.submit(_samples, client, found.run_id)
+        asked = bool(compared) or reads_boxes(policy)
+        reading_samples = pool.submit(_samples, client, found.run_id if asked else None)
         tags = dict(found.tags or {})
         run = run_of(client, found.run_id)
         reading_faults = pool.submit(_faults, client, run)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError, field_validator
 
 from mlops.errors import BadSetting, UserError
-from mlops.systems.allowed import did_you_mean
-from mlops.systems.checked import Missing, no_such_key, where_at
-from mlops.systems.read_yaml import Lines, read_yaml
-from mlops.systems.strict import Strict
+from mlops.typed_yaml.allowed import did_you_mean
+from mlops.typed_yaml.read_yaml import Lines, read_yaml
+from mlops.typed_yaml.refusal import Missing, no_such_key, where_at
+from mlops.typed_yaml.strict import Strict
 from registry.conditions import AnyGate, Gate, NotWorse
 from registry.entry import Stage
 

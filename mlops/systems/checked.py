@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from mlops.errors import BadSetting
-from mlops.systems.allowed import allowed, choices, did_you_mean
-from mlops.systems.read_yaml import Lines, Path
 from mlops.systems.space import KINDS
 from mlops.systems.spec import RECIPE_OF_TASK, SearchSpec, SystemSpec
+from mlops.typed_yaml.allowed import allowed, choices, did_you_mean
+from mlops.typed_yaml.read_yaml import Lines, Path
+from mlops.typed_yaml.refusal import Missing, no_such_key, where_at
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class Missing:
-    """What was given for a key that is not there."""
-
-    def __repr__(self) -> str:
-        return "missing"
 
 
 def checked(
@@ -45,20 +39,6 @@ def checked(
         given = Missing() if first["type"] == "missing" else first["input"]
         key = ".".join(str(part) for part in (*under, *path)) or "the file"
         raise BadSetting(place, key, given, _allowed(first, path, kind, content)) from error
-
-
-def where_at(where: str, path: Path, lines: Lines | None) -> str:
-    """`file.yaml:12` where the line of `path`, or of what it stands in, is known."""
-    for length in range(len(path), 0, -1):
-        if lines and path[:length] in lines:
-            return f"{where}:{lines[path[:length]]}"
-    return where
-
-
-def no_such_key(given: str, known: Iterable[str]) -> str:
-    """What to say of a key that is not one of `known`."""
-    known = tuple(known)
-    return f"only these keys{did_you_mean(given, known)}: {', '.join(known)}"
 
 
 def _path(loc: Path, kind: type[BaseModel]) -> Path:

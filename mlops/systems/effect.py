@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from mlops.systems.checked import where_at
 from mlops.systems.fit import ends
 from mlops.systems.space import describe
+from mlops.typed_yaml.refusal import where_at
 
 if TYPE_CHECKING:
-    from mlops.systems.read_yaml import Lines
     from mlops.systems.spec import SystemSpec
+    from mlops.typed_yaml.read_yaml import Lines
 
 Possible = Callable[[str], tuple[object, ...]]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from mlops.systems.allowed import allowed
-from mlops.systems.checked import checked, no_such_key, where_at
+from mlops.systems.checked import checked
 from mlops.systems.space import Choice, FloatRange, IntRange, SearchRange, describe, holds
+from mlops.typed_yaml.allowed import allowed
+from mlops.typed_yaml.refusal import no_such_key, where_at
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from mlops.systems.read_yaml import Lines
     from mlops.systems.spec import SystemSpec
+    from mlops.typed_yaml.read_yaml import Lines
 
 
 def check_space(spec: SystemSpec, where: str, lines: Lines | None = None) -> None:

@@ -6,12 +6,12 @@ from importlib import resources
 from pathlib import Path
 
 from mlops.errors import UserError
-from mlops.systems.allowed import did_you_mean
 from mlops.systems.checked import checked
 from mlops.systems.effect import refuse_without_effect
 from mlops.systems.fit import check_space
-from mlops.systems.read_yaml import read_yaml
 from mlops.systems.spec import SystemSpec
+from mlops.typed_yaml.allowed import did_you_mean
+from mlops.typed_yaml.read_yaml import read_yaml
 
 
 def list_systems() -> tuple[str, ...]:

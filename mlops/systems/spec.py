@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mlops.systems.recipe import AnyRecipe, ClassificationRecipe, DetectionRecipe, JointRecipe, Recipe
 from mlops.systems.space import Space
-from mlops.systems.strict import Settings, Strict
+from mlops.typed_yaml.strict import Settings, Strict
 
 RECIPE_OF_TASK: dict[str, type[AnyRecipe]] = {
     "detection": DetectionRecipe,

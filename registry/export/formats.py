@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from mlops.errors import BadSetting
-from mlops.systems.allowed import did_you_mean
+from mlops.typed_yaml.allowed import did_you_mean
 from registry.export.contract import Format, Precision
 
 # name -> (module, class)

@@ -34,7 +34,7 @@ def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
     finally:
         loader.dispose()
     if not isinstance(content, dict):
-        raise UserError(f"{where}: holds no mapping of a system's keys; see docs/systems.md for an example")
+        raise UserError(f"{where}: holds no mapping; write lines of `key: value`")
     return content, lines
 
 
