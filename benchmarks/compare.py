@@ -27,9 +27,9 @@ from sklearn.metrics import f1_score
 from mlops.comparison.read import read_boxes_table, read_classes_table
 from mlops.comparison.run import Request, compare_sides
 from mlops.comparison.side import BoxAnswers, ClassAnswers, MeasuredOn, Side
-from mlops.evaluation.boxes import Boxes
-from mlops.evaluation.comparing import Settings
-from mlops.evaluation.tables import Answers, Header, read_boxes, write_answers, write_boxes
+from mlops.evaluation.samples.boxes import Boxes
+from mlops.evaluation.samples.tables import Answers, Header, read_boxes, write_answers, write_boxes
+from mlops.evaluation.statistics.comparing import Settings
 
 CLASSES = ("niaocao", "piaofuwu", "qiqiu", "suliaodai")
 CELLS = tuple(f"cell {number}" for number in range(8))

@@ -39,9 +39,9 @@ def prepared(folder: Path, weights: Path | None) -> Path:
     from mlops.data import demo_dataset, open_dataset
     from mlops.training.classification import network as networks
     from mlops.training.classification.serving import export
-    from registry.export.contract import Precision, Source
-    from registry.export.held_out import calibration
-    from registry.export.onnx_format import OnnxFormat
+    from registry.export.formats.contract import Precision, Source
+    from registry.export.formats.onnx import OnnxFormat
+    from registry.export.proof.held_out import calibration
 
     recipe = _recipe(str(weights) if weights else "none")
     network = networks.build(recipe, len(CLASSES), seed=0)

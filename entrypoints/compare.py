@@ -92,7 +92,7 @@ def compare(
     from mlops.comparison.text import as_text
     from mlops.comparison.write import log, write
     from mlops.data.progress import bar, tracked
-    from mlops.evaluation.comparing import Settings
+    from mlops.evaluation.statistics.comparing import Settings
     from mlops.tracking.client import connect
 
     request = Request(

@@ -76,7 +76,7 @@ def evaluate(
       mlops evaluate railway-detector/3 --threshold-rule "recall>=0.9" --tta
       mlops evaluate oct-detector@staging --with oct-detector/2 --split val
     """
-    from mlops.evaluation.thresholds import read_rule
+    from mlops.evaluation.metrics.thresholds import read_rule
 
     wanted = read_rule(rule) if rule else None
 

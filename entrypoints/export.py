@@ -12,8 +12,8 @@ from entrypoints.output import json_option, show
 from mlops.errors import BadSetting, GateRefused, MlopsError
 
 if TYPE_CHECKING:
-    from registry.certificate import FileCertificate
-    from registry.export.bundle import Verified
+    from registry.export.bundle.folder import Verified
+    from registry.export.proof.certificate import FileCertificate
     from registry.export.run import Exported
 
 
@@ -94,7 +94,7 @@ def export(
         raise BadSetting("export", "--isolated", "alone", "together with --verify DIR")
     if not version:
         raise click.UsageError("give MODEL/VERSION or MODEL@ALIAS, or --verify DIR")
-    from registry.export.formats import formats_asked, precisions_asked
+    from registry.export.formats.named import formats_asked, precisions_asked
 
     asked = formats_asked(formats), precisions_asked(precisions)
     from entrypoints.train import split_parts
@@ -128,14 +128,14 @@ def export(
 
 
 def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
-    from registry.export.bundle import read_manifest, verify
+    from registry.export.bundle.folder import read_manifest, verify
 
     found = verify(bundle)
     show(found, as_json, _verified_text(found))
     if not found.well:
         raise GateRefused(f"{bundle} is not as it was written: {found.faults[0]}{_more(found.faults)}")
     if isolated:
-        from registry.export.isolated import run_isolated
+        from registry.export.bundle.isolated import run_isolated
 
         said = run_isolated(bundle, read_manifest(bundle))
         if not as_json:

@@ -14,9 +14,9 @@ from entrypoints.registry_options import columns, connected, keys_of, policy_opt
 from mlops.errors import BadSetting
 
 if TYPE_CHECKING:
-    from registry.entry import Entry
+    from registry.ledger.entry import Entry
+    from registry.ledger.state import Period
     from registry.overview import ModelStatus, Placed
-    from registry.state import Period
     from registry.verify import Verified
 
 
@@ -86,11 +86,11 @@ def history(model: str, at: str | None, stage: str, policy_file: str | None, as_
       mlops registry history blood-cell-classifier
       mlops registry history blood-cell-classifier --at 2026-05-17
     """
-    from registry.entry import Stage
-    from registry.ledger import read_chain, refuse_ledger
-    from registry.shelf import look
-    from registry.signing import counting
-    from registry.state import periods, state_at
+    from registry.ledger.entry import Stage
+    from registry.ledger.log import read_chain, refuse_ledger
+    from registry.ledger.signing import counting
+    from registry.ledger.state import periods, state_at
+    from registry.stages.shelf import look
 
     refuse_ledger(model)
     moment = None if at is None else _moment(at)
@@ -142,7 +142,7 @@ def verify(model: str, no_files: bool, policy_file: str | None, as_json: bool) -
     \b
     Example: mlops registry verify blood-cell-classifier
     """
-    from registry.ledger import refuse_ledger
+    from registry.ledger.log import refuse_ledger
     from registry.verify import verify as verified
 
     refuse_ledger(model)

@@ -23,7 +23,7 @@ def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -
     \b
     Example: mlops registry measure blood-cell-classifier 3
     """
-    from registry.latency import measure_version
+    from registry.evidence.latency import measure_version
 
     client = connected()
     number = number_of(client, model, version)

@@ -12,8 +12,8 @@ from mlops.errors import BadSetting, UnknownVersion
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.policy import Policy
-    from registry.scene import Scene
+    from registry.policies.policy import Policy
+    from registry.stages.scene import Scene
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +43,7 @@ def override_option(command: F) -> F:
 
 def policy_of(model: str, policy_file: str | None) -> Policy:
     """The policy in use for `model`. Raises UserError, BadSetting, for another model's policy too."""
-    from registry.policy import load_policy
+    from registry.policies.policy import load_policy
 
     policy = load_policy(policy_file or model)
     if policy.model != model:
@@ -53,7 +53,7 @@ def policy_of(model: str, policy_file: str | None) -> Policy:
 
 def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
     """The signing keys that count for `model`; none for a model without a policy."""
-    from registry.policy import list_policies
+    from registry.policies.policy import list_policies
 
     return policy_of(model, policy_file).signing_keys if policy_file or model in list_policies() else ()
 
@@ -70,7 +70,7 @@ def connected() -> MlflowClient:
 
 def opened(model: str, policy_file: str | None, override_reason: str = "") -> Scene:
     """`model` as it stands, an interrupted move finished first."""
-    from registry.scene import begin
+    from registry.stages.scene import begin
 
     if override_reason and not override_reason.strip():
         raise BadSetting("registry", "--override-reason", override_reason, "the reason, in words")
@@ -86,7 +86,7 @@ def named(scene: Scene, version: str) -> str:
 def number_of(client: MlflowClient, model: str, version: str) -> str:
     """The same where no more of the model is known. Raises UnknownVersion for what can be no version."""
     if version.startswith("@"):
-        from registry.shelf import look
+        from registry.stages.shelf import look
 
         return _number(model, version, look(client, model).aliases)
     if not version.isdecimal():

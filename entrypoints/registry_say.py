@@ -76,8 +76,8 @@ def _say(
     as_json: bool,
     evidence: str | None = None,
 ) -> None:
-    from registry.entry import Action, Stage
-    from registry.lifecycle import give_verdict
+    from registry.ledger.entry import Action, Stage
+    from registry.stages.lifecycle import give_verdict
 
     scene = opened(model, policy_file)
     about, digest = scene.version(named(scene, version)), ""

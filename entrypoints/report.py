@@ -80,7 +80,7 @@ def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | No
     from dataclasses import replace
 
     from registry.criteria import criteria_of
-    from registry.policy import list_policies, load_policy
+    from registry.policies.policy import list_policies, load_policy
 
     model = data.version.model if data.version else data.run.tags.get("mlops.system", "")
     if not policy_file and not model:

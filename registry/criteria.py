@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.reports.facts import Criterion
-from registry.conditions import LEVELS, Ceiling, Floor, Gap, NotWorse, PerClass
-from registry.evidence import Evidence, with_approvals
-from registry.figures import OF_BOXES, metrics_read, reads_boxes, stored_names
+from registry.evidence.facts import Evidence, with_approvals
+from registry.evidence.figures import OF_BOXES, metrics_read, reads_boxes, stored_names
+from registry.evidence.gather import gather
+from registry.evidence.run_files import fetch_samples
 from registry.gates import judge
-from registry.gather import gather
 from registry.judgement import approvals_of
-from registry.ledger import read_chain
-from registry.policy import GATED
-from registry.run_files import fetch_samples
-from registry.signing import counting
+from registry.ledger.log import read_chain
+from registry.ledger.signing import counting
+from registry.policies.conditions import LEVELS, Ceiling, Floor, Gap, NotWorse, PerClass
+from registry.policies.policy import GATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops.reports.facts import ReportData, RunFacts
-    from registry.conditions import Gate
     from registry.gates import GateResult
-    from registry.policy import Policy
+    from registry.policies.conditions import Gate
+    from registry.policies.policy import Policy
 
 _FIGURES = (Floor, Ceiling, PerClass, Gap)
 _SAMPLES = "test/boxes.parquet"

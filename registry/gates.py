@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import conditions as c
+from registry.policies import conditions as c
 
 if TYPE_CHECKING:
-    from registry.evidence import Evidence, Latency
+    from registry.evidence.facts import Evidence, Latency
 
 _TRAIN = "`mlops train {model}` measures it when it finishes"
 _LATENCY = "`mlops registry measure {model} {version}` measures it"

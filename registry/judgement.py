@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.errors import UnknownVersion
 from registry.connect import asking
-from registry.entry import Action, Stage
-from registry.signing import counting
-from registry.state import verdicts
+from registry.ledger.entry import Action, Stage
+from registry.ledger.signing import counting
+from registry.ledger.state import verdicts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.entry import Entry
-    from registry.evidence import Approval, Evidence
+    from registry.evidence.facts import Approval, Evidence
     from registry.gates import GateResult
-    from registry.scene import Scene
-    from registry.state import Counts
+    from registry.ledger.entry import Entry
+    from registry.ledger.state import Counts
+    from registry.stages.scene import Scene
 
 FOLDER = "release"
 EVIDENCE_TAG = "mlops.evidence."
@@ -72,9 +72,9 @@ def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: 
 
     beside_champion: compare it with the version that is there; a rollback does not, as that one is bad.
     """
-    from registry.evidence import with_approvals
+    from registry.evidence.facts import with_approvals
+    from registry.evidence.gather import gather
     from registry.gates import judge
-    from registry.gather import gather
 
     champion = scene.state.holder(stage) if beside_champion else None
     evidence = gather(scene.client, scene.model, version, scene.policy, champion)
@@ -88,7 +88,7 @@ def approvals_of(
     entries: Iterable[Entry], version: str, stage: Stage, counts: Counts
 ) -> tuple[Approval, ...]:
     """What people said in the ledger of `version` entering `stage`."""
-    from registry.evidence import Approval
+    from registry.evidence.facts import Approval
 
     said = verdicts(entries, version, stage, counts)
     return tuple(Approval(who, entry.action is Action.APPROVE, entry.why) for who, entry in said.items())

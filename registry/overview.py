@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from registry.connect import asking, run_of
-from registry.entry import Entry, Stage
-from registry.ledger import LEDGER_OF_TAG, SUFFIX, read
-from registry.shelf import ALIASES, HAND_TAG, STAGE_TAG
+from registry.ledger.entry import Entry, Stage
+from registry.ledger.log import LEDGER_OF_TAG, SUFFIX, read
+from registry.stages.shelf import ALIASES, HAND_TAG, STAGE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.chain import Chain
-from registry.entry import Entry
-from registry.files import digests, version_files
+from registry.evidence.files import digests, version_files
 from registry.judgement import kept
-from registry.ledger import last_changed_ms
-from registry.lifecycle import recorded_files
-from registry.scene import missing_head
-from registry.settle import still
-from registry.shelf import Difference, Kind, differences, head_of
-from registry.signing import counting
-from registry.state import Counts, State, state_after
+from registry.ledger.chain import Chain
+from registry.ledger.entry import Entry
+from registry.ledger.log import last_changed_ms
+from registry.ledger.signing import counting
+from registry.ledger.state import Counts, State, state_after
+from registry.stages.lifecycle import recorded_files
+from registry.stages.scene import missing_head
+from registry.stages.settle import still
+from registry.stages.shelf import Difference, Kind, differences, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mlops.assessment.request import Request
     from mlops.data.dataset import Dataset
-    from mlops.evaluation.predictor import Predictor
+    from mlops.evaluation.prediction.predictor import Predictor
 
 DIGEST_TAG = "mlops.dataset_digest"
 _IMAGE_LABEL = "image_label"  # a setting of joint recipes alone

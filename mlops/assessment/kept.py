@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from mlops.evaluation.tables import Header
+    from mlops.evaluation.samples.tables import Header
 
 Table = TypeVar("Table")
 

@@ -9,12 +9,12 @@ from mlops.assessment.scene import Measured, Scene
 from mlops.assessment.sheets import class_sheets
 from mlops.assessment.tables import answers_of
 from mlops.errors import DataFault
-from mlops.evaluation.gallery import answer_examples
+from mlops.evaluation.drawing.gallery import answer_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops.evaluation.classes import ClassFigures, Gap
+    from mlops.evaluation.metrics.classes import ClassFigures, Gap
 
 
 def measure_answers(scene: Scene, folder: Path, *, joint: bool) -> Measured:
@@ -22,8 +22,8 @@ def measure_answers(scene: Scene, folder: Path, *, joint: bool) -> Measured:
 
     Raises DataFault for a picture that cannot be read, or where no picture has a class.
     """
-    from mlops.evaluation.classes import as_metrics, class_figures
-    from mlops.evaluation.draw_classes import draw_answers
+    from mlops.evaluation.drawing.draw_classes import draw_answers
+    from mlops.evaluation.metrics.classes import as_metrics, class_figures
 
     request = scene.request
     made = answers_of(scene.source, scene.held.dataset, request.split, scene.held.place)
@@ -50,7 +50,7 @@ def measure_answers(scene: Scene, folder: Path, *, joint: bool) -> Measured:
 
 def _gaps(scene: Scene, figures: ClassFigures) -> tuple[Gap, ...]:
     """Of the version's own data alone; from what training tracked of its best epoch."""
-    from mlops.evaluation.classes import HEADLINE, Gap
+    from mlops.evaluation.metrics.classes import HEADLINE, Gap
 
     if not scene.held.own or scene.request.split != "test":
         return ()

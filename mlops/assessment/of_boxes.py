@@ -8,9 +8,9 @@ from mlops.assessment.scene import Measured, Scene
 from mlops.assessment.sheets import detection_sheets
 from mlops.assessment.tables import boxes_of
 from mlops.assessment.threshold import choose_threshold
-from mlops.evaluation.detection import as_metrics, detection_figures
-from mlops.evaluation.gallery import box_examples
-from mlops.evaluation.names import picture_names
+from mlops.evaluation.drawing.gallery import box_examples
+from mlops.evaluation.metrics.detection import as_metrics, detection_figures
+from mlops.evaluation.samples.names import picture_names
 
 if TYPE_CHECKING:
     from mlops.data.dataset import DetectionDataset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def measure_boxes(scene: Scene, dataset: DetectionDataset) -> Measured:
     """Raises DataFault for a picture that cannot be read."""
-    from mlops.evaluation.draw_detection import draw_detector
+    from mlops.evaluation.drawing.draw_detection import draw_detector
 
     request = scene.request
     made = boxes_of(scene.source, dataset, request.split, scene.held.place)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
 from mlops.data.depth import as_rgb
-from mlops.evaluation.names import picture_names
+from mlops.evaluation.samples.names import picture_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
     from mlops.data.dataset import Dataset, SplitName
-    from mlops.evaluation.boxes import Boxes
+    from mlops.evaluation.samples.boxes import Boxes
 
 Area: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 ANNOTATED, PREDICTED = "#56B4E9", "#E69F00"  # of Okabe and Ito's colours: both stand out on grey

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlops.data.dataset import SplitName
-    from mlops.evaluation.thresholds import Rule
+    from mlops.evaluation.metrics.thresholds import Rule
 
 EXAMPLES = 12
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from mlops.assessment.heatmaps import heat_maps
 from mlops.assessment.pictures import ANNOTATED, PREDICTED, PictureBook, as_jpeg, beside, marks_on, with_marks
 from mlops.data.digest import sha256_of
-from mlops.evaluation.tables import Answers
+from mlops.evaluation.samples.tables import Answers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from mlops.assessment.scene import Measured, Scene
-    from mlops.evaluation.gallery import Example
+    from mlops.evaluation.drawing.gallery import Example
 
 FORMAT = "mlops-verdicts/1"
 PAGE, GALLERY = "review.html", "gallery"

@@ -20,8 +20,8 @@ from mlops.assessment.tables import Source
 from mlops.assessment.variants import other_ways
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import UnknownVersion
-from mlops.evaluation.names import picture_names
-from mlops.evaluation.predictor import open_onnx
+from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.evaluation.samples.names import picture_names
 from mlops.tracking.client import asking
 from mlops.tracking.subject import Subject, find_subject, model_files
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mlops.assessment.request import Request
     from mlops.assessment.result import Sheet
     from mlops.assessment.tables import Source
-    from mlops.evaluation.boxes import Boxes
-    from mlops.evaluation.gallery import Example
-    from mlops.evaluation.tables import Answers
+    from mlops.evaluation.drawing.gallery import Example
+    from mlops.evaluation.samples.boxes import Boxes
+    from mlops.evaluation.samples.tables import Answers
     from mlops.tracking.subject import Subject
 
 MEDICAL = ("oct-detector", "xray-detector", "joint-detector")

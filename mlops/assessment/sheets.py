@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.assessment.result import Sheet
-from mlops.evaluation.coco import SIZES
+from mlops.evaluation.metrics.coco import SIZES
 
 if TYPE_CHECKING:
-    from mlops.evaluation.classes import ClassFigures, Gap
-    from mlops.evaluation.detection import DetectionFigures, Point
+    from mlops.evaluation.metrics.classes import ClassFigures, Gap
+    from mlops.evaluation.metrics.detection import DetectionFigures, Point
 
 
 def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:

@@ -12,10 +12,10 @@ from mlops.assessment.kept import FOLDER, find_table, names_in
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
 from mlops.data.digest import sha256_of
 from mlops.errors import DataFault
-from mlops.evaluation.asking import ask_answers, ask_boxes
-from mlops.evaluation.names import picture_names
-from mlops.evaluation.pairing import pair_up
-from mlops.evaluation.tables import (
+from mlops.evaluation.prediction.asking import ask_answers, ask_boxes
+from mlops.evaluation.samples.names import picture_names
+from mlops.evaluation.samples.pairing import pair_up
+from mlops.evaluation.samples.tables import (
     BOXES,
     PREDICTIONS,
     Answers,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops.data.dataset import Dataset, SplitName
-    from mlops.evaluation.boxes import Boxes
-    from mlops.evaluation.predictor import Predictor
+    from mlops.evaluation.prediction.predictor import Predictor
+    from mlops.evaluation.samples.boxes import Boxes
 
 
 @dataclass(frozen=True, slots=True)

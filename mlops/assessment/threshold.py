@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.assessment.tables import boxes_of
-from mlops.evaluation.detection import chosen_threshold
-from mlops.evaluation.names import picture_names
-from mlops.evaluation.thresholds import read_rule
+from mlops.evaluation.metrics.detection import chosen_threshold
+from mlops.evaluation.metrics.thresholds import read_rule
+from mlops.evaluation.samples.names import picture_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlops.assessment.scene import Scene
     from mlops.data.dataset import DetectionDataset
-    from mlops.evaluation.boxes import Boxes
+    from mlops.evaluation.samples.boxes import Boxes
 
 FALLBACK = 0.25  # what the library predicts with where nothing is said
 

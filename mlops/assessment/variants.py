@@ -14,13 +14,13 @@ from mlops.assessment.result import Variant
 from mlops.assessment.tables import answers_of, boxes_of
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
 from mlops.errors import DataFault, UserError
-from mlops.evaluation.asking import IOU, LEAST_SCORE, MOST, ask_answers, ask_boxes
-from mlops.evaluation.calibration import calibration
-from mlops.evaluation.classification import headline
-from mlops.evaluation.coco import coco_figures
-from mlops.evaluation.predictor import AS_IT_IS, Flip, Picture, Predictor
-from mlops.evaluation.tables import Answers
-from mlops.evaluation.voting import mean_answers, voted_boxes
+from mlops.evaluation.metrics.calibration import calibration
+from mlops.evaluation.metrics.classification import headline
+from mlops.evaluation.metrics.coco import coco_figures
+from mlops.evaluation.prediction.asking import IOU, LEAST_SCORE, MOST, ask_answers, ask_boxes
+from mlops.evaluation.prediction.predictor import AS_IT_IS, Flip, Picture, Predictor
+from mlops.evaluation.prediction.voting import mean_answers, voted_boxes
+from mlops.evaluation.samples.tables import Answers
 from mlops.tracking.client import asking
 from mlops.tracking.subject import Subject, find_subject
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlops.assessment.scene import Measured, Scene
     from mlops.assessment.tables import Source
     from mlops.data.dataset import Dataset, SplitName
-    from mlops.evaluation.boxes import Boxes
+    from mlops.evaluation.samples.boxes import Boxes
 
 Open: TypeAlias = "Callable[[MlflowClient, Subject, Request, Path], AbstractContextManager[Source]]"
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from mlops.comparison.side import BoxAnswers, ClassAnswers, Configuration, Side
 from mlops.errors import NotComparable
-from mlops.evaluation.comparing import Settings
-from mlops.evaluation.resampling import Drawn, Progress, resample
-from mlops.evaluation.scores_of_boxes import scores_of_boxes
-from mlops.evaluation.scores_of_classes import scores_of_classes, shared_cells
+from mlops.evaluation.statistics.comparing import Settings
+from mlops.evaluation.statistics.resampling import Drawn, Progress, resample
+from mlops.evaluation.statistics.scores_of_boxes import scores_of_boxes
+from mlops.evaluation.statistics.scores_of_classes import scores_of_classes, shared_cells
 
 Kind: TypeAlias = Literal["boxes", "classes"]
 LIBRARYS = 0.25  # what Ultralytics predicts with where nothing is said

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from mlops.comparison.result import Growth
 from mlops.comparison.side import Configuration, Costs, Latency, Side
-from mlops.evaluation.comparing import FigureCompared
-from mlops.evaluation.recommending import Better, Fact, fact_of
+from mlops.evaluation.statistics.comparing import FigureCompared
+from mlops.evaluation.statistics.recommending import Better, Fact, fact_of
 
 _COSTS: tuple[tuple[str, str, Better, Callable[[Costs], float | None]], ...] = (
     ("parameters", "", "lower", lambda costs: costs.parameters),

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from mlops.comparison.result import Comparison
 from mlops.comparison.tables import verdict_in_words
-from mlops.evaluation.comparing import FigureCompared
-from mlops.evaluation.figures import save
-from mlops.evaluation.palette import COLOURS
+from mlops.evaluation.drawing.figures import save
+from mlops.evaluation.drawing.palette import COLOURS
+from mlops.evaluation.statistics.comparing import FigureCompared
 
 _BLUE, _RED, _GREY = COLOURS[0], COLOURS[1], "#6b6b6b"
 # colour and mark together: whoever does not see the one sees the other

@@ -10,7 +10,7 @@ from mlops.comparison.facts import costs_of, growth_of, losses_of
 from mlops.comparison.result import Against, Party
 from mlops.comparison.side import Configuration
 from mlops.errors import BadSetting, NotComparable
-from mlops.evaluation.comparing import (
+from mlops.evaluation.statistics.comparing import (
     FigureCompared,
     Settings,
     Undefined,
@@ -18,9 +18,9 @@ from mlops.evaluation.comparing import (
     corrected,
     interval,
 )
-from mlops.evaluation.mcnemar import McNemar, mcnemar
-from mlops.evaluation.recommending import Recommendation, Weighed, recommend
-from mlops.evaluation.resampling import of_seeds
+from mlops.evaluation.statistics.mcnemar import McNemar, mcnemar
+from mlops.evaluation.statistics.recommending import Recommendation, Weighed, recommend
+from mlops.evaluation.statistics.resampling import of_seeds
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlops.comparison.result import Against
 from mlops.comparison.side import Configuration
-from mlops.evaluation.comparing import Settings
+from mlops.evaluation.statistics.comparing import Settings
 
 _FEW_SEEDS = 5
 

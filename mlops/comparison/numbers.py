@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mlops.evaluation.comparing import FigureCompared
-from mlops.evaluation.recommending import Fact
+from mlops.evaluation.statistics.comparing import FigureCompared
+from mlops.evaluation.statistics.recommending import Fact
 
 
 def decimals_of(figure: FigureCompared) -> int:

@@ -15,8 +15,8 @@ import numpy as np
 from mlops.comparison.find import find_side
 from mlops.comparison.side import BoxAnswers, ClassAnswers, Costs, Latency, MeasuredOn, Side
 from mlops.errors import MlopsError, NotComparable, UnknownVersion
-from mlops.evaluation.detections import read_detections
-from mlops.evaluation.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
+from mlops.evaluation.samples.detections import read_detections
+from mlops.evaluation.samples.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
 from mlops.tracking.client import asking
 from mlops.tracking.subject import data_profile
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlops.tracking.subject import Subject
 
 _LOSS = re.compile(r"(train|val)/\w*loss")
-_LATENCY_TAG = "mlops.latency"  # written by registry.measured
+_LATENCY_TAG = "mlops.latency"  # written by registry.evidence.measured
 
 
 def read_side(client: MlflowClient, given: str, split: str, digest: str = "") -> Side:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlops.evaluation.comparing import FigureCompared, Settings, Undefined
-from mlops.evaluation.mcnemar import McNemar
-from mlops.evaluation.recommending import Fact, Recommendation
+from mlops.evaluation.statistics.comparing import FigureCompared, Settings, Undefined
+from mlops.evaluation.statistics.mcnemar import McNemar
+from mlops.evaluation.statistics.recommending import Fact, Recommendation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from mlops.comparison.read import read_side
 from mlops.comparison.result import Comparison
 from mlops.comparison.same import check_different, check_same_samples, on_shared_pictures
 from mlops.comparison.side import Side
-from mlops.evaluation.comparing import Settings
-from mlops.evaluation.resampling import Progress
+from mlops.evaluation.statistics.comparing import Settings
+from mlops.evaluation.statistics.resampling import Progress
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

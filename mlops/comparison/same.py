@@ -9,7 +9,7 @@ import numpy as np
 
 from mlops.comparison.side import Side
 from mlops.errors import NotComparable
-from mlops.evaluation.same_samples import below, same_truths, shared_folder
+from mlops.evaluation.samples.same_samples import below, same_truths, shared_folder
 
 
 def check_different(sides: Sequence[Side]) -> None:

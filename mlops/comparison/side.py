@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mlops.evaluation.detections import Detections
+    from mlops.evaluation.samples.detections import Detections
 
 
 @dataclass(frozen=True, slots=True)

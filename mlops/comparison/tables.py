@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlops.comparison.numbers import change, decimals_of, p_value, quantity, share, winner
 from mlops.comparison.result import Against, Comparison
-from mlops.evaluation.comparing import FigureCompared
-from mlops.evaluation.recommending import Fact
+from mlops.evaluation.statistics.comparing import FigureCompared
+from mlops.evaluation.statistics.recommending import Fact
 
 
 @dataclass(frozen=True, slots=True)

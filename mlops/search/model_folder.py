@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.evaluation.served import COLUMN
+from mlops.evaluation.prediction.served import COLUMN
 from mlops.search.travelling import write_code
 from mlops.training.protocol import ServingModel
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 _CODE = "code"
-_SERVED = "mlops.evaluation.served"
+_SERVED = "mlops.evaluation.prediction.served"
 _NEEDED = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow")
 _NEEDED_FOR_BOXES = (("opencv-python-headless", "opencv-python"),)  # either; the first needs no display
 

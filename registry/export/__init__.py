@@ -1,4 +1,5 @@
 """From a version to the bundle that is deployed: each format made, held against the original, timed, hashed.
 
-`contract` says what a format is; one module each makes one. `run.export_version` goes through all of it.
+`formats` make the files, `proof` holds them against the original, `bundle` is the folder they are deployed
+in. `run.export_version` goes through all of it.
 """

@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.tracking.environment import code_state
-from registry.certificate import Certificate, FileCertificate, as_json, as_markdown
 from registry.connect import asking, me
-from registry.export import bundle
-from registry.export.contract import Precision
-from registry.export.isolated import run_script
-from registry.export.predict_script import script
-from registry.export.sample import check_picture
+from registry.evidence.measured import read_parity, write_parity
+from registry.export.bundle import folder
+from registry.export.bundle.isolated import run_script
+from registry.export.bundle.predict_script import script
+from registry.export.bundle.sample import check_picture
+from registry.export.formats.contract import Precision
+from registry.export.proof.certificate import Certificate, FileCertificate, as_json, as_markdown
 from registry.export.version import Version
-from registry.measured import read_parity, write_parity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops.data.dataset import Dataset
-    from registry.export.held_out import HeldOut
+    from registry.export.proof.held_out import HeldOut
 
 FOLDER = "export"  # among the artifacts of the training run
 _LIBRARIES = ("onnxruntime", "onnx", "numpy", "pillow", "torch", "openvino", "coremltools", "tensorrt")
@@ -57,8 +57,8 @@ def certificate_of(
 
 def write_papers(work: Path, version: Version, certificate: Certificate, held: HeldOut) -> str:
     """Everything but the files themselves, and the seal over all; the digest that stands for the bundle."""
-    (work / bundle.CERTIFICATE).write_text(as_json(certificate), encoding="utf-8")
-    (work / bundle.PAGE).write_text(as_markdown(certificate), encoding="utf-8")
+    (work / folder.CERTIFICATE).write_text(as_json(certificate), encoding="utf-8")
+    (work / folder.PAGE).write_text(as_markdown(certificate), encoding="utf-8")
     manifest: dict[str, Any] = {
         "bundle": 1,
         "model": version.model,
@@ -79,17 +79,17 @@ def write_papers(work: Path, version: Version, certificate: Certificate, held: H
             classes=held.labels is not None,
             letterbox=version.preprocessing["resize"] == "letterbox",
         )
-        (work / bundle.PREDICT).write_text(text, encoding="utf-8")
-        check_picture(held, work / bundle.CHECK)
+        (work / folder.PREDICT).write_text(text, encoding="utf-8")
+        check_picture(held, work / folder.CHECK)
         said = run_script(work)
-        manifest["check"] = {"picture": bundle.CHECK, "model": script_for, "says": said}
+        manifest["check"] = {"picture": folder.CHECK, "model": script_for, "says": said}
     manifest["files"] = {
         name: {"sha256": digest, "size_bytes": (work / name).stat().st_size}
-        for name, digest in bundle.digests_in(work).items()
+        for name, digest in folder.digests_in(work).items()
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    (work / bundle.MANIFEST).write_text(text, encoding="utf-8")
-    return bundle.seal(work)
+    (work / folder.MANIFEST).write_text(text, encoding="utf-8")
+    return folder.seal(work)
 
 
 def log(client: MlflowClient, version: Version, certificate: Certificate, work: Path | None) -> None:
@@ -98,10 +98,10 @@ def log(client: MlflowClient, version: Version, certificate: Certificate, work: 
     """
     run_id = version.run.info.run_id
     with asking(f"logging the certificate of {version.name}"):
-        client.log_text(run_id, as_json(certificate), f"{FOLDER}/{bundle.CERTIFICATE}")
-        client.log_text(run_id, as_markdown(certificate), f"{FOLDER}/{bundle.PAGE}")
+        client.log_text(run_id, as_json(certificate), f"{FOLDER}/{folder.CERTIFICATE}")
+        client.log_text(run_id, as_markdown(certificate), f"{FOLDER}/{folder.PAGE}")
         if work is not None:
-            for name in (bundle.MANIFEST, bundle.SUMS):
+            for name in (folder.MANIFEST, folder.SUMS):
                 client.log_artifact(run_id, str(work / name), FOLDER)
         tags = client.get_model_version(version.model, version.number).tags or {}  # as they are by now
     found = certificate.parities()

@@ -8,22 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.certificate import Certificate, FileCertificate, Status
-from registry.export import bundle
-from registry.export.certify import Yardstick, certify, not_made
-from registry.export.compare import answers_of
-from registry.export.contract import Precision, Source
-from registry.export.formats import format_named
-from registry.export.held_out import answered_by, calibration, held_out, open_data
+from registry.export.bundle import folder
+from registry.export.formats.contract import Precision, Source
+from registry.export.formats.named import format_named
 from registry.export.original import trained_network
+from registry.export.proof.certificate import Certificate, FileCertificate, Status
+from registry.export.proof.certify import Yardstick, certify, not_made
+from registry.export.proof.compare import answers_of
+from registry.export.proof.held_out import answered_by, calibration, held_out, open_data
 from registry.export.record import certificate_of, log, write_papers
 from registry.export.version import opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.export.compare import Answers
-    from registry.export.held_out import HeldOut
+    from registry.export.proof.compare import Answers
+    from registry.export.proof.held_out import HeldOut
 
 OnStep = Callable[[str], None]
 
@@ -74,7 +74,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
     parities to the version's tag before the bundle appears, so that none lies there without them. Raises
     UserError (a version, data or a place that cannot be), GateRefused (altered files), ServerUnavailable.
     """
-    with opened(client, request.given) as version, bundle.workplace(request.out) as work:
+    with opened(client, request.given) as version, folder.workplace(request.out) as work:
         on_step(f"reading the data of {version.name}")
         dataset = open_data(version.run, version.tags, request.data, request.class_map, request.cache)
         held = answered_by(held_out(dataset, request.pictures), version.preprocessing)
@@ -97,7 +97,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
         on_step("logging the certificate")
         log(client, version, certificate, work if kept else None)
         if kept:
-            bundle.publish(work, request.out)
+            folder.publish(work, request.out)
     return Exported(str(request.out) if kept else "", digest, version.run.info.run_id, certificate)
 
 
@@ -106,7 +106,7 @@ def _originals(source: Source, held: HeldOut) -> Answers:
     if source.network is None:
         session = format_named("onnx").open(source.onnx)
     else:
-        from registry.export.torch_source import torch_session
+        from registry.export.formats.torch_source import torch_session
 
         session = torch_session(source.network, source.side)
     return answers_of(session, source.preprocessing, held)

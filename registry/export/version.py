@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from mlops.errors import GateRefused, UnknownVersion, UserError
 from mlops.tracking.subject import find_subject
 from registry.connect import asking
-from registry.entry import Entry, Stage
-from registry.files import digests, onnx_file, stated_in, version_files
-from registry.ledger import SUFFIX, read_chain
-from registry.lifecycle import changed_files
-from registry.policy import list_policies, load_policy
-from registry.shelf import ALIASES
-from registry.signing import counting
-from registry.state import Counts, state_after
+from registry.evidence.files import digests, onnx_file, stated_in, version_files
+from registry.ledger.entry import Entry, Stage
+from registry.ledger.log import SUFFIX, read_chain
+from registry.ledger.signing import counting
+from registry.ledger.state import Counts, state_after
+from registry.policies.policy import list_policies, load_policy
+from registry.stages.lifecycle import changed_files
+from registry.stages.shelf import ALIASES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

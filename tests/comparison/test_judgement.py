@@ -11,9 +11,9 @@ from mlops.comparison.grouping import grouped
 from mlops.comparison.numbers import change, quantity, winner
 from mlops.comparison.side import Configuration, Costs, Latency, MeasuredOn, Side
 from mlops.errors import NotComparable
-from mlops.evaluation.comparing import FigureCompared, relative
-from mlops.evaluation.paired import verdict_of
-from mlops.evaluation.recommending import Weighed, fact_of, recommend
+from mlops.evaluation.statistics.comparing import FigureCompared, relative
+from mlops.evaluation.statistics.paired import verdict_of
+from mlops.evaluation.statistics.recommending import Weighed, fact_of, recommend
 
 
 def _side(name: str, seed: str = "0", recipe: str = "r", **costs: float | Latency) -> Side:

@@ -8,8 +8,8 @@ import pytest
 from mlops.comparison.run import Request, compare_sides
 from mlops.comparison.side import BoxAnswers, ClassAnswers, MeasuredOn, Side
 from mlops.errors import NotComparable
-from mlops.evaluation.comparing import Settings
-from mlops.evaluation.detections import detections_of
+from mlops.evaluation.samples.detections import detections_of
+from mlops.evaluation.statistics.comparing import Settings
 from tests.comparison.trainings import answers
 from tests.evaluation.box_tables import CLASSES, made_boxes
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops.evaluation.boxes import Boxes
-from mlops.evaluation.tables import Answers, Header, write_answers, write_boxes
+from mlops.evaluation.samples.boxes import Boxes
+from mlops.evaluation.samples.tables import Answers, Header, write_answers, write_boxes
 from tests.evaluation.box_tables import CLASSES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry.connect import connect
-from registry.ledger import read
+from registry.ledger.log import read
 from tests.command import REPOSITORY, Shell
 from tests.registry.shelves import make_model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.evaluation.boxes import Boxes
+from mlops.evaluation.samples.boxes import Boxes
 
 CLASSES = ("crack", "nest", "kite")
 

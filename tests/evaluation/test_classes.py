@@ -8,10 +8,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from mlops.evaluation.calibration import calibration
-from mlops.evaluation.classes import Gap, as_metrics, class_figures
-from mlops.evaluation.gallery import answer_examples
-from mlops.evaluation.tables import Answers
+from mlops.evaluation.drawing.gallery import answer_examples
+from mlops.evaluation.metrics.calibration import calibration
+from mlops.evaluation.metrics.classes import Gap, as_metrics, class_figures
+from mlops.evaluation.samples.tables import Answers
 
 CLASSES = ("mono", "neutro", "blast")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
-from mlops.evaluation.classification import headline, held_out, per_source
-from mlops.evaluation.figures import _at_thresholds, draw_classifier
+from mlops.evaluation.drawing.figures import _at_thresholds, draw_classifier
+from mlops.evaluation.metrics.classification import headline, held_out, per_source
 
 CLASSES = ("a", "b", "c")
 

@@ -12,19 +12,19 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import confusion_matrix, fbeta_score, roc_auc_score
 
-from mlops.evaluation.asking import with_matches
-from mlops.evaluation.boxes import Boxes
-from mlops.evaluation.coco import coco_figures
-from mlops.evaluation.detection import (
+from mlops.evaluation.drawing.gallery import box_examples
+from mlops.evaluation.metrics.coco import coco_figures
+from mlops.evaluation.metrics.detection import (
     as_metrics,
     box_counts,
     chosen_threshold,
     detection_figures,
     surest,
 )
-from mlops.evaluation.froc import froc
-from mlops.evaluation.gallery import box_examples
-from mlops.evaluation.thresholds import read_rule
+from mlops.evaluation.metrics.froc import froc
+from mlops.evaluation.metrics.thresholds import read_rule
+from mlops.evaluation.prediction.asking import with_matches
+from mlops.evaluation.samples.boxes import Boxes
 from tests.evaluation.box_tables import CLASSES, made_boxes
 
 Row = tuple[str, int, float | None, tuple[float, float, float, float]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.evaluation.boxes import Boxes
-from mlops.evaluation.coco import coco_figures
-from mlops.evaluation.detections import detections_of
-from mlops.evaluation.matching import IOUS, match
-from mlops.evaluation.paired import paired_bootstrap
-from mlops.evaluation.paired_boxes import pair_detectors
-from mlops.evaluation.resampling import resample
-from mlops.evaluation.scores_of_boxes import scores_of_boxes
+from mlops.evaluation.metrics.coco import coco_figures
+from mlops.evaluation.samples.boxes import Boxes
+from mlops.evaluation.samples.detections import detections_of
+from mlops.evaluation.samples.matching import IOUS, match
+from mlops.evaluation.statistics.paired import paired_bootstrap
+from mlops.evaluation.statistics.paired_boxes import pair_detectors
+from mlops.evaluation.statistics.resampling import resample
+from mlops.evaluation.statistics.scores_of_boxes import scores_of_boxes
 from tests.evaluation.box_tables import CLASSES, made_boxes, repeated
 
 NAMES = dict(enumerate(CLASSES))

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from mlops.evaluation.boxes import Boxes, count_at
-from mlops.evaluation.paired import paired_bootstrap, verdict_of
-from mlops.evaluation.paired_boxes import pair_detectors
-from mlops.evaluation.paired_classes import pair_classifiers
+from mlops.evaluation.samples.boxes import Boxes, count_at
+from mlops.evaluation.statistics.paired import paired_bootstrap, verdict_of
+from mlops.evaluation.statistics.paired_boxes import pair_detectors
+from mlops.evaluation.statistics.paired_classes import pair_classifiers
 
 Labels = NDArray[np.int64]
 

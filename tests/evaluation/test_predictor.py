@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.ops import nms
 
-from mlops.evaluation.boxes import iou_matrix
-from mlops.evaluation.predictor import Found, Predictor, open_onnx
-from mlops.evaluation.suppression import keep_surest
+from mlops.evaluation.prediction.predictor import Found, Predictor, open_onnx
+from mlops.evaluation.prediction.suppression import keep_surest
+from mlops.evaluation.samples.boxes import iou_matrix
 from mlops.training.classification import ClassificationTrainer
 from mlops.training.detection import DetectionTrainer
 from tests.training import classification_case, detection_case

@@ -9,11 +9,11 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score, f1_score
 
-from mlops.evaluation.comparing import Settings, compare_figures, corrected
-from mlops.evaluation.mcnemar import mcnemar, of_counts
-from mlops.evaluation.resampling import Drawn, of_seeds, resample
-from mlops.evaluation.scores_of_classes import scores_of_classes, shared_cells
-from mlops.evaluation.several_tests import holm, p_of_draws
+from mlops.evaluation.statistics.comparing import Settings, compare_figures, corrected
+from mlops.evaluation.statistics.mcnemar import mcnemar, of_counts
+from mlops.evaluation.statistics.resampling import Drawn, of_seeds, resample
+from mlops.evaluation.statistics.scores_of_classes import scores_of_classes, shared_cells
+from mlops.evaluation.statistics.several_tests import holm, p_of_draws
 
 CLASSES = ("a", "b", "c", "d")
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from mlops.errors import BadSetting
-from mlops.evaluation.pairing import pair_up
-from mlops.evaluation.tables import Header, read_answers, read_boxes, write_answers, write_boxes
-from mlops.evaluation.thresholds import read_rule
+from mlops.evaluation.metrics.thresholds import read_rule
+from mlops.evaluation.samples.pairing import pair_up
+from mlops.evaluation.samples.tables import Header, read_answers, read_boxes, write_answers, write_boxes
 from tests.evaluation.test_classes import answers
 from tests.evaluation.test_detection import WORKED
 

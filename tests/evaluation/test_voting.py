@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.evaluation.tables import Answers
-from mlops.evaluation.voting import mean_answers, voted_boxes
+from mlops.evaluation.prediction.voting import mean_answers, voted_boxes
+from mlops.evaluation.samples.tables import Answers
 from tests.evaluation.test_detection import SQUARE, table
 
 FAR = (100.0, 100.0, 130.0, 130.0)

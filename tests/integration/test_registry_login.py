@@ -10,8 +10,8 @@ import pytest
 
 from entrypoints.cli import run
 from registry.connect import connect
-from registry.ledger import ledger_name, read
-from registry.shelf import look
+from registry.ledger.log import ledger_name, read
+from registry.stages.shelf import look
 from tests.registry.team_server import Team, team_server
 
 pytestmark = pytest.mark.slow

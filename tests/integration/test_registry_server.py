@@ -15,13 +15,13 @@ import pytest
 
 from mlops.errors import LedgerBroken, MoveLost, UserError
 from registry.connect import connect
-from registry.entry import Action, Entry, Stage
-from registry.hands import now
-from registry.ledger import ENTRY_TAG, append, ledger_name, read, read_chain
-from registry.lifecycle import Draft, archive, give_verdict, record
-from registry.scene import begin
-from registry.shelf import HAND_TAG, look
-from registry.state import last_good, state_after, state_at
+from registry.ledger.entry import Action, Entry, Stage
+from registry.ledger.log import ENTRY_TAG, append, ledger_name, read, read_chain
+from registry.ledger.state import last_good, state_after, state_at
+from registry.stages.hands import now
+from registry.stages.lifecycle import Draft, archive, give_verdict, record
+from registry.stages.scene import begin
+from registry.stages.shelf import HAND_TAG, look
 from registry.verify import verify
 from tests.registry.processes import mover, shown
 from tests.registry.shelves import make_model, open_policy
@@ -55,7 +55,7 @@ def move(url: str, model: str, version: str, stage: Stage, action: Action = Acti
 
 
 def digests_of(url: str, model: str, version: str) -> dict[str, str]:
-    from registry.files import digests, version_files
+    from registry.evidence.files import digests, version_files
 
     with version_files(connect(url), model, version) as folder:
         return digests(folder)

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import requests
 
-from mlops.evaluation.predictor import open_onnx
+from mlops.evaluation.prediction.predictor import open_onnx
 from mlops.tracking import Tracker
 from registry.connect import connect
-from registry.entry import Action, Stage
-from registry.lifecycle import Draft, record
-from registry.scene import begin
+from registry.ledger.entry import Action, Stage
+from registry.stages.lifecycle import Draft, record
+from registry.stages.scene import begin
 from registry.verify import verify
 from tests.command import Shell
 from tests.registry.shelves import open_policy

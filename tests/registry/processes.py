@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from registry.connect import connect
-from registry.entry import Stage
-from registry.shelf import ALIASES, look
+from registry.ledger.entry import Stage
+from registry.stages.shelf import ALIASES, look
 
 
 def mover(

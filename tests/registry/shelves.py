@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.policy import Policy
+from registry.policies.policy import Policy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from mlops.reports.facts import ReportData, RunFacts, VersionFacts
-from registry.conditions import Approvals
 from registry.connect import connect
 from registry.criteria import criteria_of
-from registry.entry import Action, Stage
-from registry.lifecycle import give_verdict
-from registry.policy import Policy
-from registry.scene import begin
+from registry.ledger.entry import Action, Stage
+from registry.policies.conditions import Approvals
+from registry.policies.policy import Policy
+from registry.stages.lifecycle import give_verdict
+from registry.stages.scene import begin
 from tests.registry.shelves import make_model
 
 

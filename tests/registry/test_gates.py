@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from registry.conditions import AnyGate, Gate
-from registry.evidence import (
+from registry.evidence.facts import (
     Approval,
     Comparison,
     DataFacts,
@@ -20,6 +19,7 @@ from registry.evidence import (
     with_approvals,
 )
 from registry.gates import GateResult, judge, refusals
+from registry.policies.conditions import AnyGate, Gate
 
 GATE: TypeAdapter[Gate] = TypeAdapter(AnyGate)
 

@@ -15,14 +15,14 @@ import pytest
 from mlops.errors import UnknownVersion
 from mlops.tracking.names import entity_names
 from registry.connect import connect
-from registry.entry import Stage
-from registry.evidence import Parity
-from registry.files import digests, version_files
+from registry.evidence.facts import Parity
+from registry.evidence.files import digests, version_files
+from registry.evidence.gather import gather
+from registry.evidence.latency import measure_onnx, measure_version
+from registry.evidence.measured import LATENCY_TAG, PARITY_TAG, write_parity
 from registry.gates import judge
-from registry.gather import gather
-from registry.latency import measure_onnx, measure_version
-from registry.measured import LATENCY_TAG, PARITY_TAG, write_parity
-from registry.policy import Policy, parse_policy
+from registry.ledger.entry import Stage
+from registry.policies.policy import Policy, parse_policy
 from tests.registry.onnx_model import write_onnx
 from tests.registry.versions import CLASSES, Trained, answers, boxes, make_version
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.evaluation.boxes import Boxes
-from registry.conditions import NotWorse
-from registry.policy import load_policy
-from registry.samples import Answers, Both, Samples, boxes_of, compare, joined
+from mlops.evaluation.samples.boxes import Boxes
+from registry.evidence.samples import Answers, Both, Samples, boxes_of, compare, joined
+from registry.policies.conditions import NotWorse
+from registry.policies.policy import load_policy
 
 NAMES = np.array([f"{index:02d}.png" for index in range(40)])
 LABELS = np.array(["ill", "well"] * 20)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mlops.errors import BadSetting
-from registry.chain import Chain, Slot, follow
-from registry.entry import Action, Entry, Stage, genesis
-from registry.signing import counting, public_key_of, signature_for
-from registry.state import last_good, periods, state_after, state_at, verdicts
+from registry.ledger.chain import Chain, Slot, follow
+from registry.ledger.entry import Action, Entry, Stage, genesis
+from registry.ledger.signing import counting, public_key_of, signature_for
+from registry.ledger.state import last_good, periods, state_after, state_at, verdicts
 
 MODEL = "cells"
 _clock = itertools.count()

@@ -12,14 +12,14 @@ import pytest
 from entrypoints.output import show
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, UnknownVersion, UserError
 from registry.connect import connect
-from registry.entry import Action, Stage
 from registry.judgement import evidence_path, kept
-from registry.ledger import ledger_name, read
-from registry.lifecycle import archive, give_verdict, promote, rollback
+from registry.ledger.entry import Action, Stage
+from registry.ledger.log import ledger_name, read
 from registry.overview import diff, facts, status
-from registry.policy import Policy, parse_policy
-from registry.scene import Scene, begin
-from registry.shelf import HEAD_TAG, STAGE_TAG
+from registry.policies.policy import Policy, parse_policy
+from registry.stages.lifecycle import archive, give_verdict, promote, rollback
+from registry.stages.scene import Scene, begin
+from registry.stages.shelf import HEAD_TAG, STAGE_TAG
 from registry.verify import verify
 from tests.registry.shelves import make_model
 

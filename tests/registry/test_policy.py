@@ -8,9 +8,9 @@ import pytest
 
 from mlops.errors import BadSetting, UserError
 from mlops.systems import list_systems
-from registry.conditions import Floor, NotWorse, PerClass
-from registry.entry import Stage
-from registry.policy import KINDS, list_policies, load_policy, parse_policy
+from registry.ledger.entry import Stage
+from registry.policies.conditions import Floor, NotWorse, PerClass
+from registry.policies.policy import KINDS, list_policies, load_policy, parse_policy
 from tests.command import REPOSITORY
 
 FLOOR = "{kind: floor, metric: test/mAP50, minimum: 0.5}"

@@ -16,7 +16,7 @@ import pytest
 from mlops.reports.reading.subject import read_subject
 from mlops.reports.write import report_of
 from registry.criteria import criteria_of
-from registry.policy import load_policy
+from registry.policies.policy import load_policy
 from tests.reports.past import STARTED_S, Desk, line
 from tests.reports.told import Told, column
 

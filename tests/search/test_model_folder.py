@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import yaml
 
-from mlops.evaluation.predictor import open_onnx
+from mlops.evaluation.prediction.predictor import open_onnx
 from mlops.search.travelling import write_code
 from mlops.training.pickles import unsafe_in
-from registry.files import digests, onnx_file
+from registry.evidence.files import digests, onnx_file
 from tests.search.served_models import classifier, detector, picture, saved
 
 BLUE, RED = picture((20, 30, 200)), picture((220, 30, 40), kind="PNG")
@@ -138,9 +138,10 @@ def test_the_preprocessing_stands_in_the_models_metadata(folders: dict[str, Path
 
 
 def test_code_that_travels_names_no_module_of_ours_and_is_named_by_its_content(tmp_path: Path) -> None:
-    name = write_code("mlops.evaluation.served", tmp_path / "a")
-    assert write_code("mlops.evaluation.served", tmp_path / "b") == name
-    assert write_code("mlops.evaluation.suppression", tmp_path / "c").split(".")[0] != name.split(".")[0]
+    name = write_code("mlops.evaluation.prediction.served", tmp_path / "a")
+    assert write_code("mlops.evaluation.prediction.served", tmp_path / "b") == name
+    other = write_code("mlops.evaluation.prediction.suppression", tmp_path / "c")
+    assert other.split(".")[0] != name.split(".")[0]
     for file in (tmp_path / "a").rglob("*.py"):
         assert "import mlops." not in file.read_text() and "from mlops." not in file.read_text()
 
@@ -148,7 +149,7 @@ def test_code_that_travels_names_no_module_of_ours_and_is_named_by_its_content(t
 def test_base64_that_mlflow_left_as_it_is_is_a_picture_too(folders: dict[str, Path]) -> None:
     import pandas as pd
 
-    from mlops.evaluation.served import ServedPictures
+    from mlops.evaluation.prediction.served import ServedPictures
 
     served = ServedPictures(open_onnx(folders["classes"] / "model.onnx"))
     texts = [base64.b64encode(BLUE).decode(), base64.encodebytes(BLUE), np.bytes_(base64.b64encode(BLUE))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from matplotlib.figure import Figure
 
-from mlops.evaluation.palette import COLOURS, style
+from mlops.evaluation.drawing.palette import COLOURS, style
 from mlops.reports.drawing.style import WIDTH, finish, marked, one_axes
 
 if TYPE_CHECKING:

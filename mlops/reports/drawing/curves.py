@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from mlops.evaluation.palette import COLOURS, style
+from mlops.evaluation.drawing.palette import COLOURS, style
 from mlops.reports.drawing.style import WIDTH, finish, marked, one_axes
 from mlops.reports.names import label, short
 

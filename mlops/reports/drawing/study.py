@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from mlops.evaluation.palette import COLOURS
+from mlops.evaluation.drawing.palette import COLOURS
 from mlops.reports.drawing.style import finish, one_axes
 
 if TYPE_CHECKING:

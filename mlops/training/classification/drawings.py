@@ -12,8 +12,8 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from mlops.evaluation.figures import draw_classifier, save
-from mlops.evaluation.palette import COLOURS, style
+from mlops.evaluation.drawing.figures import draw_classifier, save
+from mlops.evaluation.drawing.palette import COLOURS, style
 from mlops.training.classification.augment import augmentation
 from mlops.training.classification.batches import epoch_seed
 

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from mlops.errors import Diverged
-from mlops.evaluation.classification import headline, per_source
+from mlops.evaluation.metrics.classification import headline, per_source
 from mlops.training.classification import network as networks
 from mlops.training.classification.batches import epoch_seed
 from mlops.training.durable import move_durably

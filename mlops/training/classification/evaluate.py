@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from mlops.errors import DataFault
-from mlops.evaluation.classification import held_out
-from mlops.evaluation.figures import draw_classifier
-from mlops.evaluation.names import image_names
-from mlops.evaluation.tables import PREDICTIONS, Answers, Header, write_answers
+from mlops.evaluation.drawing.figures import draw_classifier
+from mlops.evaluation.metrics.classification import held_out
+from mlops.evaluation.samples.names import image_names
+from mlops.evaluation.samples.tables import PREDICTIONS, Answers, Header, write_answers
 from mlops.training.classification import network as networks
 from mlops.training.classification.batches import EvalBatches, Split, split_of
 from mlops.training.classification.pictures import decoded

@@ -1,7 +1,7 @@
 """Every predicted and every annotated box of an evaluation, as the library's validator sees them.
 
-They become a table as `mlops.evaluation.tables` has it: enough to compute AP again, or to compare two models
-picture by picture.
+They become a table as `mlops.evaluation.samples.tables` has it: enough to compute AP again, or to compare
+two models picture by picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
 from mlops.data.alone import alone_in
-from mlops.evaluation.boxes import Boxes
+from mlops.evaluation.samples.boxes import Boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

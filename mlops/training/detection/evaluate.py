@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.data.view import original_of, yolo_view
 from mlops.errors import DataFault
-from mlops.evaluation.coco import coco_figures
-from mlops.evaluation.names import below, picture_names, shared_folder
-from mlops.evaluation.tables import BOXES, Header, write_boxes
+from mlops.evaluation.metrics.coco import coco_figures
+from mlops.evaluation.samples.names import below, picture_names, shared_folder
+from mlops.evaluation.samples.tables import BOXES, Header, write_boxes
 from mlops.training.detection.boxes import BoxTable, KeepingValidator
 from mlops.training.detection.device import library_device
 from mlops.training.detection.files import kept_files

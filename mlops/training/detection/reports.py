@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mlops.evaluation.coco import CocoFigures
+    from mlops.evaluation.metrics.coco import CocoFigures
 
 
 def losses(split: str, items: Mapping[str, Any]) -> dict[str, float]:

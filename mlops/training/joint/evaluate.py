@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops.data.view import viewed
-from mlops.evaluation.classification import held_out
-from mlops.evaluation.figures import draw_classifier
-from mlops.evaluation.names import picture_names
-from mlops.evaluation.tables import PREDICTIONS, Answers, Header, write_answers
+from mlops.evaluation.drawing.figures import draw_classifier
+from mlops.evaluation.metrics.classification import held_out
+from mlops.evaluation.samples.names import picture_names
+from mlops.evaluation.samples.tables import PREDICTIONS, Answers, Header, write_answers
 from mlops.training.detection import evaluate as boxes
 from mlops.training.detection.boxes import KeepingValidator
 from mlops.training.joint.answers import Answering, Gathered, ImageLabels, in_view

@@ -7,7 +7,7 @@ from typing import Any
 
 from ultralytics.models.yolo.detect import DetectionValidator
 
-from mlops.evaluation.classification import headline
+from mlops.evaluation.metrics.classification import headline
 from mlops.training.joint.answers import Answering, ImageLabels
 from mlops.training.joint.figures import fitness
 

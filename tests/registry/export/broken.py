@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from registry.export.contract import Precision, Source
-from registry.export.onnx_format import OnnxFormat
+from registry.export.formats.contract import Precision, Source
+from registry.export.formats.onnx import OnnxFormat
 
 
 class Broken(OnnxFormat):

@@ -12,9 +12,9 @@ import pytest
 
 from entrypoints.cli import run
 from mlops.errors import UserError
-from registry.export import bundle as bundles
-from registry.export.bundle import MANIFEST, SUMS, read_manifest, verify
-from registry.export.isolated import difference, run_isolated
+from registry.export.bundle import folder as bundles
+from registry.export.bundle.folder import MANIFEST, SUMS, read_manifest, verify
+from registry.export.bundle.isolated import difference, run_isolated
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mlops.evaluation.predictor import open_onnx
-from registry.certificate import Status
-from registry.export.bundle import verify
-from registry.export.isolated import difference, run_isolated, run_script
+from mlops.evaluation.prediction.predictor import open_onnx
+from registry.evidence.gather import gather
+from registry.evidence.measured import write_parity
+from registry.export.bundle.folder import verify
+from registry.export.bundle.isolated import difference, run_isolated, run_script
+from registry.export.proof.certificate import Status
 from registry.gates import judge
-from registry.gather import gather
-from registry.measured import write_parity
-from registry.policy import load_policy, parse_policy
+from registry.policies.policy import load_policy, parse_policy
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mlops.evaluation.predictor import open_onnx
-from registry.certificate import Status
-from registry.export.isolated import run_script
-from registry.export.parity import BoxParity, ClassParity, JointParity
+from mlops.evaluation.prediction.predictor import open_onnx
+from registry.export.bundle.isolated import run_script
+from registry.export.proof.certificate import Status
+from registry.export.proof.parity import BoxParity, ClassParity, JointParity
 from tests.registry.export import trained
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import FRAMES, register

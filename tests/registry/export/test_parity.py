@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlops.evaluation.predictor import Found
-from registry.export.contract import Precision
-from registry.export.held_out import spread
-from registry.export.parity import beyond, compare_boxes, compare_classes, limits_of
+from mlops.evaluation.prediction.predictor import Found
+from registry.export.formats.contract import Precision
+from registry.export.proof.held_out import spread
+from registry.export.proof.parity import beyond, compare_boxes, compare_classes, limits_of
 
 CLASSES = ("a", "b", "c")
 TRUTH = np.array([0, 1, 2, 0], np.int64)

@@ -11,12 +11,12 @@ import pytest
 
 from entrypoints.cli import run
 from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
-from registry.entry import Stage
-from registry.export.formats import _FORMATS
-from registry.gather import gather
-from registry.lifecycle import promote
-from registry.policy import load_policy
-from registry.scene import begin
+from registry.evidence.gather import gather
+from registry.export.formats.named import _FORMATS
+from registry.ledger.entry import Stage
+from registry.policies.policy import load_policy
+from registry.stages.lifecycle import promote
+from registry.stages.scene import begin
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template, register
 from tests.registry.shelves import open_policy
@@ -242,8 +242,8 @@ def test_a_full_disk_ends_in_an_error_and_not_in_the_death_of_the_process(tmp_pa
 
     import torch
 
-    from registry.export.contract import Precision, Source
-    from registry.export.torchscript_format import TorchScriptFormat
+    from registry.export.formats.contract import Precision, Source
+    from registry.export.formats.torchscript import TorchScriptFormat
 
     network = torch.nn.Conv2d(3, 64, 8)
     source = Source("m/1", tmp_path / "model.onnx", {"side": 8}, network, "", lambda: iter(()), 0)
@@ -259,7 +259,7 @@ def test_a_full_disk_ends_in_an_error_and_not_in_the_death_of_the_process(tmp_pa
 def test_no_room_for_a_bundle_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     import errno
 
-    from registry.export.bundle import workplace
+    from registry.export.bundle.folder import workplace
 
     with pytest.raises(DiskFull, match=r"no room left in .* for the bundle"), workplace(tmp_path / "bundle"):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -16,9 +16,9 @@ from PIL import Image
 
 from mlops.data.dataset import DetectionDataset, Identity, LabelledPicture, SplitName
 from mlops.errors import DataFault, Diverged
-from mlops.evaluation.predictor import open_onnx
-from mlops.evaluation.served import ServedPictures
-from mlops.evaluation.tables import read_answers, read_boxes
+from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.evaluation.prediction.served import ServedPictures
+from mlops.evaluation.samples.tables import read_answers, read_boxes
 from mlops.training.detection.library import settle
 from mlops.training.joint import JointTrainer
 from mlops.training.protocol import ServingModel, TestResult, TrainConfig, TrainResult

@@ -1,0 +1,1 @@
+"""How figures are drawn, which pictures a person should look at, and the one palette."""

@@ -1,0 +1,61 @@
+"""Whether two tables are of the same pictures with the same truths, whatever the models said."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlops.evaluation.samples.detections import Detections
+
+_PIXELS = 0.5  # corners pass through the model's size and back, which moves them by less
+
+
+def shared_folder(names: NDArray[np.str_]) -> str:
+    """The folder that all of these pictures lie in, "" for none.
+
+    >>> shared_folder(np.array(["test/a/1.jpg", "test/b/1.jpg"]))
+    'test'
+    """
+    folders = sorted({name.rpartition("/")[0] for name in names.tolist()})
+    return os.path.commonpath(folders) if folders and folders[0] else ""
+
+
+def below(names: NDArray[np.str_], folder: str) -> NDArray[np.str_]:
+    """Names as they are from `folder` on; those that lie elsewhere stay as they are.
+
+    >>> below(np.array(["test/a/1.jpg", "val/2.jpg"]), "test").tolist()
+    ['a/1.jpg', 'val/2.jpg']
+    """
+    if not folder:
+        return names
+    return np.array([name.removeprefix(f"{folder}/") for name in names.tolist()], dtype=str)
+
+
+def same_truths(first: Detections, second: Detections) -> bool:
+    """Whether the annotated boxes are the same: as many on each picture of each class, in the same places.
+
+    A picture that one table does not have shows nothing there. Both share one list of pictures.
+    """
+    classes = 1 + int(max(first.truth_class.max(initial=0), second.truth_class.max(initial=0)))
+    (cells, counts, sums), (others, other_counts, other_sums) = (
+        _cells(boxes, classes) for boxes in (first, second)
+    )
+    if not np.array_equal(cells, others) or not np.array_equal(counts, other_counts):
+        return False
+    return bool((np.abs(sums - other_sums) <= _PIXELS * counts[:, None]).all())
+
+
+def _cells(
+    boxes: Detections, classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of each picture and class with objects: its number, how many, and the sums of their corners."""
+    cell = boxes.truth_picture * classes + boxes.truth_class
+    cells, place, counts = np.unique(cell, return_inverse=True, return_counts=True)
+    sides = [np.bincount(place, boxes.truth_box[:, side], minlength=len(cells)) for side in range(4)]
+    sums: NDArray[np.float64] = np.stack(sides, axis=1).astype(np.float64)
+    return cells, counts.astype(np.int64), sums

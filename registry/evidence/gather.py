@@ -1,0 +1,173 @@
+"""From what lies on the server to the evidence that gates read. The only part of judging that does I/O.
+
+`gather(client, model, version, policy, champion)` reads, and writes nothing:
+
+| evidence | from |
+|---|---|
+| metrics `test/...` | the training run's metrics |
+| metrics `val/...`, `train/...` that a gate names | `best/<name>`, or the curve at step `best/epoch` |
+| `test/F1`, `test/recall@T`, `test/patch_F2@T` that a gate names | test precision and recall; the boxes |
+| classes | the version's tag and its own files: a class left out of the tag is judged all the same |
+| licence, data digest, demo | the version's tags |
+| data faults | `data/data_faults.json` of the study's run (the training run's parent), or of the run |
+| files, unsafe | the version's own files, hashed and scanned for pickles |
+| latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.evidence.measured`) |
+| comparisons | `test/predictions.parquet` or `test/boxes.parquet` of this version's run and the champion's |
+| trained_by, trainers | the training run's user, and the version's tag `mlops.trained_by` |
+
+Approvals lie in the ledger, which this knows nothing of: add them by `facts.with_approvals`.
+Whatever is not there is left out, and the gate that needs it refuses. Raises UnknownVersion for a version
+that is not there, ServerUnavailable when the server does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from mlops.errors import UnknownVersion
+from mlops.tracking.identity import TRAINED_BY_TAG
+from mlops.training.pickles import unsafe_in
+from registry.connect import asking, run_of
+from registry.evidence.facts import DataFacts, Evidence
+from registry.evidence.figures import kept_metrics, reads_boxes, with_derived
+from registry.evidence.files import digests, stated_in, version_files
+from registry.evidence.measured import read_latency, read_parity
+from registry.evidence.run_files import fetch_json, fetch_samples
+from registry.evidence.samples import compare
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from registry.evidence.samples import Samples
+    from registry.policies.policy import Policy
+
+FAULTS = "data/data_faults.json"
+_AT_ONCE = 6
+
+
+def gather(client: MlflowClient, model: str, version: str, policy: Policy, champion: str | None) -> Evidence:
+    """All that is known of `model` version `version`. champion: the version that it would replace, if any."""
+    compared = () if champion in (None, version) else policy.comparisons()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # most of it is waiting for the server
+        reading_files = pool.submit(_files, client, model, version)
+        reading_other = pool.submit(_champions_samples, client, model, champion if compared else None)
+        with asking(f"reading {model}/{version}"):
+            found = client.get_model_version(model, version)
+        asked = bool(compared) or reads_boxes(policy)
+        reading_samples = pool.submit(_samples, client, found.run_id if asked else None)
+        tags = dict(found.tags or {})
+        run = run_of(client, found.run_id)
+        reading_faults = pool.submit(_faults, client, run)
+        told = _classes(tags.get("mlops.class_map", ""))
+        metrics = kept_metrics(client, run, policy, told) if run is not None else {}
+        files, unsafe, stated = reading_files.result()
+        classes = tuple(dict.fromkeys((*told, *stated)))
+        if classes != told and run is not None:  # the tag was changed: read again rather than wait each time
+            metrics = kept_metrics(client, run, policy, classes)
+        samples, other = reading_samples.result(), reading_other.result()
+        faults = reading_faults.result()
+    trainers = _trainers(run, tags)
+    return Evidence(
+        model=model,
+        version=str(version),
+        champion=champion if champion and champion != version else "",
+        run_id=found.run_id or "",
+        trained_by=trainers[0] if trainers else "",
+        trainers=trainers,
+        classes=classes,
+        licence=tags.get("mlops.licence", ""),
+        metrics=with_derived(metrics, policy, classes, samples),
+        data=_data(run, tags, faults),
+        onnx_digest=tags.get("mlops.onnx_digest", ""),
+        files=files,
+        unsafe=unsafe,
+        latency=read_latency(tags, files),
+        parity=read_parity(tags, files),
+        comparisons=tuple(compare(gate, champion or "", samples, other) for gate in compared),
+    )
+
+
+def _samples(client: MlflowClient, run_id: str | None) -> Samples | None:
+    return fetch_samples(client, run_id) if run_id else None
+
+
+def _champions_samples(client: MlflowClient, model: str, champion: str | None) -> Samples | None:
+    if not champion:
+        return None
+    try:
+        with asking(f"reading {model}/{champion}"):
+            found = client.get_model_version(model, champion)
+    except UnknownVersion:
+        return None  # deleted since: nothing of it is left to be compared with
+    return _samples(client, found.run_id)
+
+
+def _files(
+    client: MlflowClient, model: str, version: str
+) -> tuple[dict[str, str] | None, tuple[str, ...] | None, tuple[str, ...]]:
+    """Digests, what pickles in them could call, and the classes that they state; None, None and () where the
+    files are gone.
+    """
+    try:
+        with version_files(client, model, version) as folder:
+            files = digests(folder)
+            unsafe = tuple(f"{path}: {name}" for path in files for name in unsafe_in(folder / path))
+            stated = (stated_in(folder) or {}).get("classes") or ()
+    except UnknownVersion:
+        return None, None, ()
+    return files, unsafe, tuple(str(name) for name in stated)
+
+
+def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | None) -> DataFacts:
+    """A version is of demo data when either its tag or its run's says so, as tags can be changed."""
+    run_tags = dict(run.data.tags) if run is not None else {}
+    said = {known.get("mlops.demo", "") for known in (tags, run_tags)} - {""}
+    return DataFacts(
+        digest=tags.get("mlops.dataset_digest", ""),
+        demo=("true" in said) if said else None,
+        faults=faults,
+    )
+
+
+def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
+    """How often each code was found, as "severity/code"; {} for a check that found nothing."""
+    if run is None:
+        return None
+    study = run.data.tags.get("mlflow.parentRunId", "")
+    for run_id in filter(None, (study, run.info.run_id)):
+        rows = fetch_json(client, run_id, FAULTS)
+        if isinstance(rows, list):
+            return _counted(rows)
+    return None
+
+
+def _counted(rows: list[object]) -> dict[str, int] | None:
+    """None for rows that are not those of a check: anyone may put another file in its place."""
+    codes: Counter[str] = Counter()
+    for row in rows:
+        if not isinstance(row, dict) or not {"severity", "code"} <= row.keys():
+            return None
+        codes[f"{row['severity']}/{row['code']}"] += 1
+    return dict(sorted(codes.items()))
+
+
+def _classes(class_map: str) -> tuple[str, ...]:
+    """From the tag `mlops.class_map`, {"0": name, ...}, in the order of the indices."""
+    try:
+        held = json.loads(class_map)
+        return tuple(str(held[index]) for index in sorted(held, key=int))
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return ()
+
+
+def _trainers(run: Run | None, tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Who trained it, by the run and by the version: each name that is given, as tags can be changed."""
+    given = [tags.get(TRAINED_BY_TAG, "")]
+    if run is not None:
+        given = [run.data.tags.get("mlflow.user", ""), run.info.user_id or "", *given]
+    return tuple(dict.fromkeys(name for name in given if name not in ("", "unknown")))  # MLflow's own word

@@ -1,0 +1,88 @@
+"""How long one picture takes through a version's ONNX file, on this machine's processor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.errors import UnknownVersion
+from registry.evidence.facts import Latency
+from registry.evidence.files import digests, onnx_file, version_files
+from registry.evidence.measured import write_latency
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+WARM_UP, CALLS = 10, 100
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+
+
+def measure_version(
+    client: MlflowClient, model: str, version: str, *, calls: int = CALLS, threads: int = 0
+) -> Latency:
+    """Time the version's ONNX file and keep what was found as its tag `mlops.latency`.
+
+    Raises UnknownVersion where its files are gone, or the ONNX file cannot be run.
+    """
+    with version_files(client, model, version) as folder:
+        file = onnx_file(folder, digests(folder), f"{model}/{version}")
+        latency = measure_onnx(file, calls=calls, threads=threads)
+    write_latency(client, model, version, latency)
+    return latency
+
+
+def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency:
+    """p50 and p95 of `calls` runs of one random picture, after a warm-up; the run alone, no decoding.
+
+    threads: ONNX Runtime's for one operator; 0 leaves it to ONNX Runtime (one a core).
+    """
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own, one for each status
+        raise UnknownVersion(f"{file.name} cannot be run: {str(error).splitlines()[0]}") from error
+    entry = session.get_inputs()[0]
+    shape = [1 if index == 0 else side for index, side in enumerate(entry.shape)]
+    if any(not isinstance(side, int) for side in shape) or entry.type not in _DTYPES:
+        raise UnknownVersion(f"{file.name} takes {entry.type} {entry.shape}: only the first side may be free")
+    picture = {entry.name: np.random.default_rng(0).random(shape).astype(_DTYPES[entry.type])}
+    times_ms = []
+    for _ in range(WARM_UP):
+        session.run(None, picture)
+    for _ in range(calls):
+        started = time.perf_counter()
+        session.run(None, picture)
+        times_ms.append((time.perf_counter() - started) * 1000)
+    p50, p95 = np.percentile(times_ms, (50, 95))
+    return Latency(
+        device=device_name(),
+        threads=threads,
+        calls=calls,
+        p50_ms=round(float(p50), 3),
+        p95_ms=round(float(p95), 3),
+        size_bytes=file.stat().st_size,
+        onnx_digest=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )
+
+
+def device_name() -> str:
+    """The processor and its cores, in words: 'Intel(R) Xeon(R) Platinum 8481C, 2 cores, x86_64'."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{_processor()}, {cores} {'core' if cores == 1 else 'cores'}, {platform.machine()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "CPU"
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "CPU")

@@ -1,0 +1,1 @@
+"""The formats a version is written in: one module each, behind `contract`; `named` finds them by name."""

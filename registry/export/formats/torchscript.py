@@ -1,0 +1,60 @@
+"""TorchScript: the trained network traced, its preprocessing as an extra file inside."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from registry.export.formats.contract import Precision, Session, Source, file_name
+from registry.export.formats.torch_source import network_of, torch_session
+
+_EXTRA = "preprocessing.json"
+
+
+class TorchScriptFormat:
+    """See `Format`. A detector's gives its raw head: NMS is the caller's, as the preprocessing says."""
+
+    name = "torchscript"
+    precisions = (Precision.FP32,)
+
+    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+        file = folder / file_name(precision, ".torchscript")
+        said, held = json.dumps(dict(source.preprocessing)), io.BytesIO()
+        with _undeprecated():
+            torch.jit.save(_traced(source), held, _extra_files={_EXTRA: said})
+        file.write_bytes(held.getbuffer())  # torch's own way to a file ends the process when a disk is full
+        return file
+
+    def open(self, made: Path, *, score: float | None = None) -> Session:
+        with _undeprecated():
+            script = torch.jit.load(str(made), map_location="cpu")  # type: ignore[no-untyped-call]
+        return torch_session(script.eval(), int(self.preprocessing_in(made)["side"]))
+
+    def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
+        extra: dict[str, Any] = {_EXTRA: ""}
+        with _undeprecated():
+            torch.jit.load(str(made), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+        said: Mapping[str, Any] = json.loads(extra[_EXTRA])
+        return said
+
+
+def _traced(source: Source) -> torch.jit.ScriptModule:
+    example = torch.full((1, 3, source.side, source.side), 0.5)
+    with torch.no_grad():
+        script: torch.jit.ScriptModule = torch.jit.trace(network_of(source), example, check_trace=False)  # type: ignore[no-untyped-call]
+    return script
+
+
+@contextlib.contextmanager
+def _undeprecated() -> Iterator[None]:
+    """torch would have everybody go to torch.export, and tells what is constant for one size of pictures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

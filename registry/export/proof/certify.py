@@ -1,0 +1,114 @@
+"""Make one file of a version, hold it against the original, time it, and say what was found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.data.digest import digest_of_lines, sha256_of
+from mlops.errors import MlopsError
+from registry.export.formats.contract import Format, NotMade, NotRun, Precision, Source, first_line
+from registry.export.proof.certificate import FileCertificate, Status
+from registry.export.proof.compare import LEAST_SCORE, answers_of, compare
+from registry.export.proof.parity import problem_of
+from registry.export.proof.timing import measure
+
+if TYPE_CHECKING:
+    from registry.export.proof.compare import Answers
+    from registry.export.proof.held_out import HeldOut
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What a file is held against: the original's answers to the held-out pictures. calls: timed ones."""
+
+    held: HeldOut
+    original: Answers
+    calls: int
+
+
+def certify(
+    kind: Format, source: Source, precision: Precision, folder: Path, yardstick: Yardstick
+) -> FileCertificate:
+    """Write the file below `folder` and judge it; one that fails is taken away again, whole or half made.
+
+    Raises what is not the format's own failing: no room, no server.
+    """
+    others = set(folder.iterdir())
+    try:
+        made = kind.make(source, precision, folder)
+    except NotMade as reason:
+        _take_away(folder, others)
+        return not_made(kind.name, precision, str(reason))
+    except Exception as error:  # whatever an operator that a converter does not know brings about
+        if isinstance(error, MlopsError | MemoryError) or getattr(error, "errno", None):
+            raise
+        _take_away(folder, others)
+        return not_made(kind.name, precision, f"its conversion breaks: {first_line(error)}")
+    own = _of_file(kind, made, folder, others)
+    before = FileCertificate(kind.name, precision.value, Status.NOT_RUN, **own)
+    try:
+        parity, speed = _tried(kind, source, made, yardstick)
+    except NotRun as reason:
+        return _with(before, Status.NOT_RUN, str(reason))
+    except Exception as error:  # noqa: BLE001 - a broken file makes its runtime raise anything: it failed
+        _take_away(folder, others)
+        return _with(before, Status.FAILED, f"it was made, and breaks when it is run: {first_line(error)}")
+    problem = problem_of(parity, precision)
+    if problem:
+        _take_away(folder, others)
+    return _with(before, Status.FAILED if problem else Status.PASSED, problem, parity=parity, speed=speed)
+
+
+def not_made(name: str, precision: Precision, reason: str) -> FileCertificate:
+    return FileCertificate(name, precision.value, Status.NOT_MADE, reason)
+
+
+def _tried(kind: Format, source: Source, made: Path, yardstick: Yardstick) -> tuple[Any, Any]:
+    said = kind.preprocessing_in(made)
+    given = answers_of(kind.open(made, score=LEAST_SCORE), said, yardstick.held)
+    parity = compare(yardstick.held, yardstick.original, given, source.preprocessing)
+    return parity, measure(kind.open(made), source.side, yardstick.calls)
+
+
+def _of_file(kind: Format, made: Path, folder: Path, others: Container[Path]) -> dict[str, Any]:
+    parts = sorted(
+        path for each in _new(folder, others) for path in (each, *each.rglob("*")) if path.is_file()
+    )
+    files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in parts}
+    lines = [f"{name}\0{digest}" for name, digest in files.items()]
+    said = kind.preprocessing_in(made)
+    return {
+        "path": made.relative_to(folder).as_posix(),
+        "files": files,
+        "size_bytes": sum(path.stat().st_size for path in parts),
+        "digest": next(iter(files.values())) if len(files) == 1 else digest_of_lines(lines),
+        "opset": _opset(made),
+        "nms": said.get("nms"),
+    }
+
+
+def _new(folder: Path, others: Container[Path]) -> list[Path]:
+    """What making one file left in `folder`: a file, a folder, or a pair."""
+    return [path for path in folder.iterdir() if path not in others]
+
+
+def _opset(made: Path) -> int | None:
+    if made.suffix != ".onnx":
+        return None
+    from registry.export.formats.onnx import opset
+
+    return opset(made)
+
+
+def _with(certificate: FileCertificate, status: Status, reason: str, **found: Any) -> FileCertificate:
+    gone: Mapping[str, Any] = {"path": "", "files": {}} if status is Status.FAILED else {}
+    return replace(certificate, status=status, reason=reason, **found, **gone)
+
+
+def _take_away(folder: Path, others: Container[Path]) -> None:
+    for path in _new(folder, others):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,121 @@
+"""From what lies on the server to the entries that count: which follow, which lost, what was altered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from registry.ledger.entry import Entry, genesis
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place of the log.
+
+    number: given by the server, 1, 2, 3 ... text: the entry as it is stored; words: the same as MLflow's
+    pages show it. taken_ms: when the server took it, by its own clock, ms since 1970; 0 where that is not
+    known.
+    """
+
+    number: int
+    text: str
+    words: str = ""
+    taken_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """entries: in order, those in place. places: the slot of each. lost: slots whose author came second.
+    faults: a sentence each. last_ms: when the server took the latest slot of all.
+
+    unanswered: those of the faults after which nobody has gone on by an override, which is marked for ever.
+    """
+
+    model: str
+    entries: tuple[Entry, ...]
+    places: tuple[Slot, ...]
+    lost: tuple[Slot, ...]
+    faults: tuple[str, ...]
+    unanswered: tuple[str, ...]
+    last_ms: int
+
+    @property
+    def head(self) -> str:
+        """The digest that the next entry has to name."""
+        return self.entries[-1].digest if self.entries else genesis(self.model)
+
+    @property
+    def next_sequence(self) -> int:
+        return len(self.entries) + 1
+
+    def has(self, uid: str) -> bool:
+        return any(entry.uid == uid for entry in self.entries)
+
+    def dated(self, counts: Callable[[Entry], bool]) -> tuple[Entry, ...]:
+        """The entries that count, each at the time when the server took it, whatever its author's clock said.
+
+        For asking what was when; their digests are no longer those of the chain.
+        """
+        pairs = zip(self.entries, self.places, strict=True)
+        return tuple(_at(entry, slot.taken_ms) for entry, slot in pairs if counts(entry))
+
+
+def follow(model: str, slots: Sequence[Slot]) -> Chain:
+    """Walk the slots in the server's order and take each that names the one taken last.
+
+    A slot that names an older entry was decided on a state that had gone: it lost, and is nothing. A slot
+    that names an entry which is not there, or is no entry of this model, is a fault: something before it was
+    changed or taken out. So is a number that is missing, as the server gives each once and in order.
+    """
+    entries: list[Entry] = []
+    places: list[Slot] = []
+    lost: list[Slot] = []
+    faults: list[tuple[int, str]] = list(_missing([slot.number for slot in slots]))
+    answered = 0
+    known, head = {genesis(model)}, genesis(model)
+    for slot in sorted(slots, key=lambda s: s.number):
+        try:
+            entry = Entry.from_json(slot.text)
+        except ValueError:
+            faults.append((slot.number, f"ledger slot {slot.number} of {model} holds no readable entry"))
+            continue
+        if entry.model != model:
+            says = f"ledger slot {slot.number} of {model} holds an entry of {entry.model}"
+            faults.append((slot.number, says))
+        elif entry.previous == head and entry.sequence == len(entries) + 1:
+            entries.append(entry)
+            places.append(slot)
+            head = entry.digest
+            known.add(head)
+            answered = slot.number if entry.override_reason else answered
+        elif entry.previous in known and entry.previous != head:
+            lost.append(slot)
+        else:
+            says = (
+                f"ledger slot {slot.number} of {model} (entry {entry.sequence}, {entry.in_words()}) does not "
+                f"follow the entry before it: an entry before it was changed or taken out"
+            )
+            faults.append((slot.number, says))
+    unanswered = tuple(says for number, says in faults if number > answered)
+    return Chain(
+        model,
+        tuple(entries),
+        tuple(places),
+        tuple(lost),
+        tuple(says for _, says in faults),
+        unanswered,
+        max((slot.taken_ms for slot in slots), default=0),
+    )
+
+
+def _at(entry: Entry, taken_ms: int) -> Entry:
+    taken = datetime.fromtimestamp(taken_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return replace(entry, time=taken) if taken_ms else entry
+
+
+def _missing(numbers: Iterable[int]) -> Iterable[tuple[int, str]]:
+    present = set(numbers)
+    for number in range(1, max(present, default=0)):
+        if number not in present:
+            yield number, f"ledger slot {number} was deleted"

@@ -1,0 +1,146 @@
+"""What the ledger says, computed from its entries and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from registry.ledger.entry import ALONE, MOVES, Action, Entry, Stage
+
+Counts = Callable[[Entry], bool]
+
+
+def every(_: Entry) -> bool:
+    """All entries count: the rule where a policy lists no key."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """stages: version -> stage, of each version that ever moved. last: version -> the entry that did it."""
+
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    last: Mapping[str, Entry] = field(default_factory=dict)
+
+    def stage_of(self, version: str) -> Stage:
+        return self.stages.get(version, Stage.NONE)
+
+    def holder(self, stage: Stage) -> str | None:
+        """The version that is in `stage`, one of those that hold a single version."""
+        return next((v for v, s in self.stages.items() if s is stage), None)
+
+
+def state_after(entries: Iterable[Entry], counts: Counts = every) -> State:
+    """Fold the entries: a version that enters Staging or Production sends the one before it to Archived."""
+    state = State()
+    for entry in entries:
+        state = step(state, entry, counts)
+    return state
+
+
+def step(state: State, entry: Entry, counts: Counts = every) -> State:
+    """The state after one more entry."""
+    if entry.action not in MOVES or not counts(entry):
+        return state
+    stages, last = dict(state.stages), dict(state.last)
+    replaced = state.holder(entry.to_stage) if entry.to_stage in ALONE else None
+    if replaced not in (None, entry.version):
+        stages[str(replaced)], last[str(replaced)] = Stage.ARCHIVED, entry
+    stages[entry.version], last[entry.version] = entry.to_stage, entry
+    return State(stages, last)
+
+
+def state_at(entries: Iterable[Entry], at: datetime, counts: Counts = every) -> State:
+    """What stood at `at` (with a time zone): 'what was in Production on date X'."""
+    return state_after((e for e in entries if datetime.fromisoformat(e.time) <= at), counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A version's time in a stage; until: "" while it lasts. began_by, ended_by: entries of the ledger."""
+
+    version: str
+    stage: Stage
+    since: str
+    until: str
+    began_by: int
+    ended_by: int | None
+
+
+def periods(entries: Iterable[Entry], stage: Stage, counts: Counts = every) -> tuple[Period, ...]:
+    """Who was in `stage` (one that holds a single version) from when to when, oldest first."""
+    done: list[Period] = []
+    state = State()
+    open_since: Entry | None = None
+    for entry in entries:
+        state = step(state, entry, counts)
+        holder = state.holder(stage)
+        if open_since is not None and holder != open_since.version:
+            done.append(
+                Period(
+                    open_since.version,
+                    stage,
+                    open_since.time,
+                    entry.time,
+                    open_since.sequence,
+                    entry.sequence,
+                )
+            )
+            open_since = None
+        if holder is not None and open_since is None:
+            open_since = entry
+    if open_since is not None:
+        done.append(Period(open_since.version, stage, open_since.time, "", open_since.sequence, None))
+    return tuple(done)
+
+
+def verdicts(
+    entries: Iterable[Entry], version: str, stage: Stage, counts: Counts = every
+) -> Mapping[str, Entry]:
+    """Each person's latest word on `version` entering `stage`: who -> the approve or reject entry.
+
+    What was approved and then taken out of Production as bad has to be approved anew.
+    """
+    said: dict[str, Entry] = {}
+    state = State()
+    for entry in filter(counts, entries):
+        if version == _taken_out(state, entry):
+            said = {who: each for who, each in said.items() if each.action is Action.REJECT}
+        elif entry.action not in MOVES and entry.version == version and entry.to_stage is stage:
+            said[entry.who] = entry
+        state = step(state, entry)
+    return said
+
+
+def _taken_out(before: State, entry: Entry) -> str:
+    """The version that `entry` takes out of Production as bad; "" where it takes none."""
+    if entry.action is Action.ARCHIVE and entry.from_stage is Stage.PRODUCTION:
+        return entry.version
+    replaced = before.holder(Stage.PRODUCTION) if entry.action is Action.ROLLBACK else None
+    return replaced if replaced is not None and replaced != entry.version else ""
+
+
+def last_good(
+    entries: Sequence[Entry], counts: Counts = every, there: Container[str] | None = None
+) -> str | None:
+    """The version to roll back to: the last in Production before the present one that nobody took out as bad.
+
+    Taken out as bad is a version that a rollback replaced, or that was archived from Production or rejected
+    for it after it had been there, and has not entered Production again since. there: the versions that
+    still exist, where that is known.
+    """
+    order: list[str] = []
+    bad: set[str] = set()
+    state = State()
+    for entry in filter(counts, entries):
+        bad.add(_taken_out(state, entry))
+        state = step(state, entry)
+        if entry.action is Action.REJECT and entry.to_stage is Stage.PRODUCTION:
+            bad.add(entry.version)
+        elif entry.action in MOVES and entry.to_stage is Stage.PRODUCTION:
+            bad.discard(entry.version)
+            order.append(entry.version)
+    present = state.holder(Stage.PRODUCTION)
+    good = [v for v in order if v != present and v not in bad and (there is None or v in there)]
+    return good[-1] if good else None

@@ -1,0 +1,1 @@
+"""Moving versions: `lifecycle` decides and records, `settle` makes MLflow's stage, alias and tag agree."""
