@@ -12,7 +12,7 @@ from mlops.errors import GateRefused
 
 if TYPE_CHECKING:
     from registry.judgement import Judgement
-    from registry.stages.lifecycle import Moved
+    from registry.lifecycle import Moved
 
 
 @click.command()
@@ -45,7 +45,7 @@ def promote(
       mlops registry promote blood-cell-classifier @staging --to production --dry-run
     """
     from registry.ledger.entry import Stage
-    from registry.stages.lifecycle import promote as promoted
+    from registry.lifecycle import promote as promoted
 
     scene = opened(model, policy_file, override_reason)
     moved = promoted(
@@ -77,7 +77,7 @@ def rollback(
     \b
     Example: mlops registry rollback blood-cell-classifier --why "misses blasts"
     """
-    from registry.stages.lifecycle import rollback as rolled_back
+    from registry.lifecycle import rollback as rolled_back
 
     scene = opened(model, policy_file, override_reason)
     moved = rolled_back(scene, to=named(scene, version), why=why, override_reason=override_reason)
@@ -96,7 +96,7 @@ def archive(model: str, version: str, why: str, policy_file: str | None, as_json
     \b
     Example: mlops registry archive railway-detector 2 --why "camera was replaced"
     """
-    from registry.stages.lifecycle import archive as archived
+    from registry.lifecycle import archive as archived
 
     scene = opened(model, policy_file)
     _tell(archived(scene, named(scene, version), why=why), as_json)

@@ -77,7 +77,7 @@ def _say(
     evidence: str | None = None,
 ) -> None:
     from registry.ledger.entry import Action, Stage
-    from registry.stages.lifecycle import give_verdict
+    from registry.lifecycle import give_verdict
 
     scene = opened(model, policy_file)
     about, digest = scene.version(named(scene, version)), ""

@@ -4,6 +4,6 @@ policies   what a version must show, a YAML file a model, and the classes that t
 evidence   what is known of one version, gathered from the server into plain values
 gates      conditions against evidence; pure. `judgement` is one version before the gates of one stage
 ledger     who decided what: the append-only chain of entries, and its signatures
-stages     moving a version, and making MLflow show what the ledger says
+stages     making MLflow show what the ledger says. `lifecycle` moves versions
 export     a version as what is deployed, with the proof that it equals the original
 """

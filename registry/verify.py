@@ -16,8 +16,7 @@ from registry.ledger.chain import Chain
 from registry.ledger.entry import Entry
 from registry.ledger.log import last_changed_ms
 from registry.ledger.signing import counting
-from registry.ledger.state import Counts, State, state_after
-from registry.stages.lifecycle import recorded_files
+from registry.ledger.state import Counts, State, recorded_files, state_after
 from registry.stages.scene import missing_head
 from registry.stages.settle import still
 from registry.stages.shelf import Difference, Kind, differences, head_of

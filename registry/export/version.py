@@ -16,9 +16,8 @@ from registry.evidence.files import digests, onnx_file, stated_in, version_files
 from registry.ledger.entry import Entry, Stage
 from registry.ledger.log import SUFFIX, read_chain
 from registry.ledger.signing import counting
-from registry.ledger.state import Counts, state_after
+from registry.ledger.state import Counts, changed_files, state_after
 from registry.policies.policy import list_policies, load_policy
-from registry.stages.lifecycle import changed_files
 from registry.stages.shelf import ALIASES
 
 if TYPE_CHECKING:

@@ -144,3 +144,21 @@ def last_good(
     present = state.holder(Stage.PRODUCTION)
     good = [v for v in order if v != present and v not in bad and (there is None or v in there)]
     return good[-1] if good else None
+
+
+def changed_files(
+    entries: Sequence[Entry], version: str, counts: Counts, files: Mapping[str, str] | None
+) -> str:
+    """Which of a version's files are not those that the ledger recorded last; "" when all are."""
+    recorded = recorded_files(entries, version, counts)
+    if not recorded:
+        return ""
+    now_there = files or {}
+    names = [name for name in sorted({*recorded, *now_there}) if recorded.get(name) != now_there.get(name)]
+    return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
+
+
+def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Mapping[str, str]:
+    """path -> SHA-256 of a version's files, as the latest entry that counts and names them has it."""
+    named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
+    return next((entry.file_digests for entry in named), {})

@@ -1,1 +1,1 @@
-"""Moving versions: `lifecycle` decides and records, `settle` makes MLflow's stage, alias and tag agree."""
+"""What MLflow shows of a model's stages, and making it agree with the ledger, interrupted moves first."""

@@ -12,7 +12,7 @@ import pytest
 from mlops.errors import ServerUnavailable
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
-from registry.stages.lifecycle import Draft, record
+from registry.lifecycle import Draft, record
 from registry.stages.scene import begin
 from registry.verify import verify
 from tests.registry.processes import mover, shown

@@ -15,7 +15,7 @@ from mlops.tracking.server import plan_server, start_server
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import read_chain
-from registry.stages.lifecycle import Draft, record
+from registry.lifecycle import Draft, record
 from registry.stages.scene import begin
 from registry.verify import verify
 from tests.integration.test_registry_server import move, two_at_once

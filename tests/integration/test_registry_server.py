@@ -18,8 +18,8 @@ from registry.connect import connect
 from registry.ledger.entry import Action, Entry, Stage
 from registry.ledger.log import ENTRY_TAG, append, ledger_name, read, read_chain
 from registry.ledger.state import last_good, state_after, state_at
+from registry.lifecycle import Draft, archive, give_verdict, record
 from registry.stages.hands import now
-from registry.stages.lifecycle import Draft, archive, give_verdict, record
 from registry.stages.scene import begin
 from registry.stages.shelf import HAND_TAG, look
 from registry.verify import verify

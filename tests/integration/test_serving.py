@@ -22,7 +22,7 @@ from mlops.evaluation.prediction.predictor import open_onnx
 from mlops.tracking import Tracker
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
-from registry.stages.lifecycle import Draft, record
+from registry.lifecycle import Draft, record
 from registry.stages.scene import begin
 from registry.verify import verify
 from tests.command import Shell

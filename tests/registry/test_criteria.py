@@ -10,9 +10,9 @@ from mlops.reports.facts import ReportData, RunFacts, VersionFacts
 from registry.connect import connect
 from registry.criteria import criteria_of
 from registry.ledger.entry import Action, Stage
+from registry.lifecycle import give_verdict
 from registry.policies.conditions import Approvals
 from registry.policies.policy import Policy
-from registry.stages.lifecycle import give_verdict
 from registry.stages.scene import begin
 from tests.registry.shelves import make_model
 

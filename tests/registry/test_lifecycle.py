@@ -15,9 +15,9 @@ from registry.connect import connect
 from registry.judgement import evidence_path, kept
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import ledger_name, read
+from registry.lifecycle import archive, give_verdict, promote, rollback
 from registry.overview import diff, facts, status
 from registry.policies.policy import Policy, parse_policy
-from registry.stages.lifecycle import archive, give_verdict, promote, rollback
 from registry.stages.scene import Scene, begin
 from registry.stages.shelf import HEAD_TAG, STAGE_TAG
 from registry.verify import verify

@@ -14,8 +14,8 @@ from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
 from registry.evidence.gather import gather
 from registry.export.formats.named import _FORMATS
 from registry.ledger.entry import Stage
+from registry.lifecycle import promote
 from registry.policies.policy import load_policy
-from registry.stages.lifecycle import promote
 from registry.stages.scene import begin
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template, register

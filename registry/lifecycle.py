@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,7 +20,7 @@ from registry.connect import me
 from registry.ledger.entry import Action, Entry, Stage
 from registry.ledger.log import append
 from registry.ledger.signing import counting, signature_for
-from registry.ledger.state import Counts, last_good, periods, verdicts
+from registry.ledger.state import changed_files, last_good, periods, verdicts
 from registry.stages.hands import lower_hand, now, raise_hand
 from registry.stages.scene import Scene, begin
 from registry.stages.settle import agree
@@ -173,24 +173,6 @@ def give_verdict(
             continue
         return Moved(entry, None, scene.found)
     raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
-
-
-def changed_files(
-    entries: Sequence[Entry], version: str, counts: Counts, files: Mapping[str, str] | None
-) -> str:
-    """Which of a version's files are not those that the ledger recorded last; "" when all are."""
-    recorded = recorded_files(entries, version, counts)
-    if not recorded:
-        return ""
-    now_there = files or {}
-    names = [name for name in sorted({*recorded, *now_there}) if recorded.get(name) != now_there.get(name)]
-    return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
-
-
-def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Mapping[str, str]:
-    """path -> SHA-256 of a version's files, as the latest entry that counts and names them has it."""
-    named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
-    return next((entry.file_digests for entry in named), {})
 
 
 def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
