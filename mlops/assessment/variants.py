@@ -18,7 +18,8 @@ from mlops.evaluation.metrics.calibration import calibration
 from mlops.evaluation.metrics.classification import headline
 from mlops.evaluation.metrics.coco import coco_figures
 from mlops.evaluation.prediction.asking import IOU, LEAST_SCORE, MOST, ask_answers, ask_boxes
-from mlops.evaluation.prediction.predictor import AS_IT_IS, Flip, Picture, Predictor
+from mlops.evaluation.prediction.predictor import Predictor
+from mlops.evaluation.prediction.preprocessing import AS_IT_IS, Flip, Picture
 from mlops.evaluation.prediction.voting import mean_answers, voted_boxes
 from mlops.evaluation.samples.tables import Answers
 from mlops.tracking.client import asking

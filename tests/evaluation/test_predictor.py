@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.ops import nms
 
-from mlops.evaluation.prediction.predictor import Found, Predictor, open_onnx
+from mlops.evaluation.prediction.found import Found
+from mlops.evaluation.prediction.predictor import Predictor, open_onnx
 from mlops.evaluation.prediction.suppression import keep_surest
 from mlops.evaluation.samples.boxes import iou_matrix
 from mlops.training.classification import ClassificationTrainer

@@ -9,7 +9,9 @@ import numpy as np
 
 from mlops.data.dataset import ClassificationDataset
 from mlops.data.progress import counted
-from mlops.evaluation.prediction.predictor import AS_IT_IS, Flip, Found, Predictor
+from mlops.evaluation.prediction.found import Found
+from mlops.evaluation.prediction.predictor import Predictor
+from mlops.evaluation.prediction.preprocessing import AS_IT_IS, Flip
 from mlops.evaluation.samples.boxes import Boxes, joined
 from mlops.evaluation.samples.names import picture_names
 from mlops.evaluation.samples.pairing import pair_up

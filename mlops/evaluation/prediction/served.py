@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mlops.evaluation.prediction.predictor import Found, Predictor, open_onnx
+from mlops.evaluation.prediction.found import Found
+from mlops.evaluation.prediction.predictor import Predictor, open_onnx
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops.evaluation.prediction.predictor import Predictor, Preprocessing
+from mlops.evaluation.prediction.predictor import Predictor
+from mlops.evaluation.prediction.preprocessing import Preprocessing
 from registry.export.proof.parity import AnyParity, ClassParity, JointParity, compare_boxes, compare_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlops.evaluation.prediction.predictor import Found
+    from mlops.evaluation.prediction.found import Found
     from registry.export.formats.contract import Session
     from registry.export.proof.held_out import HeldOut
 

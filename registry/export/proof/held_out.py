@@ -12,14 +12,14 @@ import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, DetectionDataset, SplitName
 from mlops.errors import DataFault, MlopsError, UserError
-from mlops.evaluation.prediction.predictor import Preprocessing
+from mlops.evaluation.prediction.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from numpy.typing import NDArray
 
     from mlops.data.dataset import Dataset, LabelledPicture
-    from mlops.evaluation.prediction.predictor import Picture
+    from mlops.evaluation.prediction.preprocessing import Picture
 
 
 @dataclass(frozen=True, slots=True)

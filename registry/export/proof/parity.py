@@ -13,7 +13,7 @@ from mlops.evaluation.samples.boxes import Boxes, iou_matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlops.evaluation.prediction.predictor import Found
+    from mlops.evaluation.prediction.found import Found
     from registry.export.formats.contract import Precision
 
 _SLACK = 0.05  # a box this far below the threshold still answers one that is above it

@@ -14,7 +14,8 @@ from PIL import Image
 
 from mlops.data.digest import sha256_of
 from mlops.errors import UnsafeWeights
-from mlops.evaluation.prediction.predictor import Found, open_onnx
+from mlops.evaluation.prediction.found import Found
+from mlops.evaluation.prediction.predictor import open_onnx
 from registry.export.bundle.isolated import run_script
 from registry.export.formats.onnx_nms import with_nms
 from registry.export.proof.certificate import Status
@@ -130,10 +131,10 @@ def test_nms_inside_a_graph_keeps_what_the_callers_keeps(tmp_path: Path) -> None
     inside = open_onnx(tmp_path / "inside.onnx", {**stated, "nms": {**nms, "in_model": True}}, threads=1)
     inside_rows = inside.session.run(None, {"images": raw})[0]
     outside_rows = outside.session.run(None, {"images": raw})[0]
-    from mlops.evaluation.prediction.predictor import _listed, _suppressed
+    from mlops.evaluation.prediction.found import listed, suppressed
 
     for own, other in zip(inside_rows, outside_rows, strict=True):
-        expected, given = _suppressed(other, 0.3, 0.5, 40, False), _listed(own, 0.3, 40)
+        expected, given = suppressed(other, 0.3, 0.5, 40, False), listed(own, 0.3, 40)
         assert 5 < len(expected) <= 40
         np.testing.assert_array_equal(given.class_index, expected.class_index)
         np.testing.assert_allclose(given.corners, expected.corners, atol=1e-3)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlops.evaluation.prediction.predictor import Found
+from mlops.evaluation.prediction.found import Found
 from registry.export.formats.contract import Precision
 from registry.export.proof.held_out import spread
 from registry.export.proof.parity import beyond, compare_boxes, compare_classes, limits_of

@@ -44,7 +44,7 @@ def classifier(folder: Path, data: Path) -> Template:
     """`test_resnet` at 32 px, learnt for a second."""
     import torch
 
-    from mlops.evaluation.prediction.predictor import Preprocessing
+    from mlops.evaluation.prediction.preprocessing import Preprocessing
     from mlops.training.classification import network as networks
     from mlops.training.classification.serving import export
     from tests.training.classification_case import tiny_recipe
