@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.tracking.server import plan_server, start_server
-from mlops.tracking.store import ensure_store
+from mlops.tracking.store.location import ensure_store
+from mlops.tracking.store.server import plan_server, start_server
 from mlops.tracking.system_metrics import SERIES
 
 STARTED_MS, EPOCH_MS = 1_757_427_471_000, 30_000

@@ -93,7 +93,7 @@ def compare(
     from mlops.comparison.write import log, write
     from mlops.data.progress import bar, tracked
     from mlops.evaluation.statistics.comparing import Settings
-    from mlops.tracking.client import connect
+    from mlops.tracking.store.client import connect
 
     request = Request(
         named=split_parts(named),

@@ -11,7 +11,7 @@ from entrypoints.output import json_option, show
 from mlops.errors import BadSetting
 
 if TYPE_CHECKING:
-    from mlops.data.convert import Converted, SplitRequest
+    from mlops.data.converting.convert import Converted, SplitRequest
 
 
 @click.command()
@@ -47,7 +47,7 @@ def convert(
     Example: mlops data convert VOCdevkit/VOC2007 --to yolo --out voc
              mlops data convert scans/ --to yolo --out scans-yolo --group-pattern '(patient\\d+)_'
     """
-    from mlops.data.convert import convert as run
+    from mlops.data.converting.convert import convert as run
 
     request = _request(split, group_by, group_pattern, seed)
     done = run(source, out, cast('Literal["yolo", "imagefolder"]', to), request)
@@ -58,7 +58,7 @@ def convert(
 
 def _request(split: str | None, group_by: str, group_pattern: str, seed: int | None) -> SplitRequest | None:
     """None where nothing was asked for."""
-    from mlops.data.convert import SplitRequest
+    from mlops.data.converting.convert import SplitRequest
     from mlops.data.grouping import Grouping
 
     if split is None and seed is None and not group_by and not group_pattern:

@@ -22,7 +22,7 @@ def doctor(as_json: bool) -> None:
     """
     from mlops.tracking.doctor import Health, look_over
     from mlops.tracking.home import home_folder
-    from mlops.tracking.store import tracking_uri
+    from mlops.tracking.store.location import tracking_uri
 
     findings = look_over(home_folder(), tracking_uri())
     width = max(len(f.what) for f in findings)

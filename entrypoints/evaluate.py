@@ -83,8 +83,8 @@ def evaluate(
     from mlops.assessment.request import Request
     from mlops.assessment.result import as_text
     from mlops.assessment.run import evaluate as evaluated
-    from mlops.tracking.client import connect
     from mlops.tracking.home import home_folder
+    from mlops.tracking.store.client import connect
 
     found = evaluated(
         connect(),

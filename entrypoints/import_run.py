@@ -103,7 +103,7 @@ def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutc
     from mlops.imports import take_in
     from mlops.tracking import Tracker, ensure_store, tracking_uri
     from mlops.tracking.home import home_folder
-    from mlops.tracking.store import without_password
+    from mlops.tracking.store.location import without_password
 
     uri = tracking_uri()
     ensure_store(uri)

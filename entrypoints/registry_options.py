@@ -60,7 +60,7 @@ def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
 
 def connected() -> MlflowClient:
     """The store in use. A process that ends with this command imports no more of MLflow than it needs."""
-    from mlops.tracking.lean_mlflow import import_lean
+    from mlops.tracking.store.lean_mlflow import import_lean
     from registry.connect import connect
 
     if click.get_current_context().find_root().obj:

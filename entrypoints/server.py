@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from mlops.tracking.server import Server
+    from mlops.tracking.store.server import Server
 
 
 @click.command()
@@ -34,8 +34,8 @@ def server(host: str, port: int, store: str | None) -> None:
              mlops server --port 0
     """
     from mlops.tracking.home import home_folder
-    from mlops.tracking.server import plan_server, start_server
-    from mlops.tracking.store import DEFAULT_URI, absolute_uri
+    from mlops.tracking.store.location import DEFAULT_URI, absolute_uri
+    from mlops.tracking.store.server import plan_server, start_server
 
     plan = plan_server(absolute_uri(store or DEFAULT_URI, "--store"), host, port, home_folder())
     _let_signals_interrupt()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mlops.tracking.entries import Rejected
+    from mlops.tracking.outbox.entries import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
 
 def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
     from mlops.tracking import Tracker
-    from mlops.tracking.book import DeliveryBook
-    from mlops.tracking.store import without_password
+    from mlops.tracking.delivery.book import DeliveryBook
+    from mlops.tracking.store.location import without_password
 
     book = DeliveryBook(home)
     if retry_rejected:

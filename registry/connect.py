@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from mlops.tracking.client import asking, connect
 from mlops.tracking.identity import me
+from mlops.tracking.store.client import asking, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

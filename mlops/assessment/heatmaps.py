@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops.assessment.kept import names_in
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from mlops.errors import UnknownVersion, UserError
-from mlops.tracking.client import asking
 from mlops.tracking.names import entity_names
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

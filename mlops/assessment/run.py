@@ -22,7 +22,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import UnknownVersion
 from mlops.evaluation.prediction.predictor import open_onnx
 from mlops.evaluation.samples.names import picture_names
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 from mlops.tracking.subject import Subject, find_subject, model_files
 
 if TYPE_CHECKING:

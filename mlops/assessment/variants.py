@@ -22,7 +22,7 @@ from mlops.evaluation.prediction.predictor import Predictor
 from mlops.evaluation.prediction.preprocessing import AS_IT_IS, Flip, Picture
 from mlops.evaluation.prediction.voting import mean_answers, voted_boxes
 from mlops.evaluation.samples.tables import Answers
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 from mlops.tracking.subject import Subject, find_subject
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.errors import NotComparable, UnknownVersion
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 from mlops.tracking.subject import Subject, find_subject
 
 if TYPE_CHECKING:

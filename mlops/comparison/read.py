@@ -17,7 +17,7 @@ from mlops.comparison.side import BoxAnswers, ClassAnswers, Costs, Latency, Meas
 from mlops.errors import MlopsError, NotComparable, UnknownVersion
 from mlops.evaluation.samples.detections import read_detections
 from mlops.evaluation.samples.tables import BOXES, PREDICTIONS, Header, read_answers, read_header
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 from mlops.tracking.subject import data_profile
 
 if TYPE_CHECKING:

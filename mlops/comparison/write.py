@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mlops.comparison.result import Comparison
 from mlops.comparison.text import as_markdown
-from mlops.tracking.client import asking
 from mlops.tracking.names import folder_name
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

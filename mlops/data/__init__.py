@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from mlops.data.checking.looks import OnProgress
     from mlops.data.classmap import ClassMap
     from mlops.data.dataset import Dataset, DetectionDataset
     from mlops.data.faults import Fault
-    from mlops.data.looks import OnProgress
 
 __all__ = ["check_dataset", "demo_dataset", "open_dataset", "yolo_view"]
 
@@ -39,7 +39,7 @@ def open_dataset(
     seed: draws the splits of a set that has none.
     classes: the system's; names for labels where the format has none (npz), and the order where several
         sources are merged.
-    image_label: for the joint task, where each picture's own class comes from; see `mlops.data.image_label`.
+    image_label: for the joint task, where each picture's own class comes from; see `readers.image_label`.
 
     Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
     (a class or source that the class map leaves out).
@@ -77,7 +77,7 @@ def check_dataset(
 
     Raises OSError where the cache cannot be written, DataFault where an object store does not answer.
     """
-    from mlops.data.check import check_dataset as checked
+    from mlops.data.checking.check import check_dataset as checked
 
     return checked(paths, task, cache=cache, seed=seed, on_progress=on_progress, image_label=image_label)
 

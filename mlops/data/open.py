@@ -19,10 +19,10 @@ from mlops.data.dataset import (
 )
 from mlops.data.demo.build import read_marker
 from mlops.data.faults import raise_errors
-from mlops.data.image_label import TABLE, named_labels, with_image_classes
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
 from mlops.data.places import as_recorded, local_path, names_of
 from mlops.data.readers import read_source
+from mlops.data.readers.image_label import TABLE, named_labels, with_image_classes
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import BadSetting, DataFault
 

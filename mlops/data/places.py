@@ -47,7 +47,7 @@ def local_path(path: str, cache: Path) -> Path:
     """
     if not is_remote(path):
         return Path(path)
-    from mlops.data.remote import fetch
+    from mlops.data.remote.fetch import fetch
 
     place = PurePosixPath(path.removeprefix(_OBJECT_STORE))
     if is_file_of_a_set(place) and place.suffix.lower() != _STANDS_ALONE and len(place.parts) > 1:

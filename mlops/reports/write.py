@@ -17,7 +17,7 @@ from mlops.reports.rendering.markdown import as_markdown
 from mlops.reports.rendering.page import as_page
 from mlops.reports.rendering.sources import as_json
 from mlops.reports.sections.every import build_all
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -18,11 +18,11 @@ from mlops.search.outcome import StudyOutcome, TrialLine
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 from mlops.search.trial import Bench, Fitter
-from mlops.tracking.store import without_password
+from mlops.tracking.store.location import without_password
 from mlops.training import trainer_for
 
 if TYPE_CHECKING:
-    from mlops.data.check import Fault
+    from mlops.data.checking.check import Fault
     from mlops.tracking import Run, SyncReport
 
 _LAST_DELIVERY_S = 60.0

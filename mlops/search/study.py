@@ -31,7 +31,7 @@ from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
 from mlops.systems.space import Choice
 from mlops.tracking.locks import OnlyOne, only_one
-from mlops.tracking.store import without_password
+from mlops.tracking.store.location import without_password
 from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mlops.errors import MlopsError
 from mlops.tracking.environment import code_state, library_versions
-from mlops.tracking.server import answers
-from mlops.tracking.store import database_file, is_database, without_password
+from mlops.tracking.store.location import database_file, is_database, without_password
+from mlops.tracking.store.server import answers
 
 _LITTLE_SPACE_GB, _NO_SPACE_GB = 10.0, 1.0
 _NEEDED = ("mlflow", "optuna", "torch", "ultralytics", "timm", "lightning", "onnxruntime")
@@ -108,7 +108,7 @@ def _sqlite_store(file: Path) -> Finding:
 
 
 def _outbox(home: Path, uri: str) -> Iterator[Finding]:
-    from mlops.tracking.book import DeliveryBook
+    from mlops.tracking.delivery.book import DeliveryBook
 
     if not (home / "outbox.db").is_file():
         yield Finding(Health.OK, "outbox", f"none yet in {home}")

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 from mlops.errors import UserError
-from mlops.tracking.delivery import Deliverer, SyncReport
-from mlops.tracking.entries import Kind, RunRow
+from mlops.tracking.delivery.deliverer import Deliverer, SyncReport
 from mlops.tracking.identity import me
-from mlops.tracking.mlflow_settings import prepare_environment
 from mlops.tracking.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
-from mlops.tracking.outbox import Outbox, now_ms
-from mlops.tracking.store import absolute_uri
+from mlops.tracking.outbox.entries import Kind, RunRow
+from mlops.tracking.outbox.outbox import Outbox, now_ms
+from mlops.tracking.store.location import absolute_uri
+from mlops.tracking.store.mlflow_settings import prepare_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mlops.data import open_dataset
-from mlops.data.convert import SplitRequest, convert
+from mlops.data.converting.convert import SplitRequest, convert
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
 from mlops.data.grouping import Grouping
 from mlops.errors import BadSetting, DataFault

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops.data.remote import fetch
-from mlops.data.remote_store import Store, parse_location
+from mlops.data.remote.fetch import fetch
+from mlops.data.remote.object_store import Store, parse_location
 from mlops.errors import DataFault
 from tests.s3 import S3Server, s3_server
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from mlops.tracking import SyncReport, Tracker
-from mlops.tracking.book import DeliveryBook
-from mlops.tracking.entries import Kind
+from mlops.tracking.delivery.book import DeliveryBook
+from mlops.tracking.outbox.entries import Kind
 from tests.command import Shell
 from tests.tracking.servers import MlflowServer, faulty_way
 from tests.tracking.stores import client_of, curve, doubled, runs_of, save_tiny_model

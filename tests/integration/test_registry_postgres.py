@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from mlops.errors import MoveLost
-from mlops.tracking.server import plan_server, start_server
+from mlops.tracking.store.server import plan_server, start_server
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import read_chain

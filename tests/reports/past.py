@@ -15,7 +15,7 @@ from mlops.imports import read_past_run, take_in
 from mlops.reports.reading.subject import read_subject
 from mlops.reports.write import report_of
 from mlops.tracking import Tracker
-from mlops.tracking.client import connect
+from mlops.tracking.store.client import connect
 from tests.reports.told import Told
 
 STARTED_S = 1_757_427_471  # 9 September 2025, 14:17:51 UTC

@@ -16,8 +16,8 @@ from mlops.errors import Diverged
 from mlops.search.runs import RunBook
 from mlops.search.trial import Bench, Fitter, run_trial
 from mlops.tracking import Tracker
-from mlops.tracking.book import DeliveryBook
-from mlops.tracking.entries import Kind
+from mlops.tracking.delivery.book import DeliveryBook
+from mlops.tracking.outbox.entries import Kind
 from mlops.training.protocol import TrainResult
 from tests.search.test_study import DATA, study_in
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops.tracking.entries import Kind
-from mlops.tracking.outbox import Outbox
+from mlops.tracking.outbox.entries import Kind
+from mlops.tracking.outbox.outbox import Outbox
 
 _TAKE_THE_LOG_AWAY = """
 import sqlite3, sys

@@ -7,7 +7,8 @@ import doctest
 import pytest
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
-from mlops.tracking import names, store
+from mlops.tracking import names
+from mlops.tracking.store import location as store
 
 ODD = [
     "val/AP50/dog (big)",

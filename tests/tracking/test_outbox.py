@@ -13,8 +13,8 @@ import pytest
 
 from mlops.errors import DiskFull, MlopsError, UserError
 from mlops.tracking import Tracker
-from mlops.tracking.book import DeliveryBook
-from mlops.tracking.entries import Kind
+from mlops.tracking.delivery.book import DeliveryBook
+from mlops.tracking.outbox.entries import Kind
 from tests.tracking.writers import METRICS, figures
 
 AWAY = "http://127.0.0.1:9"  # the discard port: nobody listens

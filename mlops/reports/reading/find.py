@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import UnknownVersion, UserError
 from mlops.reports.facts import VersionFacts
 from mlops.reports.reading.runs import search
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 from mlops.tracking.subject import Subject, find_subject
 
 if TYPE_CHECKING:

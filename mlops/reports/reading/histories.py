@@ -91,7 +91,7 @@ def _bulk(client: MlflowClient, run_ids: Sequence[str], key: str) -> list[dict[s
 def _one_by_one(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
     from mlflow.exceptions import MlflowException
 
-    from mlops.tracking.answers import is_missing
+    from mlops.tracking.store.answers import is_missing
 
     found: dict[str, Curve] = {}
     for run_id in run_ids:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.errors import MlopsError, UserError
 from mlops.reports.facts import RUN_PREFIXES, Curve, DatasetFacts, RunFacts, StoredFile
 from mlops.reports.reading.histories import curves_of
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,7 +12,7 @@ from mlops.reports.names import FITNESS, HEADLINES
 from mlops.reports.reading.find import find
 from mlops.reports.reading.histories import curves_of_many
 from mlops.reports.reading.runs import listed, read_run, search
-from mlops.tracking.client import asking
+from mlops.tracking.store.client import asking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mlops.data.alone import alone_in
 from mlops.data.depth import as_rgb
 from mlops.data.progress import counted
+from mlops.data.remote.alone import alone_in
 from mlops.errors import DataFault, DiskFull
 from mlops.training.durable import move_durably
 

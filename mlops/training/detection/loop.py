@@ -20,7 +20,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer as UltralyticsTraine
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from mlops.data.alone import alone_in
+from mlops.data.remote.alone import alone_in
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mlops.tracking.answers import Meaning, in_words, meaning_of
-from mlops.tracking.entries import Entry
 from mlops.tracking.names import entity_names
+from mlops.tracking.outbox.entries import Entry
+from mlops.tracking.store.answers import Meaning, in_words, meaning_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-    from mlops.tracking.book import DeliveryBook
+    from mlops.tracking.delivery.book import DeliveryBook
 
 MAX_METRICS, MAX_BYTES = 1000, 900_000  # MLflow's own limits are 1000 and 1 MB
 _BYTES_BESIDE_NAME = 120

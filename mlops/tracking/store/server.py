@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.errors import BadSetting, ServerUnavailable
-from mlops.tracking.mlflow_settings import prepare_environment
-from mlops.tracking.store import artifact_root, ensure_store, is_database
+from mlops.tracking.store.location import artifact_root, ensure_store, is_database
+from mlops.tracking.store.mlflow_settings import prepare_environment
 
 START_TIMEOUT_S = 240.0  # a busy machine takes a minute
 # Its jobs are of language models alone. For them it starts eight more processes, each of which loads MLflow

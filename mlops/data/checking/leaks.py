@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.checking.looks import Look, thumb_of
 from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.looks import Look, thumb_of
 
 if TYPE_CHECKING:
     import numpy as np

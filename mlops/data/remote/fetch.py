@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops.data.alone import alone_in
 from mlops.data.digest import sha256_of
-from mlops.data.remote_manifest import Held, Manifest, is_intact, may_be
-from mlops.data.remote_store import Interrupted, RemoteObject, Store, parse_location
+from mlops.data.remote.alone import alone_in
+from mlops.data.remote.manifest import Held, Manifest, is_intact, may_be
+from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.entries import Entry, Kind, RunRow
 from mlops.tracking.names import RUN_KEY_TAG, RUN_UID_TAG
-from mlops.tracking.store import artifact_location
+from mlops.tracking.outbox.entries import Entry, Kind, RunRow
+from mlops.tracking.store.location import artifact_location
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from mlops.tracking.book import DeliveryBook
+    from mlops.tracking.delivery.book import DeliveryBook
 
 
 # tells MLflow's UI to open the experiment as training runs, not as traces of an agent

@@ -11,8 +11,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.database import Database
-from mlops.tracking.entries import Entry, Kind, RunRow
+from mlops.tracking.outbox.database import Database
+from mlops.tracking.outbox.entries import Entry, Kind, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.checking.leaks import Sample, find_leaks
+from mlops.data.checking.looks import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.dataset import SPLITS, LabelledImages, SplitName
 from mlops.data.faults import SEVERITY, Fault, as_rows, fault
-from mlops.data.image_label import TABLE, named_labels
-from mlops.data.leaks import Sample, find_leaks
-from mlops.data.looks import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.open import SPLIT_HINT, named_sources, refuse_other_task
 from mlops.data.places import is_remote
 from mlops.data.progress import bar
+from mlops.data.readers.image_label import TABLE, named_labels
 from mlops.data.readers.images import FORMAT_OF_SUFFIX
 from mlops.data.source import ClassificationSource, DetectionSource, Source
 from mlops.errors import DataFault

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mlops.errors import BadSetting, DiskFull, UserError
 from mlops.tracking.locks import only_one
-from mlops.tracking.mlflow_settings import prepare_environment
+from mlops.tracking.store.mlflow_settings import prepare_environment
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"

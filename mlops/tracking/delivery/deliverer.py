@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops.tracking.answers import in_words
-from mlops.tracking.book import DeliveryBook
+from mlops.tracking.delivery.book import DeliveryBook
+from mlops.tracking.delivery.rounds import Round, RoundReport
 from mlops.tracking.locks import OnlyOne
 from mlops.tracking.names import folder_name
-from mlops.tracking.rounds import Round, RoundReport
+from mlops.tracking.store.answers import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

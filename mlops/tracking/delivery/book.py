@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.entries import Counts, Entry, Kind, Rejected, RunRow, State
-from mlops.tracking.outbox import ENTRY_COLUMNS, RUN_COLUMNS, Outbox, as_entry, as_run
+from mlops.tracking.outbox.entries import Counts, Entry, Kind, Rejected, RunRow, State
+from mlops.tracking.outbox.outbox import ENTRY_COLUMNS, RUN_COLUMNS, Outbox, as_entry, as_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlops.data.convert_table import boxes_table, read_boxes_table
-from mlops.data.convert_write import write_objects, write_pictures, write_yolo
+from mlops.data.converting.table import boxes_table, read_boxes_table
+from mlops.data.converting.write import write_objects, write_pictures, write_yolo
 from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitName
 from mlops.data.faults import Fault, raise_errors
 from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of

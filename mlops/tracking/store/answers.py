@@ -6,7 +6,7 @@ import re
 from enum import Enum
 
 from mlops.tracking.identity import me
-from mlops.tracking.store import without_password
+from mlops.tracking.store.location import without_password
 
 
 class Meaning(Enum):

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlops.errors import MlopsError, NotAllowed, ServerUnavailable, UnknownVersion
-from mlops.tracking.answers import Meaning, in_words, is_missing, meaning_of
-from mlops.tracking.mlflow_settings import prepare_environment
-from mlops.tracking.store import ensure_store, quiet_store_logs, tracking_uri
+from mlops.tracking.store.answers import Meaning, in_words, is_missing, meaning_of
+from mlops.tracking.store.location import ensure_store, quiet_store_logs, tracking_uri
+from mlops.tracking.store.mlflow_settings import prepare_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

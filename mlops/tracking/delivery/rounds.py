@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.answers import Meaning, in_words, is_missing, meaning_of
-from mlops.tracking.entries import QUICK, Entry, Kind, RunRow
-from mlops.tracking.metrics import MAX_BYTES, MetricDelivery
-from mlops.tracking.models import ModelDelivery
-from mlops.tracking.sending import (
+from mlops.tracking.delivery.metrics import MAX_BYTES, MetricDelivery
+from mlops.tracking.delivery.models import ModelDelivery
+from mlops.tracking.delivery.sending import (
     Blocked,
     make_run,
     newest_tags,
@@ -20,14 +18,16 @@ from mlops.tracking.sending import (
     send_dataset,
     send_status,
 )
-from mlops.tracking.store import quiet_store_logs
+from mlops.tracking.outbox.entries import QUICK, Entry, Kind, RunRow
+from mlops.tracking.store.answers import Meaning, in_words, is_missing, meaning_of
+from mlops.tracking.store.location import quiet_store_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mlflow import MlflowClient
 
-    from mlops.tracking.book import DeliveryBook
+    from mlops.tracking.delivery.book import DeliveryBook
 
 MAX_PARAMS = 100
 _ROWS_AT_ONCE = 2000

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from mlops.data.dataset import Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.image_table import labels_of_table
+from mlops.data.readers.image_table import labels_of_table
 from mlops.data.readers.images import SPLIT_OF_WORD
 from mlops.data.source import DetectionSource
 from mlops.errors import BadSetting, DataFault

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mlops.tracking.names import ENTRY_UID_TAG
-from mlops.tracking.store import is_database
+from mlops.tracking.store.location import is_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-    from mlops.tracking.book import DeliveryBook
-    from mlops.tracking.entries import Entry, RunRow
+    from mlops.tracking.delivery.book import DeliveryBook
+    from mlops.tracking.outbox.entries import Entry, RunRow
 
 
 class ModelDelivery:

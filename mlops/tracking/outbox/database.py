@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import DiskFull, UserError
-from mlops.tracking.spool import Spool
+from mlops.tracking.outbox.spool import Spool
 
 SCHEMA_VERSION = 1
 SCHEMA = """

@@ -1,0 +1,1 @@
+"""From the outbox to MLflow: who delivers, in which order, and how each kind of entry is sent."""
