@@ -1,1 +1,1 @@
-"""What has been logged, kept on this machine's disk until the store has it: rows in SQLite, copies of files."""
+"""What has been logged, kept on this machine's disk until the store has it: rows in SQLite, files beside."""
