@@ -11,13 +11,20 @@ from mlops.reports.document import Cell, Source
 from mlops.reports.names import is_share
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import RunFacts
+    from mlops.reports.facts import RunFacts, StoredFile
 
 UNKNOWN = Cell("-")
 
 
 def words(text: str) -> Cell:
     return Cell(text)
+
+
+def size_of(run: RunFacts, file: StoredFile) -> Cell:
+    """The size of one of the run's files."""
+    return Cell(
+        numbers.size(file.size_bytes), file.size_bytes, "read", (Source(run.run_id, "file", file.path),)
+    )
 
 
 class Cells:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.errors import StudyMismatch
 from mlops.training.durable import write_durably
 from mlops.training.protocol import EpochReport
 from mlops.training.weights import file_digest
@@ -61,6 +62,14 @@ class Record:
         return max(self.epochs, key=lambda done: (done.fitness, done.epoch))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an earlier start left. `checkpoint` None: start anew. `record.finished`: nothing is left to do."""
+
+    record: Record
+    checkpoint: Path | None = None
+
+
 def identity_of(config: TrainConfig[AnyRecipe]) -> str:
     """Digest of all that makes two trainings the same one: recipe, data, seed, and the content of a file that
     the first weights come from; not the loading processes.
@@ -82,6 +91,16 @@ def read_record(file: Path) -> Record | None:
         return Record(**{**held, "epochs": tuple(DoneEpoch(**done) for done in held["epochs"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
+
+
+def read_own(file: Path, identity: str) -> Record | None:
+    """The record in `file`, if that is of the training `identity`. Raises StudyMismatch for another's."""
+    record = read_record(file)
+    if record is not None and record.identity != identity:
+        raise StudyMismatch(
+            f"{file.parent} holds a training of another recipe, data set or seed; train in another folder"
+        )
+    return record
 
 
 def write_record(file: Path, record: Record) -> None:

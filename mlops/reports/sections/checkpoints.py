@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
 from mlops.reports.best import best_of
-from mlops.reports.cells import words
-from mlops.reports.document import Cell, Missing, Section, Source, Table
+from mlops.reports.cells import size_of, words
+from mlops.reports.document import Missing, Section, Table
 from mlops.reports.names import fitness_label
 
 if TYPE_CHECKING:
@@ -28,12 +27,7 @@ def build(data: ReportData) -> Section | Missing:
     rows = tuple(
         (
             words(file.path),
-            Cell(
-                numbers.size(file.size_bytes),
-                file.size_bytes,
-                "read",
-                (Source(run.run_id, "file", file.path),),
-            ),
+            size_of(run, file),
             words(_says(run, file)),
         )
         for file in sorted(kept, key=_order)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
-from mlops.reports.cells import words
-from mlops.reports.document import Cell, Missing, Section, Source, Table
+from mlops.reports.cells import size_of, words
+from mlops.reports.document import Missing, Section, Table
 
 if TYPE_CHECKING:
     from mlops.reports.facts import ReportData
@@ -23,12 +22,7 @@ def build(data: ReportData) -> Section | Missing:
     rows = tuple(
         (
             words(file.path),
-            Cell(
-                numbers.size(file.size_bytes),
-                file.size_bytes,
-                "read",
-                (Source(run.run_id, "file", file.path),),
-            ),
+            size_of(run, file),
         )
         for file in run.files
     )

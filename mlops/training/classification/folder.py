@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from mlops.errors import StudyMismatch
-from mlops.training.record import Record, read_record
+from mlops.training.record import Found, Record, read_own
 
 log = logging.getLogger(__name__)
 
@@ -56,25 +55,13 @@ class Places:
         return self.weights / f"best-{epoch}.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """`checkpoint` None: start anew. `record.finished`: nothing is left to do."""
-
-    record: Record
-    checkpoint: Path | None = None
-
-
 def look_back(places: Places, identity: str) -> Found:
     """Find the checkpoint to go on from, and bring the record to its epoch.
 
     A checkpoint that cannot be read is warned of and started over. Raises StudyMismatch when the folder
     holds a training of another recipe, data set or seed.
     """
-    record = read_record(places.record)
-    if record is not None and record.identity != identity:
-        raise StudyMismatch(
-            f"{places.out_dir} holds a training of another recipe, data set or seed; train in another folder"
-        )
+    record = read_own(places.record, identity)
     if record is not None and record.finished and places.best.exists():
         return Found(record)
     if record is None or not places.checkpoint.exists():

@@ -18,13 +18,13 @@ from mlops.training.classification import network as networks
 from mlops.training.classification.batches import EvalBatches, Split, TrainBatches, split_of
 from mlops.training.classification.epochs import Epochs
 from mlops.training.classification.finish import finish
-from mlops.training.classification.folder import Found, Places, look_back
+from mlops.training.classification.folder import Places, look_back
 from mlops.training.classification.module import ClassifierModule
 from mlops.training.classification.pictures import decoded
 from mlops.training.device import find_device
 from mlops.training.progress import EpochBar
 from mlops.training.protocol import OnEpoch, TrainConfig, TrainResult
-from mlops.training.record import Record, identity_of
+from mlops.training.record import Found, Record, identity_of
 
 if TYPE_CHECKING:
     from mlops.data.dataset import ClassificationDataset, SplitName

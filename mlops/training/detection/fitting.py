@@ -10,9 +10,9 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
 from mlops.training.detection import files
 from mlops.training.detection.library import keeping_threads, quiet
-from mlops.training.detection.lookback import Found, Places, look_back
+from mlops.training.detection.lookback import Places, look_back
 from mlops.training.protocol import EpochReport, OnEpoch, TrainConfig, TrainResult, Verdict
-from mlops.training.record import Record, write_record
+from mlops.training.record import Found, Record, write_record
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe, DetectionRecipe

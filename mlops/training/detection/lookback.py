@@ -7,9 +7,8 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlops.errors import StudyMismatch
 from mlops.training.detection.files import cut_results
-from mlops.training.record import Record, read_record
+from mlops.training.record import Found, Record, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,25 +41,13 @@ class Places:
         return self.out_dir / "training.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """`checkpoint` None: start anew. `record.finished`: nothing is left to do."""
-
-    record: Record
-    checkpoint: Path | None = None
-
-
 def look_back(places: Places, identity: str) -> Found:
     """Find the checkpoint to go on from, and bring record and curves to its epoch.
 
     A checkpoint that cannot be read is warned of and started over. Raises StudyMismatch when the folder
     holds a training of another recipe, data set or seed.
     """
-    record = read_record(places.record)
-    if record is not None and record.identity != identity:
-        raise StudyMismatch(
-            f"{places.out_dir} holds a training of another recipe, data set or seed; train in another folder"
-        )
+    record = read_own(places.record, identity)
     if record is None or not places.last.exists():
         return _anew(places, identity)
     epoch = checkpoint_epoch(places.last)
