@@ -21,7 +21,7 @@
         ├── Diverged                      a loss became NaN or infinite
         └── TrainingCrashed               anything else inside a training
 
-A command prints the message in one line and leaves with `exit_code` (see `entrypoints.errors`).
+A command prints the message in one line and leaves with `exit_code` (see `entrypoints.cli`).
 """
 
 from __future__ import annotations
