@@ -9,7 +9,7 @@ import numpy as np
 
 from mlops.comparison.side import Side
 from mlops.errors import NotComparable
-from mlops.evaluation.samples.same_samples import below, same_truths, shared_folder
+from mlops.evaluation.samples.same_samples import common_folder, from_folder_on, same_truths
 
 
 def check_different(sides: Sequence[Side]) -> None:
@@ -56,10 +56,10 @@ def on_shared_pictures(sides: Sequence[Side]) -> list[Side]:
     held = [side.boxes.detections for side in sides if side.boxes is not None]
     if not held:
         return list(sides)
-    folders = [shared_folder(boxes.pictures[np.unique(boxes.truth_picture)]) for boxes in held]
+    folders = [common_folder(boxes.pictures[np.unique(boxes.truth_picture)]) for boxes in held]
     alike = len(set(folders)) == 1
     names = [
-        boxes.pictures if alike else below(boxes.pictures, folder)
+        boxes.pictures if alike else from_folder_on(boxes.pictures, folder)
         for boxes, folder in zip(held, folders, strict=True)
     ]
     every = np.unique(np.concatenate(names))
@@ -103,7 +103,7 @@ def _differing_answers(baseline: Side, other: Side) -> str:
     one, two = baseline.answers, other.answers
     if one is None or two is None:
         return ""
-    names, others = (below(each.image, shared_folder(each.image)) for each in (one, two))
+    names, others = (from_folder_on(each.image, common_folder(each.image)) for each in (one, two))
     if len(names) != len(others) or not (names == others).all():
         return f"{len(np.intersect1d(names, others))} pictures are alike, of {len(names)} and {len(others)}"
     differing = int((one.truth != two.truth).sum())

@@ -49,13 +49,14 @@ class Fault:
     """One thing wrong with a data set.
 
     code: a key of `SEVERITY`.
+    file: where it is; of a whole set, what the user named, which may lie in an object store.
     line: counted from 1; None where the fault is the whole file's.
     says: what is wrong, in one line, without the place.
     """
 
     severity: Severity
     code: str
-    file: Path
+    file: Path | str
     line: int | None
     says: str
 
@@ -64,7 +65,7 @@ class Fault:
         return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
 
 
-def fault(code: str, file: Path, says: str, line: int | None = None) -> Fault:
+def fault(code: str, file: Path | str, says: str, line: int | None = None) -> Fault:
     """A fault of the severity that its code has."""
     return Fault(SEVERITY[code], code, file, line, says)
 

@@ -78,8 +78,9 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
             return {row[header.index(image)].strip(): row[header.index(column)].strip() for row in rows}
     for file in [root] if root.suffix == ".json" else coco_files(root) if root.is_dir() else []:
         images = json.loads(read_text(file))["images"]
-        seen += [key for key in images[0] if key not in seen]
-        if images and column in images[0]:
+        fields = images[0] if images else {}
+        seen += [key for key in fields if key not in seen]
+        if column in fields:
             return {str(each["file_name"]): str(each.get(column, "")) for each in images}
     raise BadSetting(
         str(root), "--group-by", column, ", ".join(seen) or "a column of a table beside the pictures"

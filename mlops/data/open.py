@@ -31,6 +31,7 @@ SPLIT_HINT = (
     "hold some train pictures back for it, whole patients or sequences; "
     "a set without any splits (one folder of pictures, a table without a split column) has them drawn"
 )
+TOO_FEW = "there are too few pictures, or groups of them, to draw one from: give more, or splits of your own"
 
 
 def open_dataset(
@@ -50,7 +51,7 @@ def open_dataset(
     sources = read_sources(paths, cache, seed=seed, classes=classes)
     for path, source in zip(paths, sources, strict=True):
         refuse_other_task(path, source, task)
-        refuse_missing_splits(path, source.splits)
+        refuse_missing_splits(path, source.splits, drawn=source.made_split)
         raise_errors(source.faults, path)
     image_labels: dict[Path, str] = {}
     if task == "joint":
@@ -132,8 +133,12 @@ def refuse_other_task(path: str, source: Source, task: str) -> None:
         )
 
 
-def refuse_missing_splits(path: str, splits: Mapping[SplitName, Sized]) -> None:
-    """Raise DataFault where train or val is not there or empty; a missing test split is allowed."""
+def refuse_missing_splits(path: str, splits: Mapping[SplitName, Sized], *, drawn: bool = False) -> None:
+    """Raise DataFault where train or val is not there or empty; a missing test split is allowed.
+
+    drawn: the splits are not the user's own.
+    """
     for split in TRAINED_ON:
         if not len(splits.get(split, ())):
-            raise DataFault(f"{path} has no pictures in its {split} split; {SPLIT_HINT}")
+            hint = TOO_FEW if drawn else SPLIT_HINT
+            raise DataFault(f"{path} has no pictures in its {split} split; {hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from mlops.data.readers.formats import is_file_of_a_set, name_of_file, source_name
@@ -24,14 +25,18 @@ def name_of(path: str) -> str:
 
 
 def names_of(paths: Sequence[str]) -> list[str]:
-    """What each is called; the second of the same name is NAME-2.
+    """What each is called; the second of the same name is NAME-2, or the next number that is free.
 
     >>> names_of(["a/cells", "b/cells"])
     ['cells', 'cells-2']
+    >>> names_of(["a/cells", "b/cells", "cells-2"])
+    ['cells', 'cells-2', 'cells-2-2']
     """
-    names = [name_of(path) for path in paths]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return [f"{name}-{earlier + 1}" if earlier else name for name, earlier in zip(names, before, strict=True)]
+    names: list[str] = []
+    for name in map(name_of, paths):
+        numbered = (f"{name}-{number}" for number in count(2))
+        names.append(name if name not in names else next(each for each in numbered if each not in names))
+    return names
 
 
 def as_recorded(path: str) -> str:

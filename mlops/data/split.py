@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlops.data.dataset import SPLITS, LabelledPicture, SplitName
 
@@ -66,12 +68,25 @@ def _cut(ordered: Sequence[str], size: Counter[str], val: float, test: float) ->
     return splits
 
 
+def own_names(pictures: Sequence[Path]) -> list[str]:
+    """What each picture is called among them: its name, with the folders below the common one where others
+    have the same name, so that it does not change with the place of the set.
+    """
+    called = Counter(picture.name for picture in pictures)
+    common = os.path.commonpath([picture.parent for picture in pictures]) if pictures else ""
+    return [
+        picture.name if called[picture.name] == 1 else picture.relative_to(common).as_posix()
+        for picture in pictures
+    ]
+
+
 def draw_detection(
     pictures: tuple[LabelledPicture, ...], seed: int
 ) -> dict[SplitName, tuple[LabelledPicture, ...]]:
-    """Splits drawn by group (else by name), spread by the first box's class."""
+    """Splits drawn by group (else by picture), spread by the first box's class."""
+    names = own_names([each.image for each in pictures])
     drawn = draw_splits(
-        [each.group or each.image.name for each in pictures],
+        [each.group or name for each, name in zip(pictures, names, strict=True)],
         [str(each.boxes[0].class_index) if each.boxes else "" for each in pictures],
         seed=seed,
     )

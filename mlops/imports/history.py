@@ -123,7 +123,7 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
         if not isinstance(value, (int, float)):
             warnings[f"{file}: {name} is passed over: it holds {type(value).__name__}, not numbers"] = None
             continue
-        metrics[of_history(name)] = finite_or_nan(float(value))
+        metrics[of_history(name)] = finite_or_nan(_as_float(value))
         if math.isnan(metrics[of_history(name)]):
             warnings[f"{file}: {name} of epoch {epoch} is not finite, kept as NaN"] = None
     at = _first(values, _AT)
@@ -138,7 +138,15 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
 
 def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
     value = _first(values, names)
-    return float(value) if isinstance(value, (int, float)) and value >= 0 else None
+    return _as_float(value) if isinstance(value, (int, float)) and value >= 0 else None
+
+
+def _as_float(value: float) -> float:
+    """Infinity for a whole number that no float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _first(values: Mapping[str, Any], names: Sequence[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,7 +147,7 @@ def _arguments(file: Path) -> dict[str, object]:
 
     try:
         held = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         says = " ".join(str(error).split())
         raise RunFault(
             f"{file} cannot be read: {says[:200]}; mend it, or take it out to import without"
@@ -175,7 +176,7 @@ def _ending(content: _Content, path: Path, told: Told) -> Ending:
 
 def _whole(params: Mapping[str, object], names: Iterable[str]) -> int | None:
     found = next((params[name] for name in names if name in params), None)
-    return int(found) if isinstance(found, (int, float)) and found == found else None
+    return int(found) if isinstance(found, (int, float)) and math.isfinite(found) else None
 
 
 def _files(folder: Path, weights: bool) -> tuple[dict[Path, str], tuple[str, ...]]:

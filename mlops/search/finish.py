@@ -16,6 +16,7 @@ from mlops.search.trial import Bench, config_for, fit
 from mlops.search.version import version_tags
 from mlops.systems.recipe import AnyRecipe
 from mlops.training import trainer_for
+from mlops.training.durable import write_durably
 
 if TYPE_CHECKING:
     import optuna
@@ -70,7 +71,7 @@ def finish_study(bench: Bench) -> Finished:
         )
     run.finish("FINISHED")
     finished = Finished(best.number, request.register_version, run.key, split, dict(test.metrics))
-    record.write_text(json.dumps(asdict(finished)), encoding="utf-8")
+    write_durably(record, json.dumps(asdict(finished)).encode())
     return finished
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from mlops.data import check_dataset
-from mlops.errors import BadSetting, DataFault
+from mlops.data.faults import raise_errors
+from mlops.errors import BadSetting
 from mlops.search.bench import opened, read_data
 from mlops.search.engines.process import termination_as_interrupt, work
 from mlops.search.engines.workers import work_in_parallel
@@ -22,7 +23,7 @@ from mlops.tracking.store.location import without_password
 from mlops.training import trainer_for
 
 if TYPE_CHECKING:
-    from mlops.data.checking.check import Fault
+    from mlops.data.faults import Fault
     from mlops.tracking import Run, SyncReport
 
 _LAST_DELIVERY_S = 60.0
@@ -91,16 +92,7 @@ def _checked(request: StudyRequest) -> list[Fault]:
         seed=request.seed,
         image_label=request.image_label,
     )
-    errors = [fault for fault in faults if fault.severity == "error"]
-    if errors:
-        first = errors[0]
-        where = f"{first.file}:{first.line}" if first.line else str(first.file)
-        if len(errors) == 1:
-            raise DataFault(first.says if str(first.file) in first.says else f"{where}: {first.says}")
-        raise DataFault(
-            f"{len(errors)} errors in the data, the first at {where}: {first.says}; "
-            f"`mlops data check {' '.join(request.data)}{_asked(request)}` lists them all"
-        )
+    raise_errors(faults, f"{' '.join(request.data)}{_asked(request)}")
     return faults
 
 

@@ -18,8 +18,8 @@ from mlops.training.protocol import TestResult, TrainResult
 from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:
-    from mlops.data.checking.check import Fault
     from mlops.data.dataset import Dataset
+    from mlops.data.faults import Fault
     from mlops.tracking import Run, Tracker
 
 
@@ -190,7 +190,7 @@ class RunBook:
 
     def data_faults(self, run: Run, faults: list[Fault], folder: Path) -> None:
         """Keep what the data check found with the study."""
-        from mlops.data.checking.check import as_rows
+        from mlops.data.faults import as_rows
 
         path = folder / "data_faults.json"
         path.write_text(json.dumps(as_rows(faults), indent=1), encoding="utf-8")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from mlops.evaluation.samples.boxes import count_at
+from mlops.evaluation.samples.counting import count_at
+from mlops.evaluation.samples.detections import detections_of
 from mlops.tracking.names import entity_names
 from registry.connect import asking
 from registry.evidence.facts import finite
@@ -108,5 +109,5 @@ def _derived(name: str, kept: Mapping[str, float], samples: Samples | None) -> f
     asked, boxes = OF_BOXES.fullmatch(name), boxes_of(samples)
     if asked is None or boxes is None:
         return None
-    counted = count_at(boxes, float(asked[2]))
+    counted = count_at(detections_of(boxes), float(asked[2]))
     return round(counted.recall if asked[1] == "recall" else counted.patch_f2, 9)

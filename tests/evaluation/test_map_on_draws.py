@@ -34,6 +34,22 @@ def test_map_on_all_pictures_is_pycocotools(pictures: int) -> None:
         assert ours.of(f"AP50/{name}")[0] == pytest.approx(figures.ap50, abs=1e-6)
 
 
+def test_equal_scores_are_ranked_by_picture_wherever_their_rows_stand() -> None:
+    there, elsewhere = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
+    for order in (["a", "b"], ["b", "a"]):
+        boxes = Boxes(
+            image=np.array(["a", "b", *order]),
+            truth=np.array([True, True, False, False]),
+            class_index=np.zeros(4, np.int64),
+            score=np.array([np.nan, np.nan, 0.5, 0.5]),
+            corners=np.array([there, there, *(there if name == "a" else elsewhere for name in order)]),
+            matched=np.zeros(4, np.bool_),
+        )
+        scored = scores_of_boxes(detections_of(boxes), NAMES, 0.5)
+        ours = scored.scores(np.ones((1, 2), np.int64))[0][scored.figures.index("mAP50")]
+        assert ours == pytest.approx(coco_figures(boxes, CLASSES[:1]).map50, abs=1e-6)
+
+
 def test_map_on_a_draw_is_pycocotools_on_the_pictures_drawn() -> None:
     boxes = made_boxes(3, 40)
     scored = scores_of_boxes(detections_of(boxes), NAMES, 0.5)

@@ -9,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from mlops.evaluation.samples.boxes import Boxes, count_at
+from mlops.evaluation.samples.boxes import Boxes
+from mlops.evaluation.samples.counting import count_at
+from mlops.evaluation.samples.detections import detections_of
 from mlops.evaluation.statistics.paired import paired_bootstrap, verdict_of
 from mlops.evaluation.statistics.paired_boxes import pair_detectors
 from mlops.evaluation.statistics.paired_classes import pair_classifiers
@@ -132,16 +134,16 @@ def test_recall_at_a_threshold_counts_each_object_once() -> None:
             ("c", 1, 0.9, SQUARE, False),  # the wrong class
         ]
     )
-    assert count_at(boxes, 0.5).recall == pytest.approx(1 / 3)
-    assert count_at(boxes, 0.2).recall == pytest.approx(2 / 3)
+    assert count_at(detections_of(boxes), 0.5).recall == pytest.approx(1 / 3)
+    assert count_at(detections_of(boxes), 0.2).recall == pytest.approx(2 / 3)
 
 
 def test_patch_f2_weighs_a_missed_patch_four_times_a_false_one() -> None:
     hit = [("a", 0, None, SQUARE, False), ("a", 0, 0.9, FAR, False)]
     missed = [("b", 0, None, SQUARE, False)]
     false = [("c", 0, 0.9, SQUARE, False)]
-    assert count_at(_boxes([*hit, *missed]), 0.5).patch_f2 == pytest.approx(5 / 9)
-    assert count_at(_boxes([*hit, *false]), 0.5).patch_f2 == pytest.approx(5 / 6)
+    assert count_at(detections_of(_boxes([*hit, *missed])), 0.5).patch_f2 == pytest.approx(5 / 9)
+    assert count_at(detections_of(_boxes([*hit, *false])), 0.5).patch_f2 == pytest.approx(5 / 6)
 
 
 def test_map50_is_the_mean_precision_at_101_recalls() -> None:

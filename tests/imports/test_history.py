@@ -63,6 +63,11 @@ def test_params_start_and_seconds_are_read_from_around_it(tmp_path: Path) -> Non
     assert math.isnan(history.rows.rows[1].metrics["train/loss"]) and len(history.rows.warnings) == 1
 
 
+def test_a_whole_number_that_no_float_holds_is_not_finite(tmp_path: Path) -> None:
+    history = read(tmp_path, [{"loss": 10**400, "epoch_time": 10**400}, {"loss": 1}])
+    assert math.isnan(history.rows.rows[0].metrics["train/loss"]) and "not finite" in history.rows.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("held", "says"),
     [

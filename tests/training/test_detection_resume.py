@@ -16,8 +16,9 @@ import torch
 from mlops.data.dataset import DetectionDataset
 from mlops.training.detection import DetectionTrainer
 from mlops.training.detection.library import settle
-from mlops.training.detection.lookback import checkpoint_epoch
+from mlops.training.detection.lookback import Places, checkpoint_epoch, look_back
 from mlops.training.protocol import EpochReport, Verdict
+from mlops.training.record import identity_of
 from tests.training.detection_case import Reports, draw_nothing, tiny_config, tiny_dataset
 
 EPOCHS = 4
@@ -153,6 +154,34 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_is_used(
     DetectionTrainer().fit(tiny_config(tmp_path, dataset, **RECIPE), after)
     assert [report.epoch for report in after] == [3, 4]
     assert rows(tmp_path) == ["1", "2", "3", "4"]
+
+
+def kill_between_the_first_last_and_best() -> None:
+    from mlops.training.detection import loop
+
+    moved = loop.move_durably
+
+    def move(source: Path, target: Path) -> None:
+        if target.name == "best.pt":
+            kill()
+        moved(source, target)
+
+    loop.move_durably = move  # type: ignore[attr-defined]
+
+
+def test_killed_between_last_and_best_the_best_is_made_of_the_last(
+    tmp_path: Path, dataset: DetectionDataset
+) -> None:
+    assert killed(tmp_path, kill_between_the_first_last_and_best) == [1]
+    config = tiny_config(tmp_path, dataset, **RECIPE)
+    places = Places(config.out_dir)
+    assert checkpoint_epoch(places.last) == 1 and not places.best.exists()
+    found = look_back(places, identity_of(config))
+    assert found.record.best().epoch == 1
+    assert places.best.read_bytes() == places.last.read_bytes()
+    after = Reports()
+    DetectionTrainer().fit(config, after)
+    assert [report.epoch for report in after] == [2, 3, 4]
 
 
 def kill_in_the_final_evaluation() -> None:

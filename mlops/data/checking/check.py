@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mlops.data.checking.leaks import Sample, find_leaks
 from mlops.data.checking.looks import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.dataset import SPLITS, LabelledImages, SplitName
-from mlops.data.faults import SEVERITY, Fault, as_rows, fault
-from mlops.data.open import SPLIT_HINT, named_sources, refuse_other_task
+from mlops.data.faults import SEVERITY, Fault, fault
+from mlops.data.open import SPLIT_HINT, TOO_FEW, TRAINED_ON, named_sources, refuse_other_task
 from mlops.data.places import is_remote
 from mlops.data.progress import bar
 from mlops.data.readers.image_label import TABLE, named_labels
@@ -22,8 +22,6 @@ from mlops.errors import DataFault
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-__all__ = ["Fault", "as_rows", "check_dataset"]
 
 _SAME_FORMAT = {"MPO": "JPEG"}  # what phones and cameras call a JPEG with more in it
 _SMALLEST_PX = 10  # what Ultralytics asks for
@@ -50,7 +48,8 @@ def check_dataset(
             if task == "joint" and isinstance(source, DetectionSource):
                 faults += named_labels(source, image_label).faults
         except DataFault as error:
-            faults.append(fault("unreadable-set", Path(path), str(error)))
+            named = path if is_remote(path) else Path(path)
+            faults.append(fault("unreadable-set", named, str(error).removeprefix(f"{path}: ")))
             continue
         sources.append(source)
         place = source.root if is_remote(path) else Path(path)
@@ -68,10 +67,14 @@ def check_dataset(
 
 
 def _splits(path: Path, source: Source) -> Iterator[Fault]:
-    """Splits that are not there at all; those that are there and empty are the reader's to tell."""
-    for split in ("train", "val"):
+    """Splits that are not there, or are empty where the reader did not say so of a folder or file."""
+    told = any(each.code == "empty-split" for each in source.faults)
+    for split in TRAINED_ON:
         if split not in source.splits:
             yield fault("empty-split", path, f"no {split} split; {SPLIT_HINT}")
+        elif not len(source.splits[split]) and not told:
+            hint = TOO_FEW if source.made_split else SPLIT_HINT
+            yield fault("empty-split", path, f"no pictures in the {split} split; {hint}")
     if "test" not in source.splits and not any(each.code == "no-test-split" for each in source.faults):
         yield fault(
             "no-test-split", path, "no test split; val is taken for the held-out test, which flatters"

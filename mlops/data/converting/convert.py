@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops.data.converting.table import boxes_table, read_boxes_table
 from mlops.data.converting.write import write_objects, write_pictures, write_yolo
 from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitName
+from mlops.data.demo.build import pass_on_marker
 from mlops.data.faults import Fault, raise_errors
 from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of
 from mlops.data.readers import detect_format, read_source
@@ -77,6 +78,7 @@ def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = 
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         written = _write(work, found, to)
+        pass_on_marker(found.root, work)
         work.chmod(0o755)  # mkdtemp's is for its owner alone
         os.rename(work, out)  # noqa: PTH104 (takes the place of an empty folder, refuses any other)
     finally:
@@ -172,6 +174,6 @@ def _stratum(picture: LabelledPicture) -> str:
 
 def _refuse_shares(request: SplitRequest) -> None:
     shares = (request.train, request.val, request.test)
-    if min(shares) < 0 or request.train == 0 or abs(sum(shares) - 1) > 1e-6:
+    if not min(shares) >= 0 or request.train == 0 or not abs(sum(shares) - 1) <= 1e-6:
         given = ",".join(f"{share:g}" for share in shares)
         raise BadSetting("--split", "shares", given, "train,val,test that add up to 1, train above 0")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.images import SPLIT_OF_WORD, upright_size
 from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners
@@ -52,7 +53,7 @@ def read_boxes_table(file: Path, name: str) -> DetectionSource:
     rows = list(_rows(file, faults))
     if not rows:
         raise DataFault(f"{file}: no row that can be read" + (f"; {faults[0].says}" if faults else ""))
-    classes = tuple(sorted({row.label for row in rows if row.corners}))
+    classes = tuple(sorted({row.label for row in rows if row.corners and row.label}))
     reading = _Reading(file, classes, Pictures(file.parent), faults)
     for row in rows:
         reading.take(row)
@@ -87,9 +88,17 @@ class _Reading:
             says = f"picture {row.picture!r} is not there"
             self.faults.append(fault("missing-image", self.file, says, row.line))
             return
+        split = self.split_of.setdefault(picture, row.split or "train")
+        if split != (row.split or "train"):
+            says = f"{row.picture} is in {row.split} here and in {split} above"
+            self.faults.append(fault("conflicting-label", self.file, says, row.line))
+            return
         own = self.boxes.setdefault(picture, [])
-        self.split_of[picture] = row.split or "train"
-        if row.corners is not None:
+        if row.corners is not None and not row.label:
+            self.faults.append(
+                fault("unknown-class", self.file, f"{row.picture}: a box without a label", row.line)
+            )
+        elif row.corners is not None:
             if picture not in self.sizes:
                 self.sizes[picture] = _size(picture)
             index = self.classes.index(row.label)
@@ -117,6 +126,8 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
         raise DataFault(f"{file}: columns are {', '.join(header)}; it needs image and label beside corners")
     corners = next(names for names in CORNERS if set(names) <= set(header))
     for line, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
         if len(cells) != len(header):
             says = f"{len(cells)} columns, the header has {len(header)}"
             faults.append(fault("wrong-columns", file, says, line))
@@ -140,6 +151,8 @@ def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[
     if not any(texts) and not label:
         return BoxRow(line, picture, "", None, split)
     left, top, right, bottom = (float(text) for text in texts)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise ValueError(f"{picture}: a corner is NaN or infinite")
     return BoxRow(line, picture, label, (left, top, right, bottom), split)
 
 
@@ -155,10 +168,7 @@ def _box(
 
 
 def _size(picture: Path) -> tuple[int, int]:
-    from PIL import Image
-
     try:
-        with Image.open(picture) as image:
-            return image.size
+        return upright_size(picture)
     except OSError as error:
         raise DataFault(f"{picture}: no picture that can be read ({error})") from error

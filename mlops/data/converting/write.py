@@ -60,14 +60,14 @@ def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
 
 
 def _write_objects_of(homes: Sequence[Path], named: tuple[str, LabelledPicture]) -> int:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     stem, picture = named
     if not picture.boxes:
         return 0
     try:
         with Image.open(picture.image) as opened:
-            whole = as_rgb(opened)
+            whole = as_rgb(ImageOps.exif_transpose(opened))  # boxes are fractions of the upright picture
     except OSError as error:
         raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
     for number, box in enumerate(picture.boxes):

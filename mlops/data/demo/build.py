@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,10 @@ SYSTEMS: dict[str, Recipe] = {
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What `demo.json` says: what was asked for, the classes, and every other file with its size in bytes."""
+    """What `demo.json` says: what was asked for, the classes, and every other file with its size in bytes.
+
+    converted: the files were made from demo data, and are not what the system, seed and size would give.
+    """
 
     format: int
     system: str
@@ -66,6 +69,7 @@ class Marker:
     size: str
     classes: tuple[str, ...]
     files: dict[str, int]
+    converted: bool = False
 
 
 def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "small") -> Path:
@@ -105,14 +109,18 @@ def read_marker(folder: Path) -> Marker | None:
         return None
 
 
+def pass_on_marker(source: Path, converted: Path) -> None:
+    """Mark what was converted from `source` as demo data, if `source` is: it can no more be released."""
+    marker = read_marker(source)
+    if marker is not None:
+        _mark(converted, replace(marker, files=_sizes(converted), converted=True))
+
+
 def _holds(folder: Path, system_name: str, seed: int, size: str) -> bool:
     marker = read_marker(folder)
-    if marker is None or (marker.format, marker.system, marker.seed, marker.size) != (
-        FORMAT,
-        system_name,
-        seed,
-        size,
-    ):
+    if marker is None or marker.converted:
+        return False
+    if (marker.format, marker.system, marker.seed, marker.size) != (FORMAT, system_name, seed, size):
         return False
     with suppress(FileNotFoundError, NotADirectoryError):
         return all((folder / name).stat().st_size == length for name, length in marker.files.items())
@@ -138,12 +146,18 @@ def _write(folder: Path, system_name: str, seed: int, size: str) -> None:
     recipe = SYSTEMS[system_name]
     amount = recipe.small if size == "small" else recipe.tiny
     classes = recipe.write(folder, make_plan(system_name, seed, amount.side, amount.pictures()))
-    files = {
+    _mark(folder, Marker(FORMAT, system_name, seed, size, classes, _sizes(folder)))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    marker = Marker(FORMAT, system_name, seed, size, classes, files)
+
+
+def _mark(folder: Path, marker: Marker) -> None:
     (folder / MARKER).write_text(json.dumps(asdict(marker), indent=1) + "\n", encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlops.data.dataset import Box, LabelledPicture, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import SPLIT_OF_WORD
+from mlops.data.readers.images import SPLIT_OF_WORD, upright_size
 from mlops.data.readers.layout import coco_files
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners, box_of_outline
 from mlops.data.source import DetectionSource
@@ -34,9 +34,9 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     """
     files = coco_files(path) if path.is_dir() else [path]
     root = (path if path.is_dir() else path.parent).resolve()
-    of_split = {} if path.is_file() else {split: file for file in files if (split := split_of(file, root))}
-    made_split = "train" not in of_split
-    if made_split and len(files) > 1:
+    of_split = {} if path.is_file() else _by_split(files, root)
+    made_split = not of_split
+    if "train" not in of_split and len(files) > 1:
         names = ", ".join(each.name for each in files)
         raise DataFault(
             f"{path}: which of {names} is train? Name them instances_train.json, instances_val.json, ..."
@@ -66,6 +66,19 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     )
 
 
+def _by_split(files: Sequence[Path], root: Path) -> dict[SplitName, Path]:
+    """The file of each split that some name tells. Raises DataFault where two tell the same."""
+    found: dict[SplitName, Path] = {}
+    for file in files:
+        split = split_of(file, root)
+        if split is not None and found.setdefault(split, file) is not file:
+            raise DataFault(
+                f"{root}: {found[split].name} and {file.name} are both named for {split}; "
+                "make one file of them, or give each as data of its own"
+            )
+    return found
+
+
 def split_of(file: Path, root: Path) -> SplitName | None:
     """The split that a file's name, or its folder's, tells."""
     words = re.split(r"[^a-z]+", file.stem.lower())
@@ -90,6 +103,7 @@ def _load(file: Path) -> _CocoFile:
         coco.dataset = json.loads(read_text(file))
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
+        _refuse_doubled(coco.dataset["images"], file)
         images = sorted(coco.imgs.values(), key=lambda image: str(image["file_name"]))
         categories = {int(key): str(value["name"]) for key, value in sorted(coco.cats.items())}
     except json.JSONDecodeError as error:
@@ -101,6 +115,18 @@ def _load(file: Path) -> _CocoFile:
     if not images or not categories:
         raise DataFault(f"{file}: no COCO file of objects: it needs images, annotations and categories")
     return _CocoFile(file, images, coco.imgToAnns, categories)
+
+
+def _refuse_doubled(images: Sequence[Record], file: Path) -> None:
+    """Raises DataFault for two pictures of one id: annotations could be of either."""
+    names: dict[object, object] = {}
+    for image in images:
+        other = names.setdefault(image["id"], image.get("file_name"))
+        if other != image.get("file_name"):
+            raise DataFault(
+                f"{file}: image id {image['id']} is of {other} and of {image.get('file_name')}; "
+                "give each picture an id of its own"
+            )
 
 
 def _classes(files: Any) -> tuple[str, ...]:
@@ -137,7 +163,7 @@ class _Reading:
             self.sizes[image] = size
         else:
             try:
-                size = _actual_size(image)
+                size = upright_size(image)
             except OSError:
                 return ()  # an unreadable picture, which the check of pictures reports
         index = {key: self.classes.index(name) for key, name in file.categories.items()}
@@ -172,7 +198,7 @@ def _read_box(
         return None, [
             fault("wrong-columns", file, f"{place}: bbox is {numbers!r}; it has x, y, width, height")
         ]
-    if not all(isinstance(each, (int, float)) and math.isfinite(each) for each in numbers):
+    if not all(map(_is_finite, numbers)):
         return None, [fault("not-a-number", file, f"{place}: bbox is {numbers!r}")]
     left, top = numbers[0] / size[0], numbers[1] / size[1]
     right, bottom = left + numbers[2] / size[0], top + numbers[3] / size[1]
@@ -192,9 +218,13 @@ def _outline(segmentation: object, size: tuple[int, int]) -> tuple[float, ...]:
     if not isinstance(segmentation, list) or len(segmentation) != 1 or not isinstance(segmentation[0], list):
         return ()
     points = segmentation[0]
-    if len(points) < 6 or len(points) % 2 or not all(isinstance(each, (int, float)) for each in points):
+    if len(points) < 6 or len(points) % 2 or not all(map(_is_finite, points)):
         return ()
     return tuple(value / size[position % 2] for position, value in enumerate(points))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _size(record: Record) -> tuple[int, int] | None:
@@ -202,13 +232,6 @@ def _size(record: Record) -> tuple[int, int] | None:
     if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
         return width, height
     return None
-
-
-def _actual_size(image: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(image) as opened:
-        return opened.size
 
 
 def _picture_folders(file: Path, root: Path, split: str) -> list[Path]:

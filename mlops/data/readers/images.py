@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mlops.data.dataset import SplitName
+from mlops.errors import DataFault
 
 # what both Ultralytics and Pillow read, to the format that Pillow finds in such a file
 FORMAT_OF_SUFFIX = {
@@ -18,6 +19,8 @@ FORMAT_OF_SUFFIX = {
     ".tiff": "TIFF",
 }
 SUFFIXES = frozenset(FORMAT_OF_SUFFIX)
+_ORIENTATION = 0x0112  # of EXIF (CIPA DC-008, 4.6.5.1.6); from 5 on, rows are columns
+_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 def is_picture(name: str) -> bool:
@@ -28,20 +31,37 @@ def is_picture(name: str) -> bool:
 def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
     """Every picture in `folder`, and below it when `deep`, in the order of their names.
 
-    None where there is no such folder. Raises PermissionError where one may not be looked into.
+    None where there is no such folder. Raises PermissionError where one may not be looked into, DataFault
+    for a name that is no UTF-8, as old archives leave them: no table or label could name it.
     """
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_unless_gone):
         here = Path(place)
         found.extend(here / name for name in names if is_picture(name))
+        odd = next((name for name in (*names, *folders) if not _is_unicode(name)), None)
+        if odd is not None:
+            raise DataFault(f"{place}: the name {odd!a} is not in UTF-8; rename it")
         if not deep:
             folders.clear()
     return sorted(found)
 
 
+def _is_unicode(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
 def _unless_gone(error: OSError) -> None:
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
+
+
+def upright_size(picture: Path) -> tuple[int, int]:
+    """Width and height in pixels as the picture is shown, turned by its EXIF orientation. Raises OSError."""
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        width, height = opened.size
+        return (height, width) if opened.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE else (width, height)
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from mlops.errors import DataFault
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
 # the file has numbers only; the names are medmnist.com's, without brackets and spaces
@@ -40,13 +41,12 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
         them. Else they are `class_0` and so on.
     Raises DataFault where the file is no npz, or has no train pictures.
     """
-    import numpy as np
 
     file = path if path.is_file() else only_file(path, (".npz",))
     if file is None:
         raise DataFault(f"{path}: no single .npz file in it")
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with _opened(file) as stored:
             arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
             own = tuple(str(each) for each in stored["classes"]) if "classes" in stored.files else ()
     except PermissionError:
@@ -62,6 +62,9 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     count = 1 + max((int(each.labels.max()) for each in splits.values() if len(each)), default=0)
     known = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
     named = own or known
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise DataFault(f"{file}: classes names {twice!r} twice; each label needs a name of its own")
     faults: list[Fault] = []
     if named and count > len(named):
         says = f"label {count - 1} is unknown; the set has {len(named)} classes, 0 to {len(named) - 1}"
@@ -81,6 +84,15 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
             ),
         ),
     )
+
+
+def _opened(file: Path) -> NpzFile:
+    import numpy as np
+
+    stored = np.load(file, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError("it holds a single array")
+    return stored
 
 
 def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitName) -> LabelledImages:

@@ -13,6 +13,7 @@ from mlops.data.readers.imagefolder import drawn, labelled
 from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
 from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
 from mlops.data.source import ClassificationSource
+from mlops.data.split import own_names
 from mlops.data.text_file import read_table
 from mlops.errors import DataFault
 
@@ -53,7 +54,8 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
         faults.append(
             fault("made-split", file, "no split column: train, val and test are drawn by group and seed")
         )
-        splits = drawn(found, [row.group or row.picture.name for row in rows], seed)
+        names = own_names([row.picture for row in rows])
+        splits = drawn(found, [row.group or name for row, name in zip(rows, names, strict=True)], seed)
     else:
         splits = _given(rows, found, file, faults)
     files = (file, *(row.picture for row in rows))
@@ -162,20 +164,24 @@ def _given(
 def _without_conflicts(rows: Sequence[Row], file: Path, faults: list[Fault]) -> list[Row]:
     """Each picture once per split; a second row with another label is a fault."""
     first: dict[Path, Row] = {}
+    seen: set[tuple[Path, SplitName | None]] = set()
     kept: list[Row] = []
     for row in rows:
         before = first.setdefault(row.picture, row)
         if before.label != row.label:
             says = f"{row.picture.name} is {row.label} here and {before.label} in line {before.line}"
             faults.append(fault("conflicting-label", file, says, row.line))
-        elif before is row or before.split != row.split:
+        elif (row.picture, row.split) not in seen:
+            seen.add((row.picture, row.split))
             kept.append(row)
     return kept
 
 
 def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
     """By number where all are numbers (2 before 10), else by name."""
-    return tuple(sorted(labels, key=int) if all(each.isdecimal() for each in labels) else sorted(labels))
+    if all(each.isdecimal() for each in labels):
+        return tuple(sorted(labels, key=lambda each: (int(each), each)))
+    return tuple(sorted(labels))
 
 
 def _first(faults: Sequence[Fault]) -> str:

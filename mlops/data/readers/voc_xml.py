@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlops.data.dataset import Box
 from mlops.data.faults import Fault, fault
+from mlops.data.readers.images import upright_size
 from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def read_annotation(file: Path, picture: Path) -> Annotation:
         return Annotation(
             faults=(fault("unreadable-label", file, f"XML that is not to be trusted: {error}"),)
         )
+    except (ValueError, LookupError) as error:  # an encoding that expat does not know, such as GB2312
+        return Annotation(faults=(fault("unreadable-label", file, f"no XML: {error}; save it as UTF-8"),))
     declared = _declared_size(tree)
     try:
-        width, height = declared or _actual_size(picture)
+        width, height = declared or upright_size(picture)
     except OSError:
         says = "states no picture size, and the picture cannot be read"
         return Annotation(faults=(fault("unreadable-label", file, says),))
@@ -104,13 +107,6 @@ def _read_object(
 def _declared_size(tree: Element) -> tuple[int, int] | None:
     try:
         width, height = (int(float(tree.findtext(f"size/{each}") or "0")) for each in ("width", "height"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (width, height) if width > 0 and height > 0 else None
-
-
-def _actual_size(picture: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(picture) as opened:
-        return opened.size

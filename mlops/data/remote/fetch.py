@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.data.digest import sha256_of
-from mlops.data.remote.alone import alone_in
+from mlops.data.folder_lock import alone_in
 from mlops.data.remote.manifest import Held, Manifest, is_intact, may_be
 from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location
 

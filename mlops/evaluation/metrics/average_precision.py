@@ -44,8 +44,8 @@ class RankedClass:
     def ap(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """AP at each IoU on D draws, weights (M, D): (IoUs, D). NaN on a draw without an object.
 
-        One draw alone is measured to pycocotools' last bit. Of several, a recall that is a whole percent is
-        taken as reached, where its rounding leaves out ten of the hundred.
+        One draw alone is pycocotools' AP, as far as float32 tells. Of several, a recall that is a whole
+        percent is taken as reached, where its rounding leaves out ten of the hundred.
         """
         total = self.truths @ weights
         seen = self._boxes_between(weights)

@@ -16,7 +16,7 @@ IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """The rows of `boxes.parquet` (its columns: `mlops.training.detection.boxes`), N in all.
+    """The rows of `boxes.parquet` (its columns: `samples.tables`), N in all.
 
     image: (N,) paths. truth: (N,) bool, an annotated box; else a prediction. class_index: (N,).
     score: (N,), NaN for a truth. corners: (N, 4) x1, y1, x2, y2 in pixels. matched: (N,) bool, a prediction
@@ -53,72 +53,6 @@ def joined(parts: Iterable[Boxes]) -> Boxes:
         corners=np.concatenate([each.corners for each in held]),
         matched=np.concatenate([each.matched for each in held]),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was found on each of M pictures at a threshold, (M,) each.
-
-    objects: annotated; found: of them, matched by a box of their class. positive: the picture shows
-    something; flagged: some box was given, of whatever class.
-    """
-
-    objects: NDArray[np.int64]
-    found: NDArray[np.int64]
-    positive: NDArray[np.bool_]
-    flagged: NDArray[np.bool_]
-
-    @property
-    def recall(self) -> float:
-        """Found of all objects; NaN without any."""
-        total = int(self.objects.sum())
-        return float(self.found.sum() / total) if total else float("nan")
-
-    @property
-    def patch_f2(self) -> float:
-        """F2 of the pictures, each taken as a patch: 5 TP / (5 TP + 4 FN + FP); NaN where that is 0 / 0."""
-        hit, missed = int((self.positive & self.flagged).sum()), int((self.positive & ~self.flagged).sum())
-        over = 5 * hit + 4 * missed + int((~self.positive & self.flagged).sum())
-        return 5 * hit / over if over else float("nan")
-
-
-def count_at(boxes: Boxes, threshold: float, pictures: NDArray[np.str_] | None = None) -> Counted:
-    """Count on `pictures` (all that occur, in order, where None) with boxes of at least `threshold`.
-
-    Boxes of a class take objects of that class greedily, the surest box first, at an IoU of at least 0.5.
-    A picture without any row (nothing annotated, nothing predicted) is a true negative: neither figure
-    needs it.
-    """
-    names = np.unique(boxes.image) if pictures is None else pictures
-    place = {name: index for index, name in enumerate(names.tolist())}
-    objects, found = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
-    flagged = np.zeros(len(names), np.bool_)
-    keep = boxes.truth | (boxes.score >= threshold)
-    rows = np.flatnonzero(keep)
-    order = rows[np.argsort(boxes.image[rows], kind="stable")]
-    cuts = np.flatnonzero(boxes.image[order][1:] != boxes.image[order][:-1]) + 1
-    for own in np.split(order, cuts) if len(order) else []:
-        at = place[str(boxes.image[own[0]])]
-        truths, given = own[boxes.truth[own]], own[~boxes.truth[own]]
-        objects[at], flagged[at] = len(truths), len(given) > 0
-        found[at] = _found(boxes, truths, given)
-    return Counted(objects, found, objects > 0, flagged)
-
-
-def _found(boxes: Boxes, truths: NDArray[np.int64], given: NDArray[np.int64]) -> int:
-    """How many of `truths` the boxes `given` (row numbers of one picture) find."""
-    if not len(truths) or not len(given):
-        return 0
-    surest = given[np.argsort(-boxes.score[given], kind="stable")]
-    same = boxes.class_index[surest][:, None] == boxes.class_index[truths][None, :]
-    iou = iou_matrix(boxes.corners[surest], boxes.corners[truths]) * same
-    found = 0
-    for row in iou:
-        best = int(row.argmax())
-        if row[best] >= IOU:
-            found += 1
-            iou[:, best] = 0
-    return found
 
 
 def iou_matrix(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

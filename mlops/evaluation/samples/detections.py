@@ -21,7 +21,8 @@ class Detections:
 
     pictures: (M,) names, sorted. truth_picture, picture: (T,), (P,) indices into it. truth_class,
     class_index: (T,), (P,). truth_box, box: (T, 4), (P, 4) x1, y1, x2, y2 in pixels. score: (P,).
-    Predictions are sorted by class and then by score, the surest first; equals keep the table's order.
+    Predictions are sorted by class and then by score, the surest first; equals by picture, as pycocotools
+    has them, and on one picture as in the table.
     """
 
     pictures: NDArray[np.str_]
@@ -104,8 +105,7 @@ def _sorted(
     corners: NDArray[np.float64],
 ) -> Detections:
     given = np.flatnonzero(~truth)
-    given = given[np.argsort(-score[given], kind="stable")]
-    given = given[np.argsort(class_index[given].astype(np.int32), kind="stable")]
+    given = given[np.lexsort((picture[given], -score[given], class_index[given]))]
     return Detections(
         pictures=names,
         truth_picture=picture[truth],

@@ -47,7 +47,7 @@ def pair_up(boxes: Boxes, *, threshold: float = 0.0, any_class: bool = False) ->
         best[given] = (iou * same).max(1)
         open_to = iou if any_class else iou * same
         for row, at in zip(open_to, given, strict=True):
-            nearest = int(row.argmax())
+            nearest = len(row) - 1 - int(row[::-1].argmax())  # of two alike the later, as pycocotools
             if row[nearest] >= IOU:
                 partner[at], partner[truths[nearest]] = truths[nearest], at
                 open_to[:, nearest] = 0

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 _PIXELS = 0.5  # corners pass through the model's size and back, which moves them by less
 
 
-def shared_folder(names: NDArray[np.str_]) -> str:
+def common_folder(names: NDArray[np.str_]) -> str:
     """The folder that all of these pictures lie in, "" for none.
 
-    >>> shared_folder(np.array(["test/a/1.jpg", "test/b/1.jpg"]))
+    >>> common_folder(np.array(["test/a/1.jpg", "test/b/1.jpg"]))
     'test'
     """
     folders = sorted({name.rpartition("/")[0] for name in names.tolist()})
     return os.path.commonpath(folders) if folders and folders[0] else ""
 
 
-def below(names: NDArray[np.str_], folder: str) -> NDArray[np.str_]:
+def from_folder_on(names: NDArray[np.str_], folder: str) -> NDArray[np.str_]:
     """Names as they are from `folder` on; those that lie elsewhere stay as they are.
 
-    >>> below(np.array(["test/a/1.jpg", "val/2.jpg"]), "test").tolist()
+    >>> from_folder_on(np.array(["test/a/1.jpg", "val/2.jpg"]), "test").tolist()
     ['a/1.jpg', 'val/2.jpg']
     """
     if not folder:

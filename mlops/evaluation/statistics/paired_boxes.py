@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.evaluation.metrics.average_precision import mean_defined, ranked_classes
+from mlops.evaluation.samples.counting import count_at
 from mlops.evaluation.samples.detections import detections_of
 from mlops.evaluation.samples.matching import IOUS, match
 from mlops.evaluation.statistics.paired import Pairing, Score
@@ -61,23 +62,17 @@ def _mean_ap(boxes: Detections, ious: tuple[float, ...]) -> Score:
 
 
 def _recall(boxes: Detections, threshold: float) -> Score:
-    hit = match(boxes, IOUS[:1])[0] & (boxes.score >= threshold)
-    found, objects = _on_each(boxes, boxes.picture[hit]), _on_each(boxes, boxes.truth_picture)
-    return lambda weights: _ratio(weights @ found, weights @ objects)
+    counted = count_at(boxes, threshold)
+    return lambda weights: _ratio(weights @ counted.found, weights @ counted.objects)
 
 
 def _patch_f2(boxes: Detections, threshold: float) -> Score:
     """F2 of the pictures, each taken as a patch: 5 TP / (5 TP + 4 FN + FP)."""
-    positive = _on_each(boxes, boxes.truth_picture) > 0
-    flagged = _on_each(boxes, boxes.picture[boxes.score >= threshold]) > 0
+    counted = count_at(boxes, threshold)
+    positive, flagged = counted.positive, counted.flagged
     hit = (positive & flagged).astype(np.int64)
     missed, false = (positive & ~flagged).astype(np.int64), (~positive & flagged).astype(np.int64)
     return lambda weights: _ratio(5 * (weights @ hit), weights @ (5 * hit + 4 * missed + false))
-
-
-def _on_each(boxes: Detections, picture: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each picture occurs among `picture`: (M,)."""
-    return np.bincount(picture, minlength=len(boxes.pictures))
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

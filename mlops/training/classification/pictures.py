@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from mlops.data.depth import as_rgb
+from mlops.data.folder_lock import alone_in
 from mlops.data.progress import counted
-from mlops.data.remote.alone import alone_in
 from mlops.errors import DataFault, DiskFull
 from mlops.training.durable import move_durably
 

@@ -16,7 +16,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
-from mlops.data.remote.alone import alone_in
+from mlops.data.folder_lock import alone_in
 from mlops.evaluation.samples.boxes import Boxes
 
 if TYPE_CHECKING:

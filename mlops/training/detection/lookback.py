@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlops.training.detection.files import cut_results
+from mlops.training.durable import write_durably
 from mlops.training.record import Found, Record, read_own
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def look_back(places: Places, identity: str) -> Found:
         log.warning("%s is damaged: starting over from epoch 1", places.last)
         return _anew(places, identity)
     record = record.up_to(epoch)
+    if record.epochs and record.best().epoch == epoch and checkpoint_epoch(places.best) != epoch:
+        write_durably(places.best, places.last.read_bytes())  # a kill came between the two
     cut_results(places.folder / "results.csv", epoch)
     return Found(record, places.last)
 

@@ -20,7 +20,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer as UltralyticsTraine
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from mlops.data.remote.alone import alone_in
+from mlops.data.folder_lock import alone_in
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.training.detection import freezing, reports
 from mlops.training.detection.amp import checked_here
@@ -182,16 +182,19 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         """Strip and evaluate copies, and put them in place once that is done: a kill meanwhile costs no
         epoch.
         """
-        with self._staged() as stage:
+        with self._staged(moved_last="last.pt") as stage:
             for name in ("best.pt", "last.pt"):
                 if (self.save_dir / "weights" / name).exists():
                     shutil.copyfile(self.save_dir / "weights" / name, stage / name)
             super().final_eval()
 
     @contextmanager
-    def _staged(self) -> Iterator[Path]:
-        """Let the library write into a folder of its own, then move what it wrote; `last.pt`, the one that a
-        later start looks at, comes last."""
+    def _staged(self, moved_last: str = "best.pt") -> Iterator[Path]:
+        """Let the library write into a folder of its own, then move what it wrote, `moved_last` at the end.
+
+        A kill between the two moves of an epoch leaves a `last.pt` whose weights are to be the best's, too:
+        a later start makes `best.pt` of it. One between those of the end leaves a `last.pt` to go on from.
+        """
         places = self.wdir, self.last, self.best
         stage = self.save_dir / ".partial"
         shutil.rmtree(stage, ignore_errors=True)  # what a kill left half-written
@@ -201,7 +204,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
             yield stage
         finally:
             self.wdir, self.last, self.best = places
-        for file in sorted(stage.iterdir(), key=lambda path: path.name == "last.pt"):
+        for file in sorted(stage.iterdir(), key=lambda path: path.name == moved_last):
             move_durably(file, self.wdir / file.name)
         stage.rmdir()
 
