@@ -60,7 +60,10 @@ def _age(days: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """version: who held the stage at the time asked for; None where nobody did, or no time was asked."""
+    """version: who held the stage at the time asked for; None where nobody did, or no time was asked.
+
+    uncounted: the entries, by sequence, that no key of the policy signed.
+    """
 
     model: str
     stage: str
@@ -68,6 +71,7 @@ class History:
     version: str | None
     periods: tuple[Period, ...]
     entries: tuple[Entry, ...]
+    uncounted: tuple[int, ...] = ()
 
 
 @click.command()
@@ -100,7 +104,9 @@ def history(model: str, at: str | None, stage: str, policy_file: str | None, as_
         look(client, model)  # says so where there is no such model
     dated = chain.dated(counts)
     held = state_at(dated, moment).holder(of) if moment else None
-    found = History(model, of, moment.isoformat() if moment else "", held, periods(dated, of), chain.entries)
+    uncounted = tuple(entry.sequence for entry in chain.entries if not counts(entry))
+    at = moment.isoformat() if moment else ""
+    found = History(model, of, at, held, periods(dated, of), chain.entries, uncounted)
     show(found, as_json, _history_text(found))
 
 
@@ -121,7 +127,11 @@ def _history_text(found: History) -> str:
         return f"{found.model}: {holder} was in {found.stage} at {found.at}"
     if not found.entries:
         return f"the ledger of {found.model} has no entries"
-    lines = [f"{entry.sequence:>4}  {entry.in_words()}" for entry in found.entries]
+    lines = [
+        f"{entry.sequence:>4}  {entry.in_words()}"
+        + "  [does not count]" * (entry.sequence in found.uncounted)
+        for entry in found.entries
+    ]
     lines += ["", f"in {found.stage}:"]
     lines += [f"  version {p.version}  {p.since[:19]} to {p.until[:19] or 'now'}" for p in found.periods] or [
         "  never any version"

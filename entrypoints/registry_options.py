@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 STAGES = ("staging", "production")
+_MOST_DIGITS = 18  # a database holds no larger number
 
 
 def policy_option(command: F) -> F:
@@ -89,7 +90,7 @@ def number_of(client: MlflowClient, model: str, version: str) -> str:
         from registry.stages.shelf import look
 
         return _number(model, version, look(client, model).aliases)
-    if not version.isdecimal():
+    if not version.isdecimal() or len(version) > _MOST_DIGITS:
         raise UnknownVersion(
             f"{version!r} is no version of {model}: give its number, or an alias as @staging"
         )

@@ -79,6 +79,7 @@ def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | No
     """Beside what the policy asks for: only the registry knows policies, and reports know no registry."""
     from dataclasses import replace
 
+    from entrypoints.registry_options import policy_of
     from registry.criteria import criteria_of
     from registry.policies.policy import list_policies, load_policy
 
@@ -90,7 +91,7 @@ def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | No
     if not policy_file and model not in list_policies():
         says = f"No release policy comes with the product for {model}; --policy FILE gives one."
         return replace(data, no_criteria=says)
-    policy = load_policy(policy_file or model)
+    policy = policy_of(model, policy_file) if model else load_policy(str(policy_file))
     return replace(data, criteria=criteria_of(client, data, policy))
 
 

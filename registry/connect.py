@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from mlops.tracking.identity import me
-from mlops.tracking.store.client import asking, connect
+from mlops.tracking.store.client import asking, connect, of_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["asking", "connect", "me", "run_of"]
+__all__ = ["asking", "connect", "me", "of_name", "run_of"]
 
 
 def run_of(client: MlflowClient, run_id: str | None) -> Run | None:

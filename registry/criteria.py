@@ -42,7 +42,7 @@ def criteria_of(client: MlflowClient, data: ReportData, policy: Policy) -> tuple
     found = []
     for stage in GATED:
         said = approvals_of(entries, version.version, stage, counts) if version is not None else ()
-        evidence = with_approvals(gathered, said)
+        evidence = with_approvals(gathered, said, stage)
         for gate in policy.gates.get(stage, ()):
             if isinstance(gate, NotWorse) or (data.version is None and not isinstance(gate, _FIGURES)):
                 continue

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TRAIN = "`mlops train {model}` measures it when it finishes"
 _LATENCY = "`mlops registry measure {model} {version}` measures it"
 _EXPORT = "`mlops export {model}/{version} --format {format}` measures it"
-_APPROVE = "`mlops registry approve {model} {version}` gives one more"
+_APPROVE = "`mlops registry approve {model} {version} --for {stage}` gives one more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,8 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
     says += f"; that of {', '.join(own)}, who trained it, does not count" if own else ""
     passed = len(others) >= gate.at_least
     if not passed:
-        says += "; " + _APPROVE.format(model=evidence.model, version=evidence.version)
+        stage = (evidence.stage or "Production").lower()
+        says += "; " + _APPROVE.format(model=evidence.model, version=evidence.version, stage=stage)
     return GateResult(gate.name, passed, by_whom, limit, says)
 
 

@@ -79,7 +79,7 @@ def judge_version(scene: Scene, version: str, stage: Stage, *, beside_champion: 
     champion = scene.state.holder(stage) if beside_champion else None
     evidence = gather(scene.client, scene.model, version, scene.policy, champion)
     counts = counting(scene.policy.signing_keys)
-    evidence = with_approvals(evidence, approvals_of(scene.chain.entries, version, stage, counts))
+    evidence = with_approvals(evidence, approvals_of(scene.chain.entries, version, stage, counts), stage)
     results = judge(scene.policy.gates_for(stage), evidence)
     return Judgement(stage, scene.policy.model_dump(mode="json"), results, evidence)
 
@@ -113,21 +113,21 @@ def keep(client: MlflowClient, judged: Judgement) -> str:
     return path
 
 
-def kept(client: MlflowClient, model: str, version: str, digest: str) -> str:
-    """The evidence of that digest as it is kept now, as JSON. Raises UnknownVersion when it is gone."""
+def kept(client: MlflowClient, model: str, version: str, digest: str) -> bytes:
+    """The evidence of that digest as it is kept now, byte by byte. Raises UnknownVersion when it is gone."""
     path = evidence_path(model, version, digest)
     with asking(f"reading the evidence of {model} version {version}"):
         known = client.get_model_version(model, version)
         if not known.run_id:
-            text = (known.tags or {}).get(EVIDENCE_TAG + digest[:12], "")
+            content = (known.tags or {}).get(EVIDENCE_TAG + digest[:12], "").encode()
         elif path in {file.path for file in client.list_artifacts(known.run_id, FOLDER)}:
             with tempfile.TemporaryDirectory(prefix="mlops-evidence-") as folder:
-                text = Path(client.download_artifacts(known.run_id, path, folder)).read_text("utf-8")
+                content = Path(client.download_artifacts(known.run_id, path, folder)).read_bytes()
         else:
-            text = ""
-    if not text:
+            content = b""
+    if not content:
         raise UnknownVersion(f"the evidence {path} of {model} version {version} is gone")
-    return text
+    return content
 
 
 def evidence_path(model: str, version: str, digest: str) -> str:

@@ -17,6 +17,7 @@ from mlops.errors import (
     UserError,
 )
 from registry.connect import me
+from registry.evidence.files import file_digests
 from registry.ledger.entry import Action, Entry, Stage
 from registry.ledger.log import append
 from registry.ledger.signing import counting, signature_for
@@ -27,6 +28,7 @@ from registry.stages.settle import agree
 
 if TYPE_CHECKING:
     from registry.judgement import Judgement
+    from registry.policies.policy import Policy
 
 _JUDGED_AGAIN = 5
 _LONGEST = 1500  # characters of each text; of all that MLflow shows of an entry, PostgreSQL holds 5,000
@@ -80,6 +82,8 @@ def record(scene: Scene, draft: Draft) -> Entry:
         evidence_digest=draft.evidence_digest,
         file_digests=draft.file_digests,
         override_reason=_kept_whole(draft.override_reason),
+        over=scene.missing_head,
+        policy=_own_policy(scene.policy) if draft.action in (Action.PROMOTE, Action.ROLLBACK) else "",
     )
     entry = dataclasses.replace(unsigned, signature=signature_for(unsigned, scene.policy.signing_keys))
     hand = raise_hand(client, model, entry.in_words())
@@ -91,6 +95,15 @@ def record(scene: Scene, draft: Draft) -> Entry:
     agree(client, model, chain, counting(scene.policy.signing_keys))
     lower_hand(client, model, hand)
     return entry
+
+
+def _own_policy(policy: Policy) -> str:
+    """SHA-256 of a policy that is not the one that the product brings for the model; "" for that one."""
+    from registry.policies.policy import list_policies, load_policy
+
+    if policy.model not in list_policies() or policy == load_policy(policy.model):
+        return ""
+    return policy.digest
 
 
 def _kept_whole(text: str) -> str:
@@ -155,10 +168,14 @@ def give_verdict(
 ) -> Moved:
     """Approve or reject `version` for `stage`. Needs no state to be unchanged, so it is tried again.
 
+    An approval is of the version's files as they are then, and the entry records them.
     evidence_digest: SHA-256 of what it rests on, kept before (see `registry.reviewed`); "" for a word alone.
 
-    Raises UserError where the same person has said the same before.
+    Raises UserError where the same person has said the same before, GateRefused for an approval of files that
+    were changed since they were recorded, UnknownVersion where they are gone.
     """
+    approves = action is Action.APPROVE
+    files = file_digests(scene.client, scene.model, scene.version(version)) if approves else {}
     for _ in range(_JUDGED_AGAIN):
         said = verdicts(
             scene.chain.entries, scene.version(version), stage, counting(scene.policy.signing_keys)
@@ -166,8 +183,10 @@ def give_verdict(
         mine = said.get(me())
         if mine is not None and mine.action is action:
             raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
+        if approves and (changed := changed_since(scene, version, files)):
+            raise GateRefused(f"{scene.model} version {version} is not approved: {changed}")
         try:
-            entry = record(scene, Draft(action, version, stage, comment, evidence_digest))
+            entry = record(scene, Draft(action, version, stage, comment, evidence_digest, files))
         except MoveLost:
             scene = begin(scene.client, scene.model, scene.policy)
             continue
@@ -177,12 +196,20 @@ def give_verdict(
 
 def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
     """Raises GateRefused for files that are not those which training made, or which were judged before."""
-    changed = changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), judged.files)
-    made = judged.evidence.onnx_digest
-    if not changed and made and judged.files and made not in judged.files.values():
-        changed = f"none of its files is the one that training made (SHA-256 {made[:12]})"
+    if judged.files is None:
+        changed = "its files are gone"
+    else:
+        made = judged.evidence.onnx_digest
+        changed = changed_since(scene, version, judged.files)
+        if not changed and made and made not in judged.files.values():
+            changed = f"none of its files is the one that training made (SHA-256 {made[:12]})"
     if changed:
         raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
+
+
+def changed_since(scene: Scene, version: str, files: Mapping[str, str]) -> str:
+    """Which of a version's files are not those that its last entry recorded; "" when all are."""
+    return changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), files)
 
 
 def _decided(scene: Scene, draft: Draft, judged: Judgement) -> Moved:

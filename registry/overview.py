@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking, run_of
+from registry.connect import asking, of_name, run_of
 from registry.ledger.entry import Entry, Stage
 from registry.ledger.log import LEDGER_OF_TAG, SUFFIX, read
 from registry.stages.shelf import ALIASES, HAND_TAG, STAGE_TAG
@@ -50,9 +50,7 @@ def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus,
     """All registered models (or one) by stage: one request a thousand models, whatever their versions."""
     found: list[RegisteredModel] = []
     token: str | None = None
-    if model is not None and "'" in model:  # MLflow's filters know no way of writing it
-        raise UnknownVersion(_none_such(model))
-    chosen = None if model is None else f"name = '{model}'"
+    chosen = None if model is None else of_name(model)
     with asking("listing the registered models"):
         while True:
             page = client.search_registered_models(chosen, max_results=_PAGE, page_token=token)

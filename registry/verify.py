@@ -70,16 +70,17 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
         faults.append(Finding("ledger", says))
     if taken_out := missing_head(shelf, chain):
         faults.append(Finding("ledger", taken_out))
+    faults += [Finding("ledger", _passed_over(entry)) for entry in chain.entries if entry.over]
     faults += _unsigned(chain, counts)
     found = differences(shelf, state, head_of(chain))
     faults += [Finding(d.kind.value, _blamed(d, state)) for d in found if not (taken_out and _is_head(d))]
     checked = 0
     if files:
-        versions = [v for v in state.stages if v in shelf.versions]
-        recorded = {v: recorded_files(chain.entries, v, counts) for v in versions}
+        every = {v: recorded_files(chain.entries, v, counts) for v in shelf.versions}
+        recorded = {v: names for v, names in every.items() if names}
         checked = sum(len(names) for names in recorded.values())
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), versions):
+            for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), recorded):
                 faults += some
             judged = [entry for entry in chain.entries if entry.evidence_digest]
             for some in pool.map(lambda entry: list(_evidence(client, entry)), judged):
@@ -89,6 +90,9 @@ def verify(client: MlflowClient, model: str, keys: Sequence[str] = (), *, files:
         for said in shelf.hands.values()
     ]
     notes += _misdated(chain)
+    notes += _by_another_policy(chain)
+    if not keys and any(entry.signature for entry in chain.entries):
+        notes.append("entries are signed, and no key was held against them: give the policy by --policy")
     notes += [f"ledger slot {slot.number} came second and counts for nothing" for slot in chain.lost]
     return Verified(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
 
@@ -107,6 +111,17 @@ def _reworded(chain: Chain) -> Iterator[str]:
     for entry, slot in zip(chain.entries, chain.places, strict=True):
         if slot.words != entry.heading:
             yield f"entry {entry.sequence} is shown as {slot.words[:80]!r}; it says: {entry.in_words()}"
+
+
+def _passed_over(entry: Entry) -> str:
+    gone = entry.over.partition(":")[0]
+    return f"entry {gone} was changed or taken out before entry {entry.sequence} ({entry.in_words()})"
+
+
+def _by_another_policy(chain: Chain) -> Iterator[str]:
+    for entry in chain.entries:
+        if entry.policy:
+            yield f"entry {entry.sequence} was judged by a policy that is not the product's"
 
 
 def _misdated(chain: Chain) -> Iterator[str]:
@@ -129,8 +144,6 @@ def _unsigned(chain: Chain, counts: Counts) -> Iterator[Finding]:
 
 
 def _files(client: MlflowClient, model: str, version: str, recorded: Mapping[str, str]) -> Iterator[Finding]:
-    if not recorded:
-        return
     try:
         with version_files(client, model, version) as folder:
             there = digests(folder)
@@ -149,9 +162,9 @@ def _files(client: MlflowClient, model: str, version: str, recorded: Mapping[str
 def _evidence(client: MlflowClient, entry: Entry) -> Iterator[Finding]:
     """The evidence that an entry names, as it is kept now."""
     try:
-        text = kept(client, entry.model, entry.version, entry.evidence_digest)
+        content = kept(client, entry.model, entry.version, entry.evidence_digest)
     except UnknownVersion as error:
         yield Finding("evidence", f"entry {entry.sequence}: {error}")
         return
-    if hashlib.sha256(text.encode()).hexdigest() != entry.evidence_digest:
+    if hashlib.sha256(content).hexdigest() != entry.evidence_digest:
         yield Finding("evidence", f"entry {entry.sequence}: its evidence was changed")

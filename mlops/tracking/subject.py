@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from mlops.errors import UnknownVersion
-from mlops.tracking.store.client import asking
+from mlops.tracking.store.client import asking, of_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -145,7 +145,7 @@ def _of_run(client: MlflowClient, run_id: str) -> Subject:
 def _newest(client: MlflowClient, model: str) -> ModelVersion:
     with asking(f"looking up {model}"):
         found: list[ModelVersion] = client.search_model_versions(
-            f"name = '{model}'", max_results=1, order_by=["version_number DESC"]
+            of_name(model), max_results=1, order_by=["version_number DESC"]
         )
     if not found:
         raise UnknownVersion(f"there is no registered model {model!r}; `mlops registry status` lists them")

@@ -29,8 +29,11 @@ def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
         line = f":{mark.line + 1}" if mark else ""
         says = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{where}{line}: not valid YAML: {says}; mend that line") from error
+    except ValueError as error:  # a value that is none, as the date 2026-13-45
+        raise UserError(f"{where}: not valid YAML: {error}; mend that value") from error
     except RecursionError as error:
-        raise UserError(f"{where}: an alias (*) stands inside its own anchor (&); write it out") from error
+        says = "nested too deeply, or an alias (*) stands inside its own anchor (&)"
+        raise UserError(f"{where}: {says}; write it out") from error
     finally:
         loader.dispose()
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""What every declared thing shares: no unknown keys, no infinities, no `yes` where a number stands."""
+"""What every declared thing shares: no unknown keys, no infinities; of a setting, no `yes` for a number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class Strict(BaseModel):
-    """Base of the typed classes that a system's file is read into."""
+    """Base of the typed classes that a file is read into."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

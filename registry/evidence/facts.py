@@ -102,6 +102,7 @@ class Evidence:
     "file: module.name"; None where the files could not be read.
     trained_by: the user of the training run. trainers: every name that the run or the version gives for
     whoever trained it; more than one where a tag was changed afterwards.
+    stage: the one that the approvals are for.
     """
 
     model: str
@@ -121,6 +122,7 @@ class Evidence:
     parity: tuple[Parity, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    stage: str = ""
 
     @property
     def name(self) -> str:
@@ -128,10 +130,10 @@ class Evidence:
         return f"{self.model}/{self.version}"
 
 
-def with_approvals(evidence: Evidence, approvals: tuple[Approval, ...]) -> Evidence:
-    """The same evidence with what people said of it, each person's last word only."""
+def with_approvals(evidence: Evidence, approvals: tuple[Approval, ...], stage: str = "") -> Evidence:
+    """The same evidence with what people said of it entering `stage`, each person's last word only."""
     last = {each.who: each for each in approvals}
-    return replace(evidence, approvals=tuple(last[who] for who in sorted(last)))
+    return replace(evidence, approvals=tuple(last[who] for who in sorted(last)), stage=stage)
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -28,6 +28,7 @@ class Action(StrEnum):
 
 
 MOVES = frozenset({Action.PROMOTE, Action.ROLLBACK, Action.ARCHIVE})
+_RARE = ("over", "policy")
 ALONE = (
     Stage.STAGING,
     Stage.PRODUCTION,
@@ -42,6 +43,10 @@ class Entry:
     that an entry whose answer was lost is known again. evidence_digest: SHA-256, "" where no gate was read.
     file_digests: path inside the model -> SHA-256, as they were when this was decided. signature: ed25519
     over `content_digest`, base64, "" where unsigned. previous: `digest` of the entry before.
+
+    over: the entry, as "sequence:digest", that was last when this was decided and is there no more, so that
+    an override cannot make its loss forgotten. policy: SHA-256 of the policy that was judged by where it was
+    not the one that the product brings for the model. Both are "" nearly always, and not written then.
     """
 
     sequence: int
@@ -59,6 +64,8 @@ class Entry:
     file_digests: Mapping[str, str] = field(default_factory=dict)
     override_reason: str = ""
     signature: str = ""
+    over: str = ""
+    policy: str = ""
 
     @property
     def content_digest(self) -> str:
@@ -74,6 +81,9 @@ class Entry:
         """The one way of writing this entry: sorted keys, no spaces."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         content["file_digests"] = dict(self.file_digests)
+        for rare in _RARE:
+            if not content[rare]:
+                del content[rare]
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -113,7 +123,9 @@ class Entry:
             Action.REJECT: f"rejected version {self.version} for {self.to_stage}",
         }[self.action]
         override = f" (gates overridden: {self.override_reason})" if self.override_reason else ""
-        return _one_line(f"{self.who} {said} on {when}{': ' + self.why if self.why else ''}{override}")
+        policy = f" (by a policy that is not the product's: {self.policy[:12]})" if self.policy else ""
+        why = f": {self.why}" if self.why else ""
+        return _one_line(f"{self.who} {said} on {when}{why}{override}{policy}")
 
     @property
     def heading(self) -> str:

@@ -37,7 +37,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion, UserError
-from registry.connect import asking, connect
+from registry.connect import asking, connect, of_name
 from registry.ledger.chain import Chain, Slot, follow
 from registry.ledger.entry import Entry
 
@@ -73,7 +73,7 @@ def read_chain(client: MlflowClient, model: str) -> Chain:
         while True:
             # oldest first, so that a slot added between two pages cannot move one past the reader
             page = client.search_model_versions(
-                f"name = '{ledger_name(model)}'", order_by=["version_number ASC"], page_token=token
+                of_name(ledger_name(model)), order_by=["version_number ASC"], page_token=token
             )
             slots += [
                 Slot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -132,16 +133,23 @@ def last_good(
     """
     order: list[str] = []
     bad: set[str] = set()
+    rejecting: dict[str, set[str]] = defaultdict(set)  # of each version, who says so by his last word
     state = State()
     for entry in filter(counts, entries):
         bad.add(_taken_out(state, entry))
         state = step(state, entry)
-        if entry.action is Action.REJECT and entry.to_stage is Stage.PRODUCTION:
-            bad.add(entry.version)
-        elif entry.action in MOVES and entry.to_stage is Stage.PRODUCTION:
+        if entry.to_stage is not Stage.PRODUCTION:
+            continue
+        if entry.action is Action.REJECT:
+            rejecting[entry.version].add(entry.who)
+        elif entry.action is Action.APPROVE:
+            rejecting[entry.version].discard(entry.who)
+        else:
             bad.discard(entry.version)
+            rejecting[entry.version].clear()
             order.append(entry.version)
     present = state.holder(Stage.PRODUCTION)
+    bad |= {version for version, people in rejecting.items() if people}
     good = [v for v in order if v != present and v not in bad and (there is None or v in there)]
     return good[-1] if good else None
 

@@ -15,15 +15,17 @@ from mlops.typed_yaml.strict import Strict
 
 Level: TypeAlias = Literal["minimum", "target", "stretch"]
 LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
-Share = Annotated[float, Field(gt=0, lt=1)]
+Number = Annotated[float, Field(strict=True)]  # a floor of `no` would be one of 0
+Whole = Annotated[int, Field(strict=True)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
 
 
 class _Levelled(Strict):
     """A limit in up to three levels."""
 
-    minimum: float
-    target: float | None = None
-    stretch: float | None = None
+    minimum: Number
+    target: Number | None = None
+    stretch: Number | None = None
     require: Level = "minimum"
 
     def limits(self) -> dict[Level, float]:
@@ -58,7 +60,7 @@ class Ceiling(Strict):
 
     kind: Literal["ceiling"]
     metric: str
-    at_most: float
+    at_most: Number
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ class PerClass(_Levelled):
 
     kind: Literal["per class"]
     metric: str
-    classes: Mapping[str, float] = Field(default_factory=dict)
+    classes: Mapping[str, Number] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,9 +88,9 @@ class Gap(Strict):
     kind: Literal["gap"]
     of: str
     to: str
-    at_most: float
+    at_most: Number
     one_sided: bool = False
-    grades: Mapping[str, float] = Field(default_factory=dict)
+    grades: Mapping[str, Number] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -101,9 +103,9 @@ class NotWorse(Strict):
     kind: Literal["not worse"]
     metric: str
     confidence: Share = 0.95
-    margin: Annotated[float, Field(ge=0)] = 0.0
-    draws: Annotated[int, Field(ge=100, le=100_000)] = 2000
-    seed: int = 0
+    margin: Annotated[Number, Field(ge=0)] = 0.0
+    draws: Annotated[Whole, Field(ge=100, le=100_000)] = 2000
+    seed: Whole = 0
     accept: tuple[Literal["better", "not worse", "not distinguishable", "worse"], ...] = (
         "better",
         "not worse",
@@ -121,9 +123,9 @@ class LatencyLimit(Strict):
     """
 
     kind: Literal["latency"]
-    p50_ms: Annotated[float, Field(gt=0)] | None = None
-    p95_ms: Annotated[float, Field(gt=0)] | None = None
-    per_second: Annotated[float, Field(gt=0)] | None = None
+    p50_ms: Annotated[Number, Field(gt=0)] | None = None
+    p95_ms: Annotated[Number, Field(gt=0)] | None = None
+    per_second: Annotated[Number, Field(gt=0)] | None = None
     device: str = ""
 
     @property
@@ -141,7 +143,7 @@ class Size(Strict):
     """The ONNX file is at most `at_most_mb` (10^6 bytes)."""
 
     kind: Literal["size"]
-    at_most_mb: Annotated[float, Field(gt=0)]
+    at_most_mb: Annotated[Number, Field(gt=0)]
 
     @property
     def name(self) -> str:
@@ -153,8 +155,8 @@ class ParityLimit(Strict):
 
     kind: Literal["parity"]
     format: str = "onnx"
-    difference: Annotated[float, Field(ge=0)]
-    agreement: Annotated[float, Field(ge=0, le=1)]
+    difference: Annotated[Number, Field(ge=0)]
+    agreement: Annotated[Number, Field(ge=0, le=1)]
 
     @property
     def name(self) -> str:
@@ -201,7 +203,7 @@ class Approvals(Strict):
     """At least so many people approve, none rejects, and whoever trained the version does not count."""
 
     kind: Literal["approvals"]
-    at_least: Annotated[int, Field(ge=1)] = 1
+    at_least: Annotated[Whole, Field(ge=1)] = 1
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -57,6 +59,12 @@ class Policy(Strict):
             if twice:
                 raise ValueError(f"each gate once in a stage; {twice!r} stands twice in {stage}")
         return given
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all that it says, whatever the order and the comments of its file."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def may_go(self, source: Stage, target: Stage) -> bool:
         """Whether a version may go from `source` to `target`."""

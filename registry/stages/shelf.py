@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking
+from registry.connect import asking, of_name
 from registry.ledger.chain import Chain
 from registry.ledger.entry import ALONE, Stage
 from registry.ledger.state import State
@@ -98,9 +98,7 @@ def versions_of(client: MlflowClient, model: str) -> list[ModelVersion]:
     found: list[ModelVersion] = []
     token: str | None = None
     while True:
-        page = client.search_model_versions(
-            f"name = '{model}'", order_by=["version_number ASC"], page_token=token
-        )
+        page = client.search_model_versions(of_name(model), order_by=["version_number ASC"], page_token=token)
         found += page
         token = page.token
         if not token:

@@ -116,6 +116,9 @@ def test_a_date_alone_is_its_end(text: str) -> None:
         (("archive", "cells", "1", "--why", "x" * 2001), "say it shorter"),
         (("reject", "cells", "1", "--comment", " "), "what is wrong with it"),
         (("status", "it's"), "no registered model"),
+        (("history", "it's"), "no registered model"),
+        (("verify", "it's"), "no registered model"),
+        (("show", "cells", "9" * 20), "is no version of cells"),
         (("history", "cells.ledger"), "is a ledger"),
         (("history", "cells", "--at", ""), "2026-05-17"),
         (("verify", "cells.ledger"), "is a ledger"),
@@ -129,7 +132,7 @@ def test_a_date_alone_is_its_end(text: str) -> None:
 def test_a_mistake_is_one_line_and_leaves_with_2(
     policy: str, arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    without = {"show", "diff", "measure", "status", "--policy", "rails", "cells.ledger"}
+    without = {"show", "diff", "measure", "status", "--policy", "rails", "it's", "cells.ledger"}
     own = () if without & set(arguments) else ("--policy", policy)
     capsys.readouterr()
     assert registry(*arguments, *own) == 2

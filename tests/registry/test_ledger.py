@@ -167,6 +167,7 @@ def test_what_was_in_production_when() -> None:
         ([("1", P), ("2", P), ("3", P), ("2", P, Action.ROLLBACK)], "1"),
         ([("1", P), ("2", P), ("2", A, Action.ARCHIVE)], "1"),
         ([("1", P), ("2", P), ("1", P, Action.REJECT)], None),
+        ([("1", P), ("2", P), ("1", P, Action.REJECT), ("1", P, Action.APPROVE)], "1"),
         ([("1", P), ("2", P), ("1", P, Action.ROLLBACK), ("2", P)], "1"),
     ],
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +65,13 @@ def release(client: MlflowClient, policy: Policy, version: str) -> None:
     assert promote(scene(client, policy), version, Stage.STAGING).entry
     give_verdict(scene(client, policy), version, Action.APPROVE, Stage.PRODUCTION, "")
     assert promote(scene(client, policy), version, Stage.PRODUCTION).entry
+
+
+@contextmanager
+def as_user(name: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_USER", name)
+        yield
 
 
 def test_a_refused_version_stays_where_it_is_and_its_evidence_is_kept(
@@ -146,11 +156,86 @@ def test_a_file_that_training_did_not_make_is_not_released(client: MlflowClient,
     assert promote(scene(client, policy), "1", Stage.STAGING, override_reason="known").entry
 
 
+def files_of(client: MlflowClient, version: str) -> Path:
+    return Path(client.get_model_version_download_uri(MODEL, version).removeprefix("file://"))
+
+
+def test_a_version_whose_files_are_gone_is_not_released_and_named(
+    client: MlflowClient, policy: Policy
+) -> None:
+    shutil.rmtree(files_of(client, "1"))
+    with pytest.raises(GateRefused, match="version 1 does not enter Staging: its files are gone"):
+        promote(scene(client, policy), "1", Stage.STAGING)
+    assert read(MODEL, client) == ()
+    release(client, policy, "2")
+    shutil.rmtree(files_of(client, "2"))
+    assert not verify(client, MODEL).well
+
+
+def test_an_approval_is_of_the_files_as_they_were(client: MlflowClient, policy: Policy) -> None:
+    model = files_of(client, "1") / "MLmodel"
+    before = model.read_text()
+    give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "looked at 200 errors")
+    model.write_text("other code")
+    with pytest.raises(GateRefused, match="changed since the ledger recorded them: MLmodel"):
+        promote(scene(client, policy), "1", Stage.STAGING)
+    assert [fault.says for fault in verify(client, MODEL).faults] == ["version 1: MLmodel was changed"]
+    with as_user("eve"), pytest.raises(GateRefused, match="version 1 is not approved: changed since"):
+        give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
+    give_verdict(scene(client, policy), "1", Action.REJECT, Stage.STAGING, "was changed")
+    model.write_text(before)
+    assert promote(scene(client, policy), "1", Stage.STAGING).entry
+
+
+def test_an_entry_taken_out_is_named_after_an_override_too(client: MlflowClient, policy: Policy) -> None:
+    assert promote(scene(client, policy), "1", Stage.STAGING).entry
+    client.delete_model_version(ledger_name(MODEL), "1")
+    with pytest.raises(LedgerBroken):
+        scene(client, policy)
+    over = begin(client, MODEL, policy, over_faults=True)
+    promote(over, "2", Stage.STAGING, override_reason="the ward waits")
+    promote(scene(client, policy), "3", Stage.STAGING, override_reason="and waits")
+    assert [entry.over.partition(":")[0] for entry in read(MODEL, client)] == ["1", ""]
+    said = [fault.says for fault in verify(client, MODEL).faults]
+    assert any("entry 1 was changed or taken out before entry 1 (" in each for each in said)
+
+
+def test_another_policy_than_the_product_s_is_marked_in_the_ledger(working_directory: Path) -> None:
+    client = connect()
+    make_model(client, "oct-detector", 1, working_directory / "files")
+    open_to_all = parse_policy("model: oct-detector\ngates: {}\n", "mine.yaml")
+    moved = promote(begin(client, "oct-detector", open_to_all), "1", Stage.STAGING)
+    assert moved.entry is not None
+    assert moved.entry.policy == open_to_all.digest
+    assert "by a policy that is not the product's" in moved.entry.in_words()
+    found = verify(client, "oct-detector")
+    assert found.well
+    assert found.notes == ("entry 1 was judged by a policy that is not the product's",)
+
+
+def test_evidence_of_any_bytes_is_held_against_its_digest(client: MlflowClient, policy: Policy) -> None:
+    moved = promote(scene(client, policy), "1", Stage.STAGING)
+    assert moved.entry is not None
+    path = evidence_path(MODEL, "1", moved.entry.evidence_digest)
+    run = client.get_run(client.get_model_version(MODEL, "1").run_id)
+    file = Path(run.info.artifact_uri.removeprefix("file://")) / path
+    for content in (b"\xff\xfe", file.read_bytes().replace(b"{", b"{\r\n", 1)):
+        file.write_bytes(content)
+        assert [fault.says for fault in verify(client, MODEL).faults] == ["entry 1: its evidence was changed"]
+
+
+def test_who_is_missing_an_approval_is_told_for_which_stage(client: MlflowClient) -> None:
+    asks = parse_policy(f"model: {MODEL}\ngates: {{Staging: [{{kind: approvals}}]}}\n", "cells.yaml")
+    judged = promote(scene(client, asks), "1", Stage.STAGING).judged
+    assert judged is not None
+    assert "`mlops registry approve cells 1 --for staging` gives one more" in judged.results[0].says
+
+
 def test_what_was_asked_and_answered_is_kept_with_the_figures(client: MlflowClient, policy: Policy) -> None:
     loose = parse_policy(POLICY.replace("0.8", "0.1"), "cells.yaml")
     moved = promote(scene(client, loose), "3", Stage.STAGING)
     assert moved.entry is not None
-    text = kept(client, MODEL, "3", moved.entry.evidence_digest)
+    text = kept(client, MODEL, "3", moved.entry.evidence_digest).decode()
     held = json.loads(text)
     assert held["policy"]["gates"]["Staging"][0]["minimum"] == 0.1
     assert (held["stage"], held["results"][0]["figure"]) == ("Staging", "0.5")

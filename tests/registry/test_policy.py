@@ -87,6 +87,9 @@ def test_a_policy_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
         (_file("{metric: a}"), ["f.yaml:5", "kind", "missing"]),
         (_file("{kind: floor, metric: a}"), ["gates.Staging.0.minimum", "missing"]),
         (_file("{kind: floor, metric: a, minimum: high}"), ["gates.Staging.0.minimum", "'high'"]),
+        (_file("{kind: floor, metric: a, minimum: no}"), ["gates.Staging.0.minimum", "False", "number"]),
+        (_file("{kind: per class, metric: a, minimum: 1, classes: {b: no}}"), ["False", "number"]),
+        (_file("{kind: approvals, at_least: yes}"), ["gates.Staging.0.at_least", "True"]),
         (_file("{kind: floor, metric: a, minimum: 1, require: target}"), ["states a target"]),
         (_file("{kind: floor, metric: a, minmum: 1}"), ["minmum", "did you mean minimum?"]),
         (_file("{kind: latency}"), ["p50_ms, p95_ms and per_second"]),
@@ -103,6 +106,21 @@ def test_a_file_that_cannot_be_is_told_with_place_and_what_is_allowed(text: str,
         parse_policy(text, "f.yaml")
     for name in names:
         assert name in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model: m\ntitle: 2026-13-45\n", "month must be in 1..12; mend that value"),
+        ("model: m\ntitle: !!float abc\n", "mend that value"),
+        ("model: " + "[" * 2000, "nested too deeply"),
+    ],
+)
+def test_a_value_that_is_none_is_told_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(UserError) as told:
+        parse_policy(text, "f.yaml")
+    assert says in str(told.value)
     assert "\n" not in str(told.value)
 
 

@@ -140,6 +140,14 @@ def test_an_unknown_name_is_one_line(mlops: Command, tmp_path: Path, name: str, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_policy_of_another_model_is_refused(mlops: Command, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("model: oct-detector\ngates: {}\n")
+    run_id = desk.ultralytics("r", {"val/box_loss": line((1, 1.0), (3, 0.4))}, {"epochs": 3}, experiment="p")
+    desk.client.set_tag(run_id, "mlops.system", "railway-detector")
+    code, _, err = mlops("report", run_id, "--policy", "other.yaml")
+    assert (code, "model is 'oct-detector'; allowed: railway-detector" in err) == (2, True)
+
+
 def test_a_deleted_run_is_one_line_with_the_way_back(mlops: Command, desk: Desk) -> None:
     run_id = desk.ultralytics("gone", {"train/loss": {1: 1.0}}, {"epochs": 1}, experiment="commands gone")
     desk.client.delete_run(run_id)

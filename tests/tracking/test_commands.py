@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_doctor_fails_where_the_home_is_no_folder(shell: Shell, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_server_prints_its_address_and_ends_cleanly(shell: Shell) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_server_prints_its_address_and_ends_cleanly(how: signal.Signals, shell: Shell) -> None:
     process = shell.start("server", "--port", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     url = process.stdout.readline().strip()
@@ -90,6 +92,6 @@ def test_server_prints_its_address_and_ends_cleanly(shell: Shell) -> None:
         commands = [" ".join(each.cmdline()) for each in below]
         assert not any("huey" in each or "_job_runner" in each for each in commands), "eight more MLflows"
     finally:
-        process.terminate()
+        process.send_signal(how)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0 and err.strip().endswith("Stopped.")

@@ -238,3 +238,5 @@ def test_the_machines_figures_go_on_after_a_resume(tracker: Tracker, store: str)
 def test_a_store_of_an_unknown_kind_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="sqlite:///FILE"):
         Tracker(tmp_path, "ftp://somewhere/else")
+    with pytest.raises(BadSetting, match="sqlite:///FILE"):
+        Tracker(tmp_path, "http://[half")

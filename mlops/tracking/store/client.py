@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,23 @@ def connect(uri: str | None = None) -> MlflowClient:
     quiet_store_logs()
     from mlflow import MlflowClient
 
+    keep_interruptible()
     return MlflowClient(uri, uri)
+
+
+def keep_interruptible() -> None:
+    """Let Ctrl-C end a wait again. `import mlflow` imports polars, which has the system go on waiting.
+
+    Polars sets a handler of its own for SIGINT, with SA_RESTART (signal(7), "Interruption of system calls").
+    """
+    signal.siginterrupt(signal.SIGINT, True)
+
+
+def of_name(name: str) -> str:
+    """MLflow's filter for what is called `name`. Raises UnknownVersion for what nothing can be called."""
+    if "'" in name:  # its filters know no way of writing it
+        raise UnknownVersion(f"there is no registered model {name!r}; `mlops registry status` lists them")
+    return f"name = '{name}'"
 
 
 @contextmanager

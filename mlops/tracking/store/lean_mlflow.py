@@ -2,12 +2,14 @@
 
 `import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn where they are installed, for data
 sets and model signatures; its client works without them, as its package `mlflow-skinny` does. They stay
-importable by whoever needs them later. Its rooms for language models, and FastAPI with them, are run when
-somebody first looks into them; not where the store is a database, whose tables are declared with modules of
-`mlflow.genai`: begun at those, it imports itself in a circle.
+importable by whoever needs them later. Its rooms for language models, and FastAPI with them, are left out:
+`import mlflow` gets by without what it cannot take from them, and so does its client, but this process can
+use neither any more. Not where the store is a database, whose tables are declared with modules of
+`mlflow.genai`.
 
 Python looks through all that lives for garbage when a process ends, a third of a second for 1,300 modules
-that are about to be gone. What is frozen is not looked through.
+that are about to be gone. What is frozen is not looked through. So a file that is left to the collector to
+be closed may lose its end: what a command writes, it writes by `with` or in one call.
 """
 
 from __future__ import annotations
@@ -53,9 +55,9 @@ def import_lean() -> None:
     spare, collecting = _Spare(_POSTPONED if server else frozenset()), gc.isenabled()
     sys.meta_path.insert(0, spare)
     gc.disable()  # the modules are kept; looking for garbage among them takes an eighth of the time
-    atexit.register(gc.freeze)
     try:
         importlib.import_module("mlflow")
+        atexit.register(gc.freeze)
     except ImportError:  # an MLflow that does need one of them: it is imported anew, and whole
         for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
             del sys.modules[name]

@@ -30,7 +30,10 @@ def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
     uri = uri or DEFAULT_URI
     if uri.startswith(_SQLITE):
         return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).expanduser().absolute())
-    scheme = urlsplit(uri).scheme.split("+")[0]
+    try:
+        scheme = urlsplit(uri).scheme.split("+")[0]
+    except ValueError:  # as of http://[half an address
+        scheme = ""
     if scheme in ("http", "https") or scheme in _DATABASES[1:] or uri.startswith("databricks"):
         return uri.rstrip("/")
     raise BadSetting(
@@ -107,7 +110,10 @@ def without_password(uri: str) -> str:
     >>> without_password("https://ann:secret@example.org/mlflow")
     'https://ann:***@example.org/mlflow'
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no address at all: what stands before an @ may be a password all the same
+        return uri.rpartition("@")[2]
     if parts.password is None:
         return uri
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.errors import BadSetting, ServerUnavailable
+from mlops.tracking.store.client import keep_interruptible
 from mlops.tracking.store.location import artifact_root, ensure_store, is_database
 from mlops.tracking.store.mlflow_settings import prepare_environment
 
@@ -128,6 +129,7 @@ def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) 
     except BaseException:
         server.stop()
         raise
+    keep_interruptible()
     return server
 
 
