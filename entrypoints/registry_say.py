@@ -32,7 +32,7 @@ def approve(
     policy_file: str | None,
     as_json: bool,
 ) -> None:
-    """Say that VERSION of MODEL may enter a stage. Who trained it does not count as an approver.
+    """Say that VERSION of MODEL, with its files as they are now, may enter a stage. Who trained it does not count.
 
     You are whom the tracking server lets in, else who MLOPS_USER says, else this machine's user.
 

@@ -82,7 +82,7 @@ def record(scene: Scene, draft: Draft) -> Entry:
         evidence_digest=draft.evidence_digest,
         file_digests=draft.file_digests,
         override_reason=_kept_whole(draft.override_reason),
-        over=scene.missing_head,
+        over=scene.lost_head,
         policy=_own_policy(scene.policy) if draft.action in (Action.PROMOTE, Action.ROLLBACK) else "",
     )
     entry = dataclasses.replace(unsigned, signature=signature_for(unsigned, scene.policy.signing_keys))

@@ -28,7 +28,7 @@ class Scene:
     shelf: Shelf
     chain: Chain
     found: tuple[str, ...] = ()
-    missing_head: str = ""  # the entry, "sequence:digest", that the model's tag names and the ledger lacks
+    lost_head: str = ""  # the entry, "sequence:digest", that the model's tag names and the ledger lacks
 
     @property
     def model(self) -> str:
@@ -57,7 +57,7 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
     chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
     if not shelf.hands and open_ends(shelf, chain, counts):
         shelf, chain = still(client, model)  # it was moved between the two, or behind the ledger's back
-    taken_out, lost_head = missing_head(shelf, chain), shelf.head
+    taken_out, head_tag = missing_head(shelf, chain), shelf.head
     if not over_faults:
         if chain.unanswered:
             raise broken(chain)
@@ -66,7 +66,7 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
     found = settle(client, shelf, chain, counts)
     if found and shelf.hands:
         shelf, chain = still(client, model)
-    return Scene(client, policy, shelf, chain, found, lost_head if taken_out else "")
+    return Scene(client, policy, shelf, chain, found, head_tag if taken_out else "")
 
 
 def missing_head(shelf: Shelf, chain: Chain) -> str:
