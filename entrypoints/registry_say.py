@@ -32,9 +32,9 @@ def approve(
     policy_file: str | None,
     as_json: bool,
 ) -> None:
-    """Say that VERSION of MODEL, with its files as they are now, may enter a stage. Who trained it does not count.
+    """Say that VERSION of MODEL may enter a stage, with its files as they are now.
 
-    You are whom the tracking server lets in, else who MLOPS_USER says, else this machine's user.
+    Who trained it does not count as an approver. You are whom the tracking server lets in, else who MLOPS_USER says, else this machine's user.
 
     \b
     Examples:
