@@ -34,7 +34,8 @@ def approve(
 ) -> None:
     """Say that VERSION of MODEL may enter a stage, with its files as they are now.
 
-    Who trained it does not count as an approver. You are whom the tracking server lets in, else who MLOPS_USER says, else this machine's user.
+    Who trained it does not count as an approver. You are whom the tracking server lets in, else who
+    MLOPS_USER says, else this machine's user.
 
     \b
     Examples:
