@@ -20,6 +20,7 @@ from mlops.tracking.delivery.sending import (
 )
 from mlops.tracking.outbox.entries import QUICK, Entry, Kind, RunRow
 from mlops.tracking.store.answers import Meaning, in_words, is_missing, meaning_of
+from mlops.tracking.store.client import keep_interruptible
 from mlops.tracking.store.location import quiet_store_logs
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Round:
     def __init__(self, outbox: DeliveryBook, uri: str, stopped: Callable[[], bool]) -> None:
         from mlflow import MlflowClient
 
+        keep_interruptible()
         self._outbox, self._uri, self._stopped = outbox, uri, stopped
         quiet_store_logs()
         self._client: MlflowClient = MlflowClient(uri, registry_uri=uri)
