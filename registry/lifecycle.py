@@ -16,8 +16,8 @@ from mlops.errors import (
     NotAllowed,
     UserError,
 )
-from registry.connect import me
-from registry.evidence.files import file_digests
+from registry.connect import asking, me
+from registry.evidence.files import ONNX_DIGEST_TAG, file_digests
 from registry.ledger.entry import Action, Entry, Stage
 from registry.ledger.log import append
 from registry.ledger.signing import counting, signature_for
@@ -101,9 +101,8 @@ def _own_policy(policy: Policy) -> str:
     """SHA-256 of a policy that is not the one that the product brings for the model; "" for that one."""
     from registry.policies.policy import list_policies, load_policy
 
-    if policy.model not in list_policies() or policy == load_policy(policy.model):
-        return ""
-    return policy.digest
+    own = policy.digest
+    return "" if policy.model not in list_policies() or own == load_policy(policy.model).digest else own
 
 
 def _kept_whole(text: str) -> str:
@@ -176,6 +175,7 @@ def give_verdict(
     """
     approves = action is Action.APPROVE
     files = file_digests(scene.client, scene.model, scene.version(version)) if approves else {}
+    made = _made_by_training(scene, version) if approves else ""
     for _ in range(_JUDGED_AGAIN):
         said = verdicts(
             scene.chain.entries, scene.version(version), stage, counting(scene.policy.signing_keys)
@@ -183,7 +183,7 @@ def give_verdict(
         mine = said.get(me())
         if mine is not None and mine.action is action:
             raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
-        if approves and (changed := changed_since(scene, version, files)):
+        if approves and (changed := _otherwise(scene, version, files, made)):
             raise GateRefused(f"{scene.model} version {version} is not approved: {changed}")
         try:
             entry = record(scene, Draft(action, version, stage, comment, evidence_digest, files))
@@ -199,17 +199,26 @@ def _unchanged(scene: Scene, version: str, judged: Judgement) -> None:
     if judged.files is None:
         changed = "its files are gone"
     else:
-        made = judged.evidence.onnx_digest
-        changed = changed_since(scene, version, judged.files)
-        if not changed and made and made not in judged.files.values():
-            changed = f"none of its files is the one that training made (SHA-256 {made[:12]})"
+        changed = _otherwise(scene, version, judged.files, judged.evidence.onnx_digest)
     if changed:
         raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
 
 
-def changed_since(scene: Scene, version: str, files: Mapping[str, str]) -> str:
-    """Which of a version's files are not those that its last entry recorded; "" when all are."""
-    return changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), files)
+def _otherwise(scene: Scene, version: str, files: Mapping[str, str], made: str) -> str:
+    """How `files` are not those that the ledger recorded last or that training made; "" when they are.
+
+    made: SHA-256 of the ONNX file that training made; "" where that is not known.
+    """
+    changed = changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), files)
+    if not changed and made and made not in files.values():
+        return f"none of its files is the one that training made (SHA-256 {made[:12]})"
+    return changed
+
+
+def _made_by_training(scene: Scene, version: str) -> str:
+    with asking(f"reading {scene.model}/{version}"):
+        tags = scene.client.get_model_version(scene.model, version).tags or {}
+    return str(tags.get(ONNX_DIGEST_TAG, ""))
 
 
 def _decided(scene: Scene, draft: Draft, judged: Judgement) -> Moved:

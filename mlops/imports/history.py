@@ -49,7 +49,7 @@ def read_history(file: Path) -> History:
     """Raises RunFault where `file` has none of the shapes above."""
     try:
         held = json.loads(read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFault(f"{file} is no JSON ({error}); an unfinished file cannot be imported") from error
     if not isinstance(held, dict) or "history" not in held:
         return History(_rows(held, file))
@@ -123,7 +123,7 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
         if not isinstance(value, (int, float)):
             warnings[f"{file}: {name} is passed over: it holds {type(value).__name__}, not numbers"] = None
             continue
-        metrics[of_history(name)] = finite_or_nan(_as_float(value))
+        metrics[of_history(name)] = finite_or_nan(as_float(value))
         if math.isnan(metrics[of_history(name)]):
             warnings[f"{file}: {name} of epoch {epoch} is not finite, kept as NaN"] = None
     at = _first(values, _AT)
@@ -138,10 +138,10 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
 
 def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
     value = _first(values, names)
-    return _as_float(value) if isinstance(value, (int, float)) and value >= 0 else None
+    return as_float(value) if isinstance(value, (int, float)) and 0 <= as_float(value) < math.inf else None
 
 
-def _as_float(value: float) -> float:
+def as_float(value: float) -> float:
     """Infinity for a whole number that no float holds."""
     try:
         return float(value)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from mlops.errors import RunFault
 from mlops.imports.ending import Ending, Left, how_it_ended
-from mlops.imports.history import read_history
+from mlops.imports.history import as_float, read_history
 from mlops.imports.past import PastEpoch, PastRun, Row, Source, Status
 from mlops.imports.table import read_table, read_text
 from mlops.imports.timing import timing_of
+from mlops.typed_yaml.read_yaml import NO_VALUE
 
 ARGUMENTS, TABLE, HISTORY = "args.yaml", "results.csv", "history.json"
 _PARAM_NAMES = {"imgsz": "image_size", "freeze": "freeze_layers"}
@@ -147,7 +148,7 @@ def _arguments(file: Path) -> dict[str, object]:
 
     try:
         held = yaml.safe_load(read_text(file))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+    except (yaml.YAMLError, RecursionError, *NO_VALUE) as error:
         says = " ".join(str(error).split())
         raise RunFault(
             f"{file} cannot be read: {says[:200]}; mend it, or take it out to import without"
@@ -176,7 +177,7 @@ def _ending(content: _Content, path: Path, told: Told) -> Ending:
 
 def _whole(params: Mapping[str, object], names: Iterable[str]) -> int | None:
     found = next((params[name] for name in names if name in params), None)
-    return int(found) if isinstance(found, (int, float)) and math.isfinite(found) else None
+    return int(found) if isinstance(found, (int, float)) and math.isfinite(as_float(found)) else None
 
 
 def _files(folder: Path, weights: bool) -> tuple[dict[Path, str], tuple[str, ...]]:

@@ -11,15 +11,18 @@ from mlops.errors import UserError
 Path: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[Path, int]
 
+# what PyYAML raises for a value that is none, as 2026-13-45, or !!bool x
+NO_VALUE = (ValueError, KeyError, AttributeError, IndexError)
+
 
 def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
     """The mapping that `text` holds, and the line (from 1) at which each key's path stands.
 
     Raises UserError for what is no YAML, no mapping, or gives a key twice (YAML keeps the last silently).
     """
-    loader = yaml.SafeLoader(text)
     lines: Lines = {}
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is not None:
             _walk(root, (), lines, where)
@@ -29,13 +32,11 @@ def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
         line = f":{mark.line + 1}" if mark else ""
         says = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{where}{line}: not valid YAML: {says}; mend that line") from error
-    except ValueError as error:  # a value that is none, as the date 2026-13-45
+    except NO_VALUE as error:
         raise UserError(f"{where}: not valid YAML: {error}; mend that value") from error
     except RecursionError as error:
         says = "nested too deeply, or an alias (*) stands inside its own anchor (&)"
         raise UserError(f"{where}: {says}; write it out") from error
-    finally:
-        loader.dispose()
     if not isinstance(content, dict):
         raise UserError(f"{where}: holds no mapping; write lines of `key: value`")
     return content, lines

@@ -16,6 +16,7 @@ from registry.connect import asking
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ONNX_DIGEST_TAG = "mlops.onnx_digest"
 _NOTE = "registered_model_meta"
 
 

@@ -34,7 +34,7 @@ from mlops.training.pickles import unsafe_in
 from registry.connect import asking, run_of
 from registry.evidence.facts import DataFacts, Evidence
 from registry.evidence.figures import kept_metrics, reads_boxes, with_derived
-from registry.evidence.files import digests, stated_in, version_files
+from registry.evidence.files import ONNX_DIGEST_TAG, digests, stated_in, version_files
 from registry.evidence.measured import read_latency, read_parity
 from registry.evidence.run_files import fetch_json, fetch_samples
 from registry.evidence.samples import compare
@@ -83,7 +83,7 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         licence=tags.get("mlops.licence", ""),
         metrics=with_derived(metrics, policy, classes, samples),
         data=_data(run, tags, faults),
-        onnx_digest=tags.get("mlops.onnx_digest", ""),
+        onnx_digest=tags.get(ONNX_DIGEST_TAG, ""),
         files=files,
         unsafe=unsafe,
         latency=read_latency(tags, files),

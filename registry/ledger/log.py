@@ -73,7 +73,7 @@ def read_chain(client: MlflowClient, model: str) -> Chain:
         while True:
             # oldest first, so that a slot added between two pages cannot move one past the reader
             page = client.search_model_versions(
-                of_name(ledger_name(model)), order_by=["version_number ASC"], page_token=token
+                of_name(model, SUFFIX), order_by=["version_number ASC"], page_token=token
             )
             slots += [
                 Slot(

@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mlops.typed_yaml.strict import Strict
 
 Level: TypeAlias = Literal["minimum", "target", "stretch"]
 LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
-Number = Annotated[float, Field(strict=True)]  # a floor of `no` would be one of 0
-Whole = Annotated[int, Field(strict=True)]
+
+
+def _no_truth_value(given: object) -> object:
+    """A floor of `no` would otherwise be one of 0, and let everything pass."""
+    if isinstance(given, bool):
+        raise ValueError("true and false are no numbers")
+    return given
+
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 
 

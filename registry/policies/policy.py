@@ -62,8 +62,8 @@ class Policy(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over all that it says, whatever the order and the comments of its file."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """SHA-256 (hex) over all that it asks for, whatever its title, comments and the order of its keys."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"title", "seed_report"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def may_go(self, source: Stage, target: Stage) -> bool:

@@ -63,7 +63,8 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
             raise broken(chain)
         if taken_out:
             raise LedgerBroken(f"{model}: {taken_out}; `mlops registry verify {model}` says everything")
-    found = settle(client, shelf, chain, counts)
+    # settling would turn the head tag back, and with it what tells of the loss, before an entry names it
+    found = () if taken_out else settle(client, shelf, chain, counts)
     if found and shelf.hands:
         shelf, chain = still(client, model)
     return Scene(client, policy, shelf, chain, found, head_tag if taken_out else "")

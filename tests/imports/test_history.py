@@ -65,6 +65,7 @@ def test_params_start_and_seconds_are_read_from_around_it(tmp_path: Path) -> Non
 
 def test_a_whole_number_that_no_float_holds_is_not_finite(tmp_path: Path) -> None:
     history = read(tmp_path, [{"loss": 10**400, "epoch_time": 10**400}, {"loss": 1}])
+    assert history.rows.rows[0].epoch_s is None
     assert math.isnan(history.rows.rows[0].metrics["train/loss"]) and "not finite" in history.rows.warnings[0]
 
 
@@ -72,6 +73,7 @@ def test_a_whole_number_that_no_float_holds_is_not_finite(tmp_path: Path) -> Non
     ("held", "says"),
     [
         ('{"loss": [0.9, 0.', "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ({"loss": [0.9, 0.8], "val_loss": [0.9]}, "val_loss has 1 epochs and loss 2"),
         ({"loss": 0.9}, "loss is no list"),
         ([1, 2], "neither an object of lists nor a list of epochs"),

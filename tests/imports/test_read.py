@@ -67,7 +67,8 @@ def test_the_status_follows_the_stated_rules(tmp_path: Path) -> None:
     assert status_of(tmp_path / "g", results=nan) == ("FAILED", "train/box_loss is NaN in the last epoch, 3")
     assert status_of(tmp_path / "h", results=HEADER + "\n") == ("FAILED", "no epoch was finished")
     assert status_of(tmp_path / "i", arguments=None)[0] == "FINISHED"
-    assert status_of(tmp_path / "j", arguments="epochs: .inf\n")[0] == "FINISHED"  # no count: as if not said
+    for number, count in enumerate((".inf", "1" + "0" * 400)):  # no count: as if not said
+        assert status_of(tmp_path / f"j{number}", arguments=f"epochs: {count}\n")[0] == "FINISHED"
     assert read_past_run(tmp_path / "e", Told(status="FAILED")).status == "FAILED"
 
 
@@ -131,6 +132,8 @@ def test_a_history_is_read_as_a_file_or_from_its_folder(tmp_path: Path) -> None:
         (lambda folder: run_folder(folder / "train"), "holds 1 run folders and is none"),
         (lambda folder: run_folder(folder, arguments="epochs: [3\n"), "args.yaml cannot be read"),
         (lambda folder: run_folder(folder, arguments="name: 2026-13-01\n"), "month must be in 1..12"),
+        (lambda folder: run_folder(folder, arguments="name: !!bool x\n"), "args.yaml cannot be read"),
+        (lambda folder: run_folder(folder, arguments="[" * 3000), "args.yaml cannot be read"),
         (lambda folder: run_folder(folder, arguments="- 3\n"), "holds no names and values"),
         (
             lambda folder: run_folder(folder, arguments="!!python/object/apply:os.getcwd []\n"),

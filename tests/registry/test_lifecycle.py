@@ -21,6 +21,7 @@ from registry.ledger.log import ledger_name, read
 from registry.lifecycle import archive, give_verdict, promote, rollback
 from registry.overview import diff, facts, status
 from registry.policies.policy import Policy, parse_policy
+from registry.stages.hands import raise_hand
 from registry.stages.scene import Scene, begin
 from registry.stages.shelf import HEAD_TAG, STAGE_TAG
 from registry.verify import verify
@@ -185,6 +186,31 @@ def test_an_approval_is_of_the_files_as_they_were(client: MlflowClient, policy: 
     give_verdict(scene(client, policy), "1", Action.REJECT, Stage.STAGING, "was changed")
     model.write_text(before)
     assert promote(scene(client, policy), "1", Stage.STAGING).entry
+
+
+def test_a_file_that_training_did_not_make_is_not_approved_either(
+    client: MlflowClient, policy: Policy
+) -> None:
+    client.set_model_version_tag(MODEL, "1", "mlops.onnx_digest", "a" * 64)
+    with pytest.raises(GateRefused, match="not approved: none of its files is the one that training made"):
+        give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
+    assert read(MODEL, client) == ()
+
+
+def test_a_loss_is_not_settled_away_by_an_override_that_fails(client: MlflowClient, policy: Policy) -> None:
+    for version in ("1", "2"):
+        assert promote(scene(client, policy), version, Stage.STAGING).entry
+    client.delete_model_version(ledger_name(MODEL), "2")
+    raise_hand(client, MODEL, "left by a crash")
+    with pytest.raises(UserError, match="is in Staging already"):
+        promote(
+            begin(client, MODEL, policy, over_faults=True),
+            "1",
+            Stage.STAGING,
+            override_reason="the ward waits",
+        )
+    with pytest.raises(LedgerBroken):
+        scene(client, policy)
 
 
 def test_an_entry_taken_out_is_named_after_an_override_too(client: MlflowClient, policy: Policy) -> None:

@@ -109,9 +109,26 @@ def test_a_file_that_cannot_be_is_told_with_place_and_what_is_allowed(text: str,
     assert "\n" not in str(told.value)
 
 
+def test_numbers_may_be_written_as_yaml_takes_for_text() -> None:
+    (gate,) = parse_policy(_file("{kind: floor, metric: a, minimum: 1e-3}"), "f").gates_for(Stage.STAGING)
+    assert isinstance(gate, Floor)
+    assert gate.minimum == 0.001
+
+
+def test_a_policy_is_the_same_whatever_its_title_and_the_order_of_its_keys() -> None:
+    one, other = (
+        parse_policy(text, "f") for text in ("model: m\ngates: {}\n", "gates: {}\ntitle: t\nmodel: m\n")
+    )
+    assert one.digest == other.digest
+    assert one.digest != parse_policy(_file(FLOOR), "f").digest
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("model: m\ntitle: !!bool x\n", "mend that value"),
+        ("model: m\ntitle: !!int ''\n", "mend that value"),
+        ("model: m\ntitle: a\0b\n", "not valid YAML"),
         ("model: m\ntitle: 2026-13-45\n", "month must be in 1..12; mend that value"),
         ("model: m\ntitle: !!float abc\n", "mend that value"),
         ("model: " + "[" * 2000, "nested too deeply"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlops.data.depth import as_8_bits
 from mlops.data.filecache import FileCache, FileKey
+from mlops.data.readers.images import lies_on_its_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +97,7 @@ def _look_at_file(file: Path) -> Look:
         with warnings.catch_warnings(), Image.open(BytesIO(content)) as picture:
             warnings.simplefilter("ignore")  # of odd EXIF and great size; what matters is an error
             known, (width, height) = picture.format or "", picture.size
-            turned = picture.getexif().get(0x0112, 1) >= 5
+            turned = lies_on_its_side(picture)
             picture.draft("L", (_DRAFT, _DRAFT))
             picture.load()
             return Look(sha256, "", known, width, height, turned, *_appearance(picture))

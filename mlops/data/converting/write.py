@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from mlops.data.dataset import Box, LabelledImages, LabelledPicture, SplitName
 from mlops.data.depth import as_rgb
 from mlops.data.progress import counted, tracked
+from mlops.data.readers.images import upright
 from mlops.data.view import label_text
 from mlops.errors import DataFault
 
@@ -60,14 +61,14 @@ def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
 
 
 def _write_objects_of(homes: Sequence[Path], named: tuple[str, LabelledPicture]) -> int:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     stem, picture = named
     if not picture.boxes:
         return 0
     try:
         with Image.open(picture.image) as opened:
-            whole = as_rgb(ImageOps.exif_transpose(opened))  # boxes are fractions of the upright picture
+            whole = as_rgb(upright(opened))  # boxes are fractions of the picture as it is shown
     except OSError as error:
         raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
     for number, box in enumerate(picture.boxes):

@@ -134,10 +134,10 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise DataFault(f"{folder} is a file; name a folder for the demo data")
     marker = read_marker(folder)
-    ours = {MARKER, *marker.files} if marker else set()
+    ours = {MARKER, *marker.files} if marker and not marker.converted else set()
     for path in sorted(folder.rglob("*")):
         if not path.is_dir() and path.relative_to(folder).as_posix() not in ours:
-            what = "more than demo data" if marker else "files that are no demo data"
+            what = "more than demo data" if ours else "files that are no demo data"
             first = path.relative_to(folder)
             raise DataFault(f"{folder} holds {what}, such as {first}; name an empty or a new folder")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from mlops.data.split import draw_detection
 from mlops.data.text_file import read_text
 from mlops.errors import DataFault
 
+_WIDEST = 2**31  # pixels
 Record = Mapping[str, Any]  # one object of the file, as JSON gives it
 
 
@@ -103,7 +103,7 @@ def _load(file: Path) -> _CocoFile:
         coco.dataset = json.loads(read_text(file))
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
-        _refuse_doubled(coco.dataset["images"], file)
+        _refuse_doubled(coco.dataset.get("images", ()), file)
         images = sorted(coco.imgs.values(), key=lambda image: str(image["file_name"]))
         categories = {int(key): str(value["name"]) for key, value in sorted(coco.cats.items())}
     except json.JSONDecodeError as error:
@@ -224,12 +224,13 @@ def _outline(segmentation: object, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    """Not so of a whole number that no float holds."""
+    return isinstance(value, (int, float)) and abs(value) < 1e300
 
 
 def _size(record: Record) -> tuple[int, int] | None:
     width, height = record.get("width"), record.get("height")
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+    if isinstance(width, int) and isinstance(height, int) and 0 < width < _WIDEST and 0 < height < _WIDEST:
         return width, height
     return None
 

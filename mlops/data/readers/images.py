@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SplitName
 from mlops.errors import DataFault
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # what both Ultralytics and Pillow read, to the format that Pillow finds in such a file
 FORMAT_OF_SUFFIX = {
@@ -21,6 +26,7 @@ FORMAT_OF_SUFFIX = {
 SUFFIXES = frozenset(FORMAT_OF_SUFFIX)
 _ORIENTATION = 0x0112  # of EXIF (CIPA DC-008, 4.6.5.1.6); from 5 on, rows are columns
 _ON_ITS_SIDE = (5, 6, 7, 8)
+_BROKEN_EXIF = (SyntaxError, ValueError, TypeError, struct.error)
 
 
 def is_picture(name: str) -> bool:
@@ -38,11 +44,11 @@ def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=_unless_gone):
         here = Path(place)
         found.extend(here / name for name in names if is_picture(name))
-        odd = next((name for name in (*names, *folders) if not _is_unicode(name)), None)
-        if odd is not None:
-            raise DataFault(f"{place}: the name {odd!a} is not in UTF-8; rename it")
         if not deep:
             folders.clear()
+    odd = next((each for each in found if not _is_unicode(str(each.relative_to(folder)))), None)
+    if odd is not None:
+        raise DataFault(f"{folder}: the name {str(odd.relative_to(folder))!a} is not in UTF-8; rename it")
     return sorted(found)
 
 
@@ -61,7 +67,25 @@ def upright_size(picture: Path) -> tuple[int, int]:
 
     with Image.open(picture) as opened:
         width, height = opened.size
-        return (height, width) if opened.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE else (width, height)
+        return (height, width) if "exif" in opened.info and lies_on_its_side(opened) else (width, height)
+
+
+def upright(opened: Image) -> Image:
+    """The picture as it is shown, turned by its EXIF orientation."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(opened)
+    except _BROKEN_EXIF:
+        return opened
+
+
+def lies_on_its_side(opened: Image) -> bool:
+    """Whether EXIF says that rows are columns; a block that cannot be read turns nothing."""
+    try:
+        return opened.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    except _BROKEN_EXIF:
+        return False
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -39,11 +39,11 @@ def keep_interruptible() -> None:
     signal.siginterrupt(signal.SIGINT, True)
 
 
-def of_name(name: str) -> str:
-    """MLflow's filter for what is called `name`. Raises UnknownVersion for what nothing can be called."""
+def of_name(name: str, suffix: str = "") -> str:
+    """MLflow's filter for the model `name` + `suffix`. Raises UnknownVersion for what none can be called."""
     if "'" in name:  # its filters know no way of writing it
         raise UnknownVersion(f"there is no registered model {name!r}; `mlops registry status` lists them")
-    return f"name = '{name}'"
+    return f"name = '{name}{suffix}'"
 
 
 @contextmanager

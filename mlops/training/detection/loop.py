@@ -204,7 +204,8 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
             yield stage
         finally:
             self.wdir, self.last, self.best = places
-        for file in sorted(stage.iterdir(), key=lambda path: path.name == moved_last):
+        written = sorted(stage.iterdir(), key=lambda file: (file.name == moved_last, file.name == "last.pt"))
+        for file in written:  # the other one of the two is last but one
             move_durably(file, self.wdir / file.name)
         stage.rmdir()
 
