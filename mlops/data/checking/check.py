@@ -49,7 +49,8 @@ def check_dataset(
                 faults += named_labels(source, image_label).faults
         except DataFault as error:
             named = path if is_remote(path) else Path(path)
-            faults.append(fault("unreadable-set", named, str(error).removeprefix(f"{path}: ")))
+            says = str(error).removeprefix(str(path)).lstrip(": ")  # a fault's place is told beside it
+            faults.append(fault("unreadable-set", named, says))
             continue
         sources.append(source)
         place = source.root if is_remote(path) else Path(path)
