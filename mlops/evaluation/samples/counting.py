@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 class Counted:
     """What was found on each of M pictures at a threshold, (M,) each.
 
-    objects: annotated; found: of them, matched by a box of their class. positive: the picture shows
-    something; flagged: some box was given, of whatever class.
+    objects: annotated; found: of them, matched by a box of their class. given: boxes, of whatever class.
     """
 
     objects: NDArray[np.int64]
     found: NDArray[np.int64]
-    positive: NDArray[np.bool_]
-    flagged: NDArray[np.bool_]
+    given: NDArray[np.int64]
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Whether the picture shows something."""
+        return self.objects > 0
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Whether some box was given on it."""
+        return self.given > 0
 
     @property
     def recall(self) -> float:
@@ -42,16 +50,18 @@ class Counted:
         return 5 * hit / over if over else float("nan")
 
 
-def count_at(boxes: Detections, threshold: float) -> Counted:
+def count_at(boxes: Detections, threshold: float, matched: NDArray[np.bool_] | None = None) -> Counted:
     """Count on each of `boxes.pictures` with boxes of at least `threshold`, matched at IoU 0.5.
 
+    matched: (P,) whether each prediction is true, where that is known already.
     A picture without any row (nothing annotated, nothing predicted) is a true negative: neither figure
     needs it.
     """
     sure = boxes.score >= threshold
-    hit = match(boxes, IOUS[:1])[0] & sure  # what is less sure takes no object from what is surer
+    true = match(boxes, IOUS[:1])[0] if matched is None else matched
+    hit = true & sure  # what is less sure takes no object from what is surer
     objects, found, given = (
         np.bincount(pictures, minlength=len(boxes.pictures))
         for pictures in (boxes.truth_picture, boxes.picture[hit], boxes.picture[sure])
     )
-    return Counted(objects, found, objects > 0, given > 0)
+    return Counted(objects, found, given)

@@ -11,6 +11,7 @@ from mlops.evaluation.samples.counting import count_at
 from mlops.evaluation.samples.detections import detections_of
 from mlops.evaluation.samples.matching import IOUS, match
 from mlops.evaluation.statistics.paired import Pairing, Score
+from mlops.evaluation.statistics.scores_of_boxes import ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def _mean_ap(boxes: Detections, ious: tuple[float, ...]) -> Score:
 
 def _recall(boxes: Detections, threshold: float) -> Score:
     counted = count_at(boxes, threshold)
-    return lambda weights: _ratio(weights @ counted.found, weights @ counted.objects)
+    return lambda weights: ratio(weights @ counted.found, weights @ counted.objects)
 
 
 def _patch_f2(boxes: Detections, threshold: float) -> Score:
@@ -72,9 +73,4 @@ def _patch_f2(boxes: Detections, threshold: float) -> Score:
     positive, flagged = counted.positive, counted.flagged
     hit = (positive & flagged).astype(np.int64)
     missed, false = (positive & ~flagged).astype(np.int64), (~positive & flagged).astype(np.int64)
-    return lambda weights: _ratio(5 * (weights @ hit), weights @ (5 * hit + 4 * missed + false))
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    share: NDArray[np.float64] = np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
-    return share
+    return lambda weights: ratio(5 * (weights @ hit), weights @ (5 * hit + 4 * missed + false))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlops.evaluation.metrics.average_precision import mean_defined, ranked_classes
+from mlops.evaluation.samples.counting import count_at
 from mlops.evaluation.samples.matching import match
 from mlops.evaluation.statistics.resampling import Scored
 
@@ -27,7 +28,8 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
     """
     matched = match(boxes)
     ranked = ranked_classes(boxes, matched)
-    counted = _counted(boxes, matched[0], threshold)
+    at = count_at(boxes, threshold, matched[0])
+    counted = np.stack([at.found, at.given, at.objects]).astype(np.float32)
     names = [f"AP50/{classes.get(each.index, each.index)}" for each in ranked]
 
     def scores(weights: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -40,9 +42,9 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
         columns = [
             mean_defined(ap.mean(1)),
             mean_defined(ap[:, 0]),
-            _ratio(found, given),
-            _ratio(found, objects),
-            _ratio(2 * found, given + objects),
+            ratio(found, given),
+            ratio(found, objects),
+            ratio(2 * found, given + objects),
             *ap[:, 0],
         ]
         return np.stack(columns, axis=1)
@@ -51,15 +53,7 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
     return Scored((*BOX_FIGURES, *names), scores, width)
 
 
-def _counted(boxes: Detections, matched: NDArray[np.bool_], threshold: float) -> NDArray[np.float32]:
-    """Found objects, given boxes and objects of each picture: (3, M)."""
-    pictures = len(boxes.pictures)
-    sure = boxes.score >= threshold
-    hit = matched & sure
-    columns = (boxes.picture[hit], boxes.picture[sure], boxes.truth_picture)
-    return np.stack([np.bincount(each, minlength=pictures) for each in columns]).astype(np.float32)
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """part / whole, NaN where whole is 0."""
     share: NDArray[np.float64] = np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
     return share
