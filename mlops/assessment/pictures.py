@@ -12,6 +12,7 @@ import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
 from mlops.data.depth import as_rgb
+from mlops.data.readers.images import upright
 from mlops.evaluation.samples.names import picture_names
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ class PictureBook:
 
     def open(self, name: str) -> Image:
         """As training sees it, in RGB. Raises OSError for a file that is gone."""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
         held = self._held[name]
         if not isinstance(held, Path):
             return as_rgb(Image.fromarray(held))
         with Image.open(held) as opened:
-            return as_rgb(ImageOps.exif_transpose(opened) if self._upright else opened)
+            return as_rgb(upright(opened) if self._upright else opened)
 
 
 def marks_on(

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from mlops.errors import DataFault
-from mlops.typed_yaml.read_yaml import NO_VALUE
+from mlops.typed_yaml.read_yaml import NO_YAML
 
 
 def read_text(file: Path) -> str:
@@ -29,7 +29,7 @@ def read_yaml(file: Path) -> object:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DataFault(f"{file}:{line}: no YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError, *NO_VALUE) as error:
+    except NO_YAML as error:
         raise DataFault(f"{file}: no YAML: {' '.join(str(error).split())}") from error
 
 

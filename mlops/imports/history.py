@@ -138,7 +138,8 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
 
 def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
     value = _first(values, names)
-    return as_float(value) if isinstance(value, (int, float)) and 0 <= as_float(value) < math.inf else None
+    seconds = as_float(value) if isinstance(value, (int, float)) else math.nan
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def as_float(value: float) -> float:

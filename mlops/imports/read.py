@@ -16,7 +16,7 @@ from mlops.imports.history import as_float, read_history
 from mlops.imports.past import PastEpoch, PastRun, Row, Source, Status
 from mlops.imports.table import read_table, read_text
 from mlops.imports.timing import timing_of
-from mlops.typed_yaml.read_yaml import NO_VALUE
+from mlops.typed_yaml.read_yaml import NO_YAML
 
 ARGUMENTS, TABLE, HISTORY = "args.yaml", "results.csv", "history.json"
 _PARAM_NAMES = {"imgsz": "image_size", "freeze": "freeze_layers"}
@@ -148,7 +148,7 @@ def _arguments(file: Path) -> dict[str, object]:
 
     try:
         held = yaml.safe_load(read_text(file))
-    except (yaml.YAMLError, RecursionError, *NO_VALUE) as error:
+    except NO_YAML as error:
         says = " ".join(str(error).split())
         raise RunFault(
             f"{file} cannot be read: {says[:200]}; mend it, or take it out to import without"

@@ -13,6 +13,7 @@ Lines: TypeAlias = dict[Path, int]
 
 # what PyYAML raises for a value that is none, as 2026-13-45, or !!bool x
 NO_VALUE = (ValueError, KeyError, AttributeError, IndexError)
+NO_YAML = (yaml.YAMLError, RecursionError, *NO_VALUE)  # and for any other text that it cannot make values of
 
 
 def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from importlib import resources
@@ -105,6 +106,12 @@ def load_policy(model: str) -> Policy:
             raise UserError(f"{model}: cannot be read as a policy: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise UserError(f"{model}: is no text in UTF-8; save it as that") from error
+    return _shipped(model)
+
+
+@functools.cache
+def _shipped(model: str) -> Policy:
+    """Read once: a move asks for it again, to tell whether it was judged by another."""
     known = list_policies()
     if model not in known:
         raise UserError(

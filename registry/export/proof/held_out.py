@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, DetectionDataset, SplitName
+from mlops.data.readers.images import upright_size
 from mlops.errors import DataFault, MlopsError, UserError
 from mlops.evaluation.prediction.preprocessing import Preprocessing
 
@@ -161,10 +162,7 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def _corners(picture: LabelledPicture) -> NDArray[np.float64]:
-    from PIL import Image, ImageOps
-
-    with Image.open(picture.image) as opened:
-        width, height = ImageOps.exif_transpose(opened).size
+    width, height = upright_size(picture.image)
     rows = [
         (
             each.class_index,
