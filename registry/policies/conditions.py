@@ -20,7 +20,7 @@ LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
 def _no_truth_value(given: object) -> object:
     """A floor of `no` would otherwise be one of 0, and let everything pass."""
     if isinstance(given, bool):
-        raise ValueError("true and false are no numbers")
+        raise ValueError("a number, not true or false")
     return given
 
 
