@@ -24,12 +24,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score
 
-from mlops.comparison.read import read_boxes_table, read_classes_table
-from mlops.comparison.run import Request, compare_sides
-from mlops.comparison.side import BoxAnswers, ClassAnswers, MeasuredOn, Side
-from mlops.evaluation.samples.boxes import Boxes
-from mlops.evaluation.samples.tables import Answers, Header, read_boxes, write_answers, write_boxes
-from mlops.evaluation.statistics.comparing import Settings
+from mlops.comparison.candidate import BoxAnswers, ClassAnswers, MeasuredOn, Side
+from mlops.comparison.candidate_reading import read_boxes_table, read_classes_table
+from mlops.comparison.compare import ComparisonRequest, compare_sides
+from mlops.metrics.samples.boxes import Boxes
+from mlops.metrics.samples.sample_tables import ClassTable, Header, read_boxes, write_answers, write_boxes
+from mlops.metrics.statistics.metric_differences import ComparisonSettings
 
 CLASSES = ("niaocao", "piaofuwu", "qiqiu", "suliaodai")
 CELLS = tuple(f"cell {number}" for number in range(8))
@@ -64,14 +64,14 @@ def boxes_of(pictures: int, per_picture: int, off: float, seed: int) -> Boxes:
     )
 
 
-def answers_of(pictures: int, right: float, seed: int) -> Answers:
+def answers_of(pictures: int, right: float, seed: int) -> ClassTable:
     truth = np.random.default_rng(0).integers(0, len(CELLS), pictures)
     rng = np.random.default_rng(seed)
     given = np.where(rng.random(pictures) < right, truth, rng.integers(0, len(CELLS), pictures))
     probabilities = np.full((pictures, len(CELLS)), 0.01, np.float32)
     probabilities[np.arange(pictures), given] = 0.93
     image = np.array([f"{number:05d}.jpg" for number in range(pictures)])
-    return Answers(image, np.full(pictures, "cells"), truth, probabilities, CELLS)
+    return ClassTable(image, np.full(pictures, "cells"), truth, probabilities, CELLS)
 
 
 def side(name: str, boxes: BoxAnswers | None, answers: ClassAnswers | None) -> Side:
@@ -105,7 +105,7 @@ def detectors(folder: Path, given: argparse.Namespace) -> None:
 
     def ours() -> float:
         sides = [side(file.parent.name, read_boxes_table(file)[0], None) for file in files]
-        found = compare_sides(sides, Request((), settings=Settings(draws=given.draws)))
+        found = compare_sides(sides, ComparisonRequest((), settings=ComparisonSettings(draws=given.draws)))
         return found.candidates[0].figures[0].difference
 
     tables = [read_boxes(file)[0] for file in files]
@@ -184,7 +184,7 @@ def classifiers(folder: Path, given: argparse.Namespace) -> None:
 
     def ours() -> float:
         sides = [side(file.parent.name, None, read_classes_table(file)[0]) for file in files]
-        found = compare_sides(sides, Request((), settings=Settings(draws=given.draws)))
+        found = compare_sides(sides, ComparisonRequest((), settings=ComparisonSettings(draws=given.draws)))
         return found.candidates[0].figures[0].difference
 
     tables = [read_classes_table(file)[0] for file in files]

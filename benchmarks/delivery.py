@@ -57,7 +57,7 @@ def raw(url: str, number: int) -> float:
 
 
 def main() -> None:
-    from mlops.tracking.store.server import plan_server, start_server
+    from mlops.store.server import plan_server, start_server
 
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
         home = Path(folder)

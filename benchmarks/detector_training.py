@@ -146,7 +146,7 @@ def ours(given: argparse.Namespace, work: Path) -> None:
 
 def theirs(given: argparse.Namespace, work: Path) -> None:
     from mlops.training.detection.arguments import training_arguments
-    from mlops.training.detection.library import settle
+    from mlops.training.detection.ultralytics_library import settle
 
     settle(work / "cache")  # offline, with a font, and with settings of its own
     from ultralytics import YOLO, settings

@@ -37,11 +37,11 @@ def prepared(folder: Path, weights: Path | None) -> Path:
     import torch
 
     from mlops.data import demo_dataset, open_dataset
-    from mlops.training.classification import network as networks
-    from mlops.training.classification.serving import export
-    from registry.export.formats.contract import Precision, Source
+    from mlops.training.classification import timm_network as networks
+    from mlops.training.classification.classifier_export import export
+    from registry.export.formats.contract import Original, Precision
     from registry.export.formats.onnx import OnnxFormat
-    from registry.export.proof.held_out import calibration
+    from registry.export.proof.held_out_images import calibration
 
     recipe = _recipe(str(weights) if weights else "none")
     network = networks.build(recipe, len(CLASSES), seed=0)
@@ -58,7 +58,7 @@ def prepared(folder: Path, weights: Path | None) -> Path:
                 network.train()((torch.from_numpy(batch) - mean) / std)
     networks.save(network.eval(), folder / "weights.safetensors")
     serving = export(recipe, CLASSES, folder / "weights.safetensors", folder / "serving")
-    source = Source(
+    source = Original(
         name="benchmark/1",
         onnx=serving.onnx,
         preprocessing=serving.preprocessing,
@@ -88,7 +88,7 @@ def _batches(pictures: Iterator[Any], size: int) -> Iterator[Any]:
 def eager(folder: Path, calls: int, threads: int) -> list[float]:
     import torch
 
-    from mlops.training.classification.serving import network_served
+    from mlops.training.classification.classifier_export import network_served
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
     network = network_served(_recipe("none"), len(CLASSES), folder / "weights.safetensors").eval()

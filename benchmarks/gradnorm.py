@@ -118,7 +118,7 @@ class Training:
     def __init__(self, given: argparse.Namespace, settings: BalanceSettings) -> None:
         from ultralytics.cfg import get_cfg
 
-        from mlops.training.joint.network import HeadShape, JointModel
+        from mlops.training.joint.joint_network import HeadShape, JointModel
 
         torch.manual_seed(0)
         shape = HeadShape(classes=2, width=256, dropout=0.0)

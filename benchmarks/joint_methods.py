@@ -87,7 +87,7 @@ def arguments() -> argparse.Namespace:
 def mlops(out: Path, *arguments: str) -> str:
     """What the command printed; it keeps its store and its home in `out`. Its own words show as they come."""
     home = {"MLOPS_HOME": str(out / ".mlops"), "MLFLOW_TRACKING_URI": uri(out)}
-    command = [sys.executable, "-m", "entrypoints", *arguments]
+    command = [sys.executable, "-m", "mlops", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **home}, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(arguments)}: exit {done.returncode}")

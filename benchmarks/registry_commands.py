@@ -162,8 +162,8 @@ def measure(url: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def main() -> None:
-    from mlops.tracking.store.location import absolute_uri
-    from mlops.tracking.store.server import plan_server, start_server
+    from mlops.store.location import absolute_uri
+    from mlops.store.server import plan_server, start_server
     from registry.connect import connect
 
     with tempfile.TemporaryDirectory() as temp:

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.tracking.store.location import ensure_store
-from mlops.tracking.store.server import plan_server, start_server
+from mlops.store.location import ensure_store
+from mlops.store.server import plan_server, start_server
 from mlops.tracking.system_metrics import SERIES
 
 STARTED_MS, EPOCH_MS = 1_757_427_471_000, 30_000
@@ -132,7 +132,7 @@ class Cost:
 def report(uri: str, run_id: str, folder: Path) -> Cost:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
     began = time.perf_counter()
-    command = [sys.executable, "-m", "entrypoints", "report", run_id, "--out", str(folder)]
+    command = [sys.executable, "-m", "mlops", "report", run_id, "--out", str(folder)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:

@@ -21,7 +21,7 @@
         ├── Diverged                      a loss became NaN or infinite
         └── TrainingCrashed               anything else inside a training
 
-A command prints the message in one line and leaves with `exit_code` (see `entrypoints.cli`).
+A command prints the message in one line and leaves with `exit_code` (see `mlops.cli.main`).
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from mlops.tracking.identity import me
-from mlops.tracking.store.client import asking, connect, of_name
+from mlops.store.client import asking, connect, of_name
+from mlops.store.identity import me
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -46,7 +46,7 @@ class Shell:
 
     def start(self, *arguments: str, **streams: object) -> subprocess.Popen[str]:
         return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-            [sys.executable, "-m", "entrypoints", *arguments],
+            [sys.executable, "-P", "-m", "mlops", *arguments],
             cwd=self.folder,
             env=self.environment,
             text=True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlops.comparison.result import Against
-from mlops.comparison.side import Configuration
-from mlops.evaluation.statistics.comparing import Settings
+from mlops.comparison.candidate import Configuration
+from mlops.comparison.comparison_result import Against
+from mlops.metrics.statistics.metric_differences import ComparisonSettings
 
 _FEW_SEEDS = 5
 
@@ -16,7 +16,7 @@ def notes_on(
     against: Sequence[Against],
     primary: str,
     tests: int,
-    settings: Settings,
+    settings: ComparisonSettings,
 ) -> tuple[str, ...]:
     """On the tests and what they are corrected for, on thresholds, on seeds, and on data that differ."""
     return (
@@ -27,7 +27,7 @@ def notes_on(
     )
 
 
-def _on_tests(against: Sequence[Against], primary: str, tests: int, settings: Settings) -> str:
+def _on_tests(against: Sequence[Against], primary: str, tests: int, settings: ComparisonSettings) -> str:
     secondary = [f for each in against for f in (*each.figures, *each.classes) if f.figure != primary]
     by_interval = sum(each.verdict in ("better", "worse") for each in secondary)
     held = sum(each.holds for each in secondary)

@@ -6,8 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops.comparison.result import Comparison
-from mlops.comparison.tables import Table, growth_in_words, mcnemar_in_words, tables_of
+from mlops.comparison.comparison_result import Comparison
+from mlops.comparison.formatting import TextTable, growth_in_words, mcnemar_in_words, tables_of
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -48,7 +48,7 @@ def as_text(found: Comparison, *, width: int | None = None, colour: bool = False
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
-def _drawn(table: Table, *, narrow: bool) -> RichTable:
+def _drawn(table: TextTable, *, narrow: bool) -> RichTable:
     """narrow: without the columns that the others imply, and closer together."""
     from rich.box import SIMPLE
     from rich.table import Table as Drawn
@@ -102,7 +102,7 @@ def _tested_on(found: Comparison) -> str:
     )
 
 
-def _markdown(table: Table) -> list[str]:
+def _markdown(table: TextTable) -> list[str]:
     numbers = len(table.head) - 2
     lines = [f"### {table.title}", "", _row(table.head), "|---|" + "---:|" * numbers + "---|"]
     lines += [_row(row) for row in table.rows]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from mlops.data.checking.looks import OnProgress
-    from mlops.data.classmap import ClassMap
+    from mlops.data.checking.image_hashes import OnProgress
+    from mlops.data.class_map import ClassMap
     from mlops.data.dataset import Dataset, DetectionDataset
     from mlops.data.faults import Fault
 
@@ -34,7 +34,7 @@ def open_dataset(
     paths: folders, files or s3:// prefixes, in any format of `mlops.data.readers`.
     task: detection, classification or joint; data that cannot serve it are refused.
     cache: where digests, fetched and derived files are kept; nothing is written beside the data.
-    class_map: see `mlops.data.classmap`; without one, classes of the same name are the same class.
+    class_map: see `mlops.data.class_map`; without one, classes of the same name are the same class.
     version: the user's own name for the data, kept in the identity.
     seed: draws the splits of a set that has none.
     classes: the system's; names for labels where the format has none (npz), and the order where several
@@ -44,7 +44,7 @@ def open_dataset(
     Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
     (a class or source that the class map leaves out).
     """
-    from mlops.data.open import open_dataset as opened
+    from mlops.data.opening import open_dataset as opened
 
     return opened(
         paths,
@@ -84,7 +84,7 @@ def check_dataset(
 
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
     """A folder that Ultralytics can train on, made of symlinks in the cache; `data.yaml` lies in it."""
-    from mlops.data.view import yolo_view as view
+    from mlops.data.yolo_view import yolo_view as view
 
     return view(dataset, cache)
 

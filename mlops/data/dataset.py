@@ -1,11 +1,14 @@
-"""A data set as the trainers see it, whatever it was read from."""
+"""A data set as readers give it (sources) and as trainers see it, whatever its format."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mlops.data.faults import Fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +26,7 @@ class Identity:
     digest: SHA-256 (hex) over the content of every file that training reads.
     version: the name the user gave it (`--data-version v12`), or "".
     demo: made by `mlops data demo`; such runs can never be released.
-    class_map: what the classes of each source were called, where a map said so; see `mlops.data.classmap`.
+    class_map: what the classes of each source were called, where a map said so; see `mlops.data.class_map`.
     """
 
     name: str
@@ -50,7 +53,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledPicture:
+class BoxedImage:
     """One picture of a detection set; no boxes means background.
 
     image_class: index of the whole picture's class in `DetectionDataset.image_classes`; -1 where it has none.
@@ -85,7 +88,7 @@ class DetectionDataset:
 
     identity: Identity
     classes: tuple[str, ...]
-    splits: Mapping[SplitName, tuple[LabelledPicture, ...]]
+    splits: Mapping[SplitName, tuple[BoxedImage, ...]]
     image_classes: tuple[str, ...] = ()
 
 
@@ -97,3 +100,55 @@ class ClassificationDataset:
 
 
 Dataset: TypeAlias = DetectionDataset | ClassificationDataset
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionSource:
+    """Pictures with boxes.
+
+    root: the folder that names are relative to in the digest.
+    files: every file that training reads, pictures and labels.
+    faults: what was wrong with the labels; rows that are errors, and boxes without area, are left out.
+    sizes: width and height in pixels where the annotations state them, by picture.
+    made_split: the source had no splits, and they were drawn from it with a seed.
+    """
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, tuple[BoxedImage, ...]]
+    files: tuple[Path, ...]
+    faults: tuple[Fault, ...] = ()
+    sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    made_split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationSource:
+    """Pictures with one label each; fields as in `DetectionSource`."""
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, LabelledImages]
+    files: tuple[Path, ...]
+    faults: tuple[Fault, ...] = ()
+    made_split: bool = False
+
+
+Source: TypeAlias = DetectionSource | ClassificationSource
+
+
+def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Split to class to annotated objects of a detection set, or to pictures of a classification set.
+
+    Every class is there, with 0 where it has none.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for split, items in dataset.splits.items():
+        if isinstance(items, LabelledImages):
+            found = Counter(int(label) for label in items.labels)
+        else:
+            found = Counter(box.class_index for picture in items for box in picture.boxes)
+        counts[split] = {name: found[index] for index, name in enumerate(dataset.classes)}
+    return counts

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mlops.data.readers.layout import IMAGE_COLUMNS, coco_files
 from mlops.data.readers.table import GROUP_COLUMNS
-from mlops.data.text_file import read_table, read_text
 from mlops.errors import BadSetting, DataFault
+from mlops.files.text_files import read_table, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

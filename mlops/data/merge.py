@@ -8,10 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.classmap import ClassMap
-from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitName
-from mlops.data.digest import content_digest, digest_of_lines, relative_name
-from mlops.data.source import ClassificationSource, DetectionSource, Source
+from mlops.data.class_map import ClassMap
+from mlops.data.dataset import (
+    SPLITS,
+    BoxedImage,
+    ClassificationSource,
+    DetectionSource,
+    LabelledImages,
+    Source,
+    SplitName,
+)
+from mlops.files.digests import content_digest, digest_of_lines, relative_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +47,7 @@ def merged_classes(
 
 def merged_pictures(
     sources: Sequence[DetectionSource], tables: Sequence[Sequence[int]]
-) -> dict[SplitName, tuple[LabelledPicture, ...]]:
+) -> dict[SplitName, tuple[BoxedImage, ...]]:
     """The pictures of all sources by split, with boxes of the target classes; `source` is filled in."""
     return {
         split: tuple(
@@ -135,7 +142,7 @@ def _joined(
     arrays = [images for _, images, _ in parts if isinstance(images, np.ndarray)]
     if len(arrays) == len(parts) and len({each.shape[1:] for each in arrays}) == 1:
         return LabelledImages(np.concatenate(arrays), labels, sources)
-    from mlops.data.tiles import as_files
+    from mlops.data.pixels import as_files
 
     images = [
         file for _, own, _ in parts for file in (as_files(own, cache) if isinstance(own, np.ndarray) else own)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from mlops.data.readers.formats import is_file_of_a_set, name_of_file, source_name
+from mlops.data.readers.detect import is_file_of_a_set, name_of_file, source_name
 
 _OBJECT_STORE = "s3://"
 _STANDS_ALONE = ".npz"

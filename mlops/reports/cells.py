@@ -1,4 +1,4 @@
-"""Cells of one run's figures, each with where it was read."""
+"""Table cells of one run's values with their source, and which epoch's weights the run kept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
-from mlops.reports.document import Cell, Source
-from mlops.reports.names import is_share
+from mlops.reports import number_format
+from mlops.reports.analysis.epoch_statistics import best_epoch, mean_of
+from mlops.reports.document import Cell, ValueSource
+from mlops.reports.metric_labels import fitness_keys, is_share
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import RunFacts, StoredFile
+    from mlops.reports.tracked_facts import RunFacts, StoredFile
 
 UNKNOWN = Cell("-")
 
@@ -23,7 +24,10 @@ def words(text: str) -> Cell:
 def size_of(run: RunFacts, file: StoredFile) -> Cell:
     """The size of one of the run's files."""
     return Cell(
-        numbers.size(file.size_bytes), file.size_bytes, "read", (Source(run.run_id, "file", file.path),)
+        number_format.size(file.size_bytes),
+        file.size_bytes,
+        "read",
+        (ValueSource(run.run_id, "file", file.path),),
     )
 
 
@@ -32,7 +36,7 @@ class Cells:
 
     def __init__(self, run: RunFacts) -> None:
         self.run = run
-        self.digits = numbers.digits_of(run)
+        self.digits = number_format.digits_of(run)
 
     def epoch(self, step: int) -> Cell:
         """An epoch's number."""
@@ -46,7 +50,7 @@ class Cells:
             return UNKNOWN
         return Cell(self.text(key, value), value, "read", (self.source(key, str(step)),))
 
-    def worked(self, text: str, value: float, rule: str, *sources: Source) -> Cell:
+    def worked(self, text: str, value: float, rule: str, *sources: ValueSource) -> Cell:
         """A figure worked out of others."""
         return Cell(text, value, rule, sources)
 
@@ -58,12 +62,12 @@ class Cells:
             return UNKNOWN
         source = self.source(key, f"{first},{last}")
         if is_share(key):
-            text = numbers.points(after - before, self.digits.share)
+            text = number_format.points(after - before, self.digits.share)
             return Cell(text, after - before, "difference", (source,))
         if before == 0:
             return UNKNOWN
         change = (after - before) / before
-        return Cell(numbers.percent(change), change, "change", (source,))
+        return Cell(number_format.percent(change), change, "change", (source,))
 
     def over(self, key: str, rule: str, value: float, text: str, steps: Sequence[int] = ()) -> Cell:
         """A figure over a stretch of the metric `key`: its mean, its maximum, ..."""
@@ -75,22 +79,22 @@ class Cells:
         """A setting, an absolute path by its last part; or a dash."""
         if key not in self.run.params:
             return UNKNOWN
-        source = Source(self.run.run_id, "param", key)
+        source = ValueSource(self.run.run_id, "param", key)
         return Cell(last_part(self.run.params[key]), rule="read", sources=(source,))
 
     def tag(self, key: str, most: int = 100) -> Cell:
         text = self.run.tags.get(key, "")
-        return Cell(text[:most] or "-", rule="read", sources=(Source(self.run.run_id, "tag", key),))
+        return Cell(text[:most] or "-", rule="read", sources=(ValueSource(self.run.run_id, "tag", key),))
 
     def info(self, text: str, key: str, value: float | None = None) -> Cell:
         """What MLflow itself says of the run: its status, its times."""
-        return Cell(text, value, "read", (Source(self.run.run_id, "info", key),))
+        return Cell(text, value, "read", (ValueSource(self.run.run_id, "info", key),))
 
     def text(self, key: str, value: float) -> str:
-        return numbers.shown(key, value, self.digits)
+        return number_format.shown(key, value, self.digits)
 
-    def source(self, key: str, steps: str = "") -> Source:
-        return Source(self.run.run_id, "metric", key, steps)
+    def source(self, key: str, steps: str = "") -> ValueSource:
+        return ValueSource(self.run.run_id, "metric", key, steps)
 
 
 def spanning(steps: Sequence[int]) -> str:
@@ -106,3 +110,19 @@ def spanning(steps: Sequence[int]) -> str:
 def last_part(value: str) -> str:
     """A report is passed on: of an absolute path it shows the file's name only."""
     return value.rstrip("/").rpartition("/")[2] if value.startswith("/") else value
+
+
+_KEPT = "best/epoch"
+
+
+def best_of(run: RunFacts) -> tuple[int, ValueSource] | None:
+    """The epoch that the training itself named, else the one with the highest fitness; and where it was read.
+
+    None for a run that validated nothing.
+    """
+    named = run.latest.get(_KEPT)
+    if named is not None and named in run.epochs:
+        return int(named), ValueSource(run.run_id, "metric", _KEPT, "0")
+    keys = fitness_keys(run)
+    best = best_epoch(mean_of([run.curves[key] for key in keys])) if keys else None
+    return (best, ValueSource(run.run_id, "metric", keys[0], str(best))) if best is not None else None

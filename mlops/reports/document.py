@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[+-]?[\d.,]+(e-?\d+)?( (%|s|min|h|kB|MB|GB|MB/s|points))?
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ValueSource:
     """Where a figure was read. kind "info": what MLflow says of the run itself, its status and times.
 
     steps: "12" for one, "1,30" for two, "1..30" for all from the one to the other, "" for what has none.
@@ -39,11 +39,11 @@ class Cell:
     text: str
     value: float | None = None
     rule: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ValueSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
@@ -68,20 +68,20 @@ class Text:
     """A paragraph. sources: of the figures in it."""
 
     says: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ValueSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class FigureFile:
     """A figure to be drawn: `draw()` gives it; its file is `figures/<name>.png`. says: what to see in it."""
 
     name: str
     says: str
     draw: Callable[[], Figure]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ValueSource, ...] = ()
 
 
-Block: TypeAlias = Text | Table | Picture
+Block: TypeAlias = Text | ReportTable | FigureFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingSection:
     """A section that has no data. reason: one sentence."""
 
     title: str
@@ -104,4 +104,4 @@ class Report:
 
     title: str
     about: str
-    sections: tuple[Section | Missing, ...]
+    sections: tuple[Section | MissingSection, ...]

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from mlops.search.outcome import StudyOutcome, as_text
 from mlops.search.request import StudyRequest
-from mlops.search.run import run_study
+from mlops.search.run_study import run_study
 
 __all__ = ["StudyOutcome", "StudyRequest", "as_text", "run_study"]

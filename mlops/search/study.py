@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, StudyMismatch, UserError
-from mlops.search.deaths import Start, start_now
+from mlops.files.locks import OnlyOne, only_one
+from mlops.search.oom import ProcessStart, start_now
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
+from mlops.store.location import without_password
 from mlops.systems.space import Choice
-from mlops.tracking.locks import OnlyOne, only_one
-from mlops.tracking.store.location import without_password
 from mlops.training.weights import file_digest
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class Study:
         """
         self.optuna_study.sampler = make_sampler(_seed_of(self.request.seed, trial))
 
-    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, start: Start, *, resumed: bool) -> Claim:
+    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, start: ProcessStart, *, resumed: bool) -> Claim:
         trial.set_user_attr("pid", os.getpid())
         trial.set_user_attr("start", start.noted())
         return Claim(trial, self.trial_folder(trial.number), resumed, lock, start.deaths)

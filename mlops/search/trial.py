@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mlops.errors import DiskFull, OutOfMemory, TrialFailed, UserError
-from mlops.search.deaths import MOST
+from mlops.search.oom import MOST
 from mlops.search.study import Claim, Study
 from mlops.search.suggest import suggest, with_values
 from mlops.systems.recipe import AnyRecipe
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import optuna
 
     from mlops.data.dataset import Dataset
-    from mlops.search.runs import RunBook
+    from mlops.search.run_book import RunBook
     from mlops.tracking import Run, Tracker
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from mlops.systems.configure import configure
-from mlops.systems.load import list_systems, load_system
+from mlops.systems.loading import list_systems, load_system
 from mlops.systems.recipe import AnyRecipe
 from mlops.systems.spec import SystemSpec
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlops.errors import BadSetting
-from mlops.systems.checked import checked
+from mlops.files.typed_yaml import did_you_mean, no_such_key
 from mlops.systems.effect import refuse_without_effect, without_effect
-from mlops.systems.fit import as_field, check_space
 from mlops.systems.recipe import AnyRecipe, JointRecipe
 from mlops.systems.space import Choice, SearchRange, holds, parse_range
 from mlops.systems.spec import OBJECTIVES, SearchSpec, SystemSpec
-from mlops.typed_yaml.allowed import did_you_mean
-from mlops.typed_yaml.refusal import no_such_key
+from mlops.systems.validation import as_field, check_space, checked
 
 WHERE = "--set"
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from mlops.systems.fit import ends
+from mlops.files.typed_yaml import where_at
 from mlops.systems.space import describe
-from mlops.typed_yaml.refusal import where_at
+from mlops.systems.validation import ends
 
 if TYPE_CHECKING:
+    from mlops.files.typed_yaml import Lines
     from mlops.systems.spec import SystemSpec
-    from mlops.typed_yaml.read_yaml import Lines
 
 Possible = Callable[[str], tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class IdleSetting:
     """`keys` have no effect where `applies` holds of the values that the other keys may take.
 
     tasks: those whose recipes it is about. searched_only: setting the key is useful, searching it is not.
@@ -34,64 +34,64 @@ class Rule:
 
 ANY_TASK = ("detection", "classification", "joint")
 RULES = (
-    Rule(
+    IdleSetting(
         ("detection",),
         ("lr0", "momentum"),
         lambda may: "auto" in may("optimizer"),
         "optimizer=auto chooses it by itself and ignores what is given; name an optimizer",
     ),
-    Rule(
+    IdleSetting(
         ("detection",),
         ("freeze_epochs",),
         lambda may: set(may("freeze_layers")) == {0},
         "freeze_layers is 0, so nothing is frozen; set freeze_layers",
     ),
-    Rule(
+    IdleSetting(
         ("detection",),
         ("close_mosaic",),
         lambda may: all(set(may(key)) == {0.0} for key in ("mosaic", "mixup", "copy_paste")),
         "mosaic, mixup and copy_paste are 0, so there is none to close; set one of them",
     ),
-    Rule(
+    IdleSetting(
         ("detection",),
         ("cls_pw",),
         lambda may: may("number of classes") == (1,),
         "the system declares one class, and the weight of a single class is always 1",
         searched_only=True,
     ),
-    Rule(
+    IdleSetting(
         ("detection",),
         ("save_period",),
         lambda may: True,
         "it keeps checkpoints and changes no metric; set it instead",
         searched_only=True,
     ),
-    Rule(
+    IdleSetting(
         ("classification",),
         ("warmup_epochs",),
         lambda may: set(may("schedule")) == {"onecycle"},
         "the one-cycle schedule brings its own warm-up; choose schedule=cosine or constant",
     ),
-    Rule(
+    IdleSetting(
         ("classification",),
         ("compile",),
         lambda may: True,
         "it changes the speed and no metric; set it instead",
         searched_only=True,
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         ("gradnorm_alpha", "gradnorm_log", "gradnorm_initial_steps"),
         lambda may: "gradnorm" not in may("balance"),
         "only balance=gradnorm reads it; set balance=gradnorm",
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         ("gradnorm_lr", "gradnorm_floor"),
         lambda may: not {"gradnorm", "uncertainty"} & set(may("balance")),
         "this balance learns no weights; set balance=gradnorm",
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         (
             "balance",
@@ -106,26 +106,26 @@ RULES = (
         "one loss alone is trained and there is nothing to balance; set classify=true and detect=true",
         searched_only=True,
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         ("detection_weight", "classification_weight"),
         lambda may: set(may("balance")) <= {"upgrad", "pcgrad"},
         "gradient surgery weighs the losses itself; set balance=fixed or gradnorm",
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         ("head_width", "head_dropout"),
         lambda may: set(may("classify")) == {False},
         "the class head is not trained; set classify=true",
     ),
-    Rule(
+    IdleSetting(
         ("joint",),
         ("detect", "classify", "image_label"),
         lambda may: True,
         "trials of other tasks or other classes cannot be ranked by one metric; set it instead",
         searched_only=True,
     ),
-    Rule(
+    IdleSetting(
         ANY_TASK,
         ("epochs",),
         lambda may: may("search.trial_epochs") != (None,),
@@ -160,7 +160,7 @@ def without_effect(spec: SystemSpec, chosen: Collection[str]) -> dict[str, str]:
     def possible(key: str) -> tuple[object, ...]:
         return ends(spec.space[key]) if key in spec.space else (values[key],)
 
-    def asks(key: str, rule: Rule) -> bool:
+    def asks(key: str, rule: IdleSetting) -> bool:
         """A 0 asks for nothing, so it cannot be without effect."""
         return key in chosen and (key in spec.space or (bool(values[key]) and not rule.searched_only))
 

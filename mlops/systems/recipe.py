@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from mlops.typed_yaml.strict import Settings
+from mlops.files.typed_yaml import StrictSettings
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -27,7 +27,7 @@ Weights = Annotated[
 ]
 
 
-class Recipe(Settings):
+class Recipe(StrictSettings):
     """What every task shares."""
 
     model: Annotated[str, Field(min_length=1)] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from mlops.typed_yaml.strict import Strict
+from mlops.files.typed_yaml import Strict
 
 
 class FloatRange(Strict):

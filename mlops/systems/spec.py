@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mlops.files.typed_yaml import Strict, StrictSettings
 from mlops.systems.recipe import AnyRecipe, ClassificationRecipe, DetectionRecipe, JointRecipe, Recipe
 from mlops.systems.space import Space
-from mlops.typed_yaml.strict import Settings, Strict
 
 RECIPE_OF_TASK: dict[str, type[AnyRecipe]] = {
     "detection": DetectionRecipe,
@@ -30,7 +30,7 @@ OBJECTIVES: dict[str, tuple[str, ...]] = {
 }
 
 
-class SearchSpec(Settings):
+class SearchSpec(StrictSettings):
     """How a study of this system spends its trials."""
 
     trial_epochs: Annotated[int, Field(ge=1)] | None = Field(

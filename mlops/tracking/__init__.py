@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlops.store.location import ensure_store, tracking_uri
 from mlops.tracking.delivery.deliverer import SyncReport
 from mlops.tracking.run import Run, Tracker
-from mlops.tracking.store.location import ensure_store, tracking_uri
 
 __all__ = ["Run", "SyncReport", "Tracker", "ensure_store", "tracking_uri"]

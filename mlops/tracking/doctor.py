@@ -11,9 +11,9 @@ from enum import Enum
 from pathlib import Path
 
 from mlops.errors import MlopsError
+from mlops.store.location import database_file, is_database, without_password
+from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions
-from mlops.tracking.store.location import database_file, is_database, without_password
-from mlops.tracking.store.server import answers
 
 _LITTLE_SPACE_GB, _NO_SPACE_GB = 10.0, 1.0
 _NEEDED = ("mlflow", "optuna", "torch", "ultralytics", "timm", "lightning", "onnxruntime")
@@ -27,7 +27,7 @@ class Health(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One line of the report; advice: what to do, "" when all is well."""
 
     health: Health
@@ -36,7 +36,7 @@ class Finding:
     advice: str = ""
 
 
-def look_over(home: Path, uri: str) -> list[Finding]:
+def look_over(home: Path, uri: str) -> list[HealthFinding]:
     """Every finding, in the order in which a training needs them."""
     return [
         _python(),
@@ -50,73 +50,75 @@ def look_over(home: Path, uri: str) -> list[Finding]:
     ]
 
 
-def _python() -> Finding:
+def _python() -> HealthFinding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding(Health.OK, "python", found)
+    return HealthFinding(Health.OK, "python", found)
 
 
-def _libraries() -> Iterator[Finding]:
+def _libraries() -> Iterator[HealthFinding]:
     found = library_versions()
     for name in _NEEDED:
         if name in found:
-            yield Finding(Health.OK, name, found[name])
+            yield HealthFinding(Health.OK, name, found[name])
         else:
-            yield Finding(Health.FAIL, name, "not installed", f"pip install {name}")
+            yield HealthFinding(Health.FAIL, name, "not installed", f"pip install {name}")
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[HealthFinding]:
     try:
         import torch
     except ImportError:
         return
-    yield Finding(Health.OK, "cpu", f"{torch.get_num_threads()} threads")
+    yield HealthFinding(Health.OK, "cpu", f"{torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         memory_gb = torch.cuda.get_device_properties(index).total_memory / 1e9
-        yield Finding(Health.OK, f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory_gb:.0f} GB")
+        yield HealthFinding(
+            Health.OK, f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory_gb:.0f} GB"
+        )
     if torch.backends.mps.is_available():
-        yield Finding(Health.OK, "mps", "available")
+        yield HealthFinding(Health.OK, "mps", "available")
     elif not torch.cuda.is_available():
-        yield Finding(Health.OK, "gpu", "none seen, training runs on the CPU")
+        yield HealthFinding(Health.OK, "gpu", "none seen, training runs on the CPU")
 
 
-def _store(uri: str) -> Finding:
+def _store(uri: str) -> HealthFinding:
     shown = without_password(uri)
     if not is_database(uri):
         if answers(uri):
-            return Finding(Health.OK, "store", f"{shown}, an MLflow server that answers")
+            return HealthFinding(Health.OK, "store", f"{shown}, an MLflow server that answers")
         advice = "start it; training goes on without it, and `mlops sync` delivers later"
-        return Finding(Health.WARN, "store", f"{shown} does not answer", advice)
+        return HealthFinding(Health.WARN, "store", f"{shown} does not answer", advice)
     file = database_file(uri)
     if file is None:
-        return Finding(Health.OK, "store", f"{shown}, a database used directly")
+        return HealthFinding(Health.OK, "store", f"{shown}, a database used directly")
     if not file.exists():
-        return Finding(Health.OK, "store", f"{shown}, made at the first training")
+        return HealthFinding(Health.OK, "store", f"{shown}, made at the first training")
     return _sqlite_store(file)
 
 
-def _sqlite_store(file: Path) -> Finding:
+def _sqlite_store(file: Path) -> HealthFinding:
     import sqlite3
 
     try:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
             runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
     except sqlite3.Error as error:
-        return Finding(
+        return HealthFinding(
             Health.FAIL, "store", f"{file}: {error}", "move it away, or set MLFLOW_TRACKING_URI to another"
         )
-    return Finding(Health.OK, "store", f"{file}, SQLite used directly, {runs} runs")
+    return HealthFinding(Health.OK, "store", f"{file}, SQLite used directly, {runs} runs")
 
 
-def _outbox(home: Path, uri: str) -> Iterator[Finding]:
+def _outbox(home: Path, uri: str) -> Iterator[HealthFinding]:
     from mlops.tracking.delivery.book import DeliveryBook
 
     if not (home / "outbox.db").is_file():
-        yield Finding(Health.OK, "outbox", f"none yet in {home}")
+        yield HealthFinding(Health.OK, "outbox", f"none yet in {home}")
         return
     try:
         book = DeliveryBook(home)
     except MlopsError as error:
-        yield Finding(Health.FAIL, "outbox", str(error))
+        yield HealthFinding(Health.FAIL, "outbox", str(error))
         return
     stores = book.uris() or [uri]
     for store in stores:
@@ -126,38 +128,38 @@ def _outbox(home: Path, uri: str) -> Iterator[Finding]:
         )
         if counts.rejected:
             reason = book.rejected(store)[0].reason
-            yield Finding(
+            yield HealthFinding(
                 Health.WARN, "outbox", says, f"{reason}; mend it, then `mlops sync --retry-rejected`"
             )
         elif counts.pending:
             held = book.blocked(store)
-            yield Finding(Health.WARN, "outbox", says, held[0][1] if held else "run `mlops sync`")
+            yield HealthFinding(Health.WARN, "outbox", says, held[0][1] if held else "run `mlops sync`")
         else:
-            yield Finding(Health.OK, "outbox", says)
+            yield HealthFinding(Health.OK, "outbox", says)
     book.close()
 
 
-def _disk(home: Path) -> Finding:
+def _disk(home: Path) -> HealthFinding:
     if not (existing := _existing(home)).is_dir() or not os.access(existing, os.W_OK):
-        return Finding(
+        return HealthFinding(
             Health.FAIL, "disk", f"{existing} is no folder to write in", "point MLOPS_HOME elsewhere"
         )
     free_gb = shutil.disk_usage(_existing(home)).free / 1e9
     says = f"{free_gb:.1f} GB free at {_existing(home)}"
     if free_gb < _NO_SPACE_GB:
-        return Finding(Health.FAIL, "disk", says, "free some space, or point MLOPS_HOME elsewhere")
+        return HealthFinding(Health.FAIL, "disk", says, "free some space, or point MLOPS_HOME elsewhere")
     if free_gb < _LITTLE_SPACE_GB:
-        return Finding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
-    return Finding(Health.OK, "disk", says)
+        return HealthFinding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
+    return HealthFinding(Health.OK, "disk", says)
 
 
-def _file_system(home: Path) -> Finding:
+def _file_system(home: Path) -> HealthFinding:
     """SQLite's WAL needs a disk of this machine's own."""
     kind = _file_system_of(_existing(home))
     if kind in _NETWORK_FILE_SYSTEMS:
         advice = "point MLOPS_HOME at a disk of this machine, the outbox is not safe on a network"
-        return Finding(Health.FAIL, "outbox's disk", kind, advice)
-    return Finding(Health.OK, "outbox's disk", kind)
+        return HealthFinding(Health.FAIL, "outbox's disk", kind, advice)
+    return HealthFinding(Health.OK, "outbox's disk", kind)
 
 
 def _file_system_of(folder: Path) -> str:
@@ -170,15 +172,17 @@ def _file_system_of(folder: Path) -> str:
     return max(holding)[1] if holding else "unknown"
 
 
-def _code() -> Finding:
+def _code() -> HealthFinding:
     state = code_state()
     if not state.commit:
-        return Finding(Health.WARN, "code", "no git checkout", "runs cannot say which commit trained them")
+        return HealthFinding(
+            Health.WARN, "code", "no git checkout", "runs cannot say which commit trained them"
+        )
     if state.dirty:
-        return Finding(
+        return HealthFinding(
             Health.WARN, "code", f"{state.commit[:12]} with changes", "commit them: a release wants a commit"
         )
-    return Finding(Health.OK, "code", state.commit[:12])
+    return HealthFinding(Health.OK, "code", state.commit[:12])
 
 
 def _existing(folder: Path) -> Path:

@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 from mlops.errors import UserError
+from mlops.store.identity import me
+from mlops.store.location import absolute_uri, prepare_environment
+from mlops.store.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
 from mlops.tracking.delivery.deliverer import Deliverer, SyncReport
-from mlops.tracking.identity import me
-from mlops.tracking.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
-from mlops.tracking.outbox.entries import Kind, RunRow
-from mlops.tracking.outbox.outbox import Outbox, now_ms
-from mlops.tracking.store.location import absolute_uri
-from mlops.tracking.store.mlflow_settings import prepare_environment
+from mlops.tracking.outbox.entries import EntryKind, RunRow
+from mlops.tracking.outbox.recorder import Outbox, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +56,7 @@ class Run:
         """Accept metrics as one row of a `series`; the first row of each (series, step) stays."""
         at_ms = int(at.timestamp() * 1000) if isinstance(at, datetime) else at
         payload = {name: float(value) for name, value in metrics.items()}
-        self._outbox.accept(self._row, Kind.METRICS, payload, series=series, step=int(step), at_ms=at_ms)
+        self._outbox.accept(self._row, EntryKind.METRICS, payload, series=series, step=int(step), at_ms=at_ms)
         self._wake()
 
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -71,7 +70,7 @@ class Run:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Accept tags; the last value of each stays."""
         if tags:
-            self._outbox.accept(self._row, Kind.TAGS, tag_texts(tags))
+            self._outbox.accept(self._row, EntryKind.TAGS, tag_texts(tags))
             self._wake()
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -89,7 +88,8 @@ class Run:
         else:
             raise UserError(f"{path} is no file or folder: it cannot be logged as an artifact")
         newest = {
-            e.payload["path"]: e.payload["sha256"] for e in self._outbox.entries_of(self._row, Kind.ARTIFACT)
+            e.payload["path"]: e.payload["sha256"]
+            for e in self._outbox.entries_of(self._row, EntryKind.ARTIFACT)
         }
         accepted = []
         for file, where in files:
@@ -106,7 +106,7 @@ class Run:
                     "size_bytes": spooled.size_bytes,
                 }
             )
-        self._outbox.accept_once(self._row, Kind.ARTIFACT, accepted)
+        self._outbox.accept_once(self._row, EntryKind.ARTIFACT, accepted)
         self._wake()
 
     def log_dataset(
@@ -128,7 +128,7 @@ class Run:
             "schema": None if schema is None else json.dumps(schema),
         }
         self._outbox.accept_once(
-            self._row, Kind.DATASET, [payload], series=f"dataset {name} {digest} {context}"
+            self._row, EntryKind.DATASET, [payload], series=f"dataset {name} {digest} {context}"
         )
         self._wake()
 
@@ -160,20 +160,20 @@ class Run:
             "version_tags": dict(version_tags or {}),
             "alias": alias,
         }
-        self._outbox.accept_once(self._row, Kind.MODEL, [payload], series=series)
+        self._outbox.accept_once(self._row, EntryKind.MODEL, [payload], series=series)
         self._wake()
 
     def finish(self, status: Status = "FINISHED", at_ms: int | None = None) -> None:
         """Accept the end of the run, at this moment or at `at_ms`. What is logged later still arrives."""
-        self._outbox.accept(self._row, Kind.STATUS, {"status": status}, at_ms=at_ms)
+        self._outbox.accept(self._row, EntryKind.STATUS, {"status": status}, at_ms=at_ms)
         self.barrier()
         self._wake()
 
     def resume(self) -> None:
         """Make a run that ended one that runs again."""
-        ended = self._outbox.entries_of(self._row, Kind.STATUS)
+        ended = self._outbox.entries_of(self._row, EntryKind.STATUS)
         if ended and ended[-1].payload["status"] != "RUNNING":
-            self._outbox.accept(self._row, Kind.STATUS, {"status": "RUNNING"})
+            self._outbox.accept(self._row, EntryKind.STATUS, {"status": "RUNNING"})
             self._wake()
 
     def barrier(self) -> None:
@@ -183,7 +183,7 @@ class Run:
     def accepted_tags(self) -> dict[str, str]:
         """Every tag that was accepted since the run was started, with its newest value."""
         tags: dict[str, str] = {}
-        for entry in self._outbox.entries_of(self._row, Kind.TAGS):
+        for entry in self._outbox.entries_of(self._row, EntryKind.TAGS):
             tags.update(entry.payload)
         return tags
 
@@ -197,7 +197,7 @@ class Run:
 
     def registered_version(self) -> int | None:
         """The version that the newest registered model of this run became, None until it is delivered."""
-        versions = [e.memo.get("version") for e in self._outbox.entries_of(self._row, Kind.MODEL)]
+        versions = [e.memo.get("version") for e in self._outbox.entries_of(self._row, EntryKind.MODEL)]
         found = [int(version) for version in versions if version]
         return found[-1] if found else None
 

@@ -1,4 +1,4 @@
-"""From `--device` to a device of torch."""
+"""From `--device` to a device of torch, and to Ultralytics' spelling of it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def find_device(asked: str) -> str:
     if name and index.isdigit() and int(index) < torch.cuda.device_count():
         return f"cuda:{int(index)}"
     raise BadSetting("the command line", "--device", asked, _ALLOWED)
+
+
+def library_device(asked: str) -> str:
+    """`asked` in Ultralytics' words: "cpu", "mps" or a CUDA index. Raises as `find_device`."""
+    return find_device(asked).removeprefix("cuda:")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, SplitName
+    from mlops.prediction.mlflow_model import ServingModel
 
 RecipeT_co = TypeVar("RecipeT_co", covariant=True)
 RecipeT_contra = TypeVar("RecipeT_contra", contravariant=True)
@@ -99,21 +100,6 @@ class TestResult:
     metrics: Mapping[str, float]
     artifacts: Mapping[Path, str] = field(default_factory=dict)
     per_sample: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ServingModel:
-    """The best weights as ONNX, with what MLflow needs to serve them.
-
-    input_shape, and each shape in outputs: with -1 for the free batch axis.
-    preprocessing: resize, mean, std, colour order, value range: all that a caller must do to a picture.
-    """
-
-    onnx: Path
-    input_name: str
-    input_shape: tuple[int, ...]
-    outputs: Mapping[str, tuple[int, ...]]
-    preprocessing: Mapping[str, object]
 
 
 class Trainer(Protocol[RecipeT_contra]):

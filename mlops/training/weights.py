@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops.data.digest import sha256_of
 from mlops.errors import MissingWeights, UnsafeWeights
+from mlops.files.digests import sha256_of
 
 NONE = "none"
 PROBE_S = 8.0

@@ -1,1 +1,1 @@
-"""What is known of one version: `gather` reads it from the server, `facts` is what gates get to see."""
+"""What is known of one version: `gather` reads it from the server into `registry.gates.evidence_values`."""

@@ -11,7 +11,7 @@
 | licence, data digest, demo | the version's tags |
 | data faults | `data/data_faults.json` of the study's run (the training run's parent), or of the run |
 | files, unsafe | the version's own files, hashed and scanned for pickles |
-| latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.evidence.measured`) |
+| latency, parity | the version's tags `mlops.latency`, `mlops.parity` (`registry.evidence.gated_metrics`) |
 | comparisons | `test/predictions.parquet` or `test/boxes.parquet` of this version's run and the champion's |
 | trained_by, trainers | the training run's user, and the version's tag `mlops.trained_by` |
 
@@ -29,21 +29,26 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from mlops.tracking.identity import TRAINED_BY_TAG
+from mlops.store.identity import TRAINED_BY_TAG
 from mlops.training.pickles import unsafe_in
 from registry.connect import asking, run_of
-from registry.evidence.facts import DataFacts, Evidence
-from registry.evidence.figures import kept_metrics, reads_boxes, with_derived
-from registry.evidence.files import ONNX_DIGEST_TAG, digests, stated_in, version_files
-from registry.evidence.measured import read_latency, read_parity
-from registry.evidence.run_files import fetch_json, fetch_samples
-from registry.evidence.samples import compare
+from registry.evidence.gated_metrics import kept_metrics, read_latency, read_parity, reads_boxes, with_derived
+from registry.evidence.paired_samples import compare
+from registry.evidence.version_files import (
+    ONNX_DIGEST_TAG,
+    digests,
+    fetch_json,
+    fetch_samples,
+    stated_in,
+    version_files,
+)
+from registry.gates.evidence_values import DataFacts, Evidence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from registry.evidence.samples import Samples
+    from registry.evidence.paired_samples import Samples
     from registry.policies.policy import Policy
 
 FAULTS = "data/data_faults.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.evidence.facts import Latency
-from registry.evidence.files import digests, onnx_file, version_files
-from registry.evidence.measured import write_latency
+from registry.evidence.gated_metrics import write_latency
+from registry.evidence.version_files import digests, onnx_file, version_files
+from registry.gates.evidence_values import Latency
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,20 +1,24 @@
-"""The network that a version was made of, from the weights that its training left on its run."""
+"""The trained network of a version, from its weights, as what is converted, run and compared."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.data.digest import sha256_of
+import torch
+
 from mlops.errors import GateRefused, MissingWeights, UnknownVersion, UnsafeWeights
+from mlops.files.digests import sha256_of
 from registry.connect import asking
-from registry.export.version import WEIGHTS_TAG, Version
+from registry.export.exported_version import WEIGHTS_TAG, Version
+from registry.export.formats.contract import CallSession, NotMade, Original, Port, Session
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from numpy.typing import NDArray
 
 _FOLDER = "weights"
 _BEST = ("best.safetensors", "best.pt")
@@ -62,7 +66,7 @@ def _fetched(client: MlflowClient, version: Version, folder: str) -> Path:
 
 def _classifier(version: Version, file: Path) -> Any:
     from mlops.systems.recipe import ClassificationRecipe
-    from mlops.training.classification.serving import network_served
+    from mlops.training.classification.classifier_export import network_served
 
     model, side = version.run.data.params.get("model", ""), int(version.preprocessing["side"])
     part: Any = ClassificationRecipe.model_construct  # of a recipe, the architecture alone makes a network
@@ -72,11 +76,11 @@ def _classifier(version: Version, file: Path) -> Any:
 
 def _detector(version: Version, file: Path, cache: Path) -> Any:
     """Scanned first: a checkpoint of the library is a pickle of a whole network."""
-    from mlops.training.detection.library import keeping_threads, quiet, settle
+    from mlops.training.detection.ultralytics_library import keeping_threads, quiet, settle
 
     settle(cache)
-    from mlops.training.detection.serving import network_served
-    from mlops.training.detection.start import unsafe_in_checkpoint
+    from mlops.training.detection.detector_export import network_served
+    from mlops.training.detection.first_weights import unsafe_in_checkpoint
 
     if unsafe := unsafe_in_checkpoint(file):
         raise UnsafeWeights(
@@ -86,3 +90,36 @@ def _detector(version: Version, file: Path, cache: Path) -> Any:
     with quiet(), keeping_threads():
         network, _ = network_served(file)
     return network
+
+
+INPUT = "images"
+
+
+def network_of(source: Original) -> torch.nn.Module:
+    """Raises NotMade where the version's weights cannot be had."""
+    if source.network is None:
+        raise NotMade(f"it is made from the trained weights, and {source.no_network}")
+    network: torch.nn.Module = source.network
+    for module in network.modules():
+        if hasattr(module, "anchors") and hasattr(module, "shape"):
+            setattr(module, "shape", None)  # noqa: B010 - a detector's memory of its last size: tensors, once it was traced
+    return network.eval()
+
+
+def torch_session(call: Any, side: int) -> Session:
+    """A session around a torch function on float32 pictures; its outputs are named by their order."""
+    with torch.no_grad():
+        answers = _tensors(call(torch.full((1, 3, side, side), 0.5)))
+    gives = tuple(
+        Port(f"output{i}", "tensor(float)", (None, *each.shape[1:])) for i, each in enumerate(answers)
+    )
+
+    def run(pictures: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        with torch.no_grad():
+            return [each.numpy() for each in _tensors(call(torch.from_numpy(pictures)))]
+
+    return CallSession(Port(INPUT, "tensor(float)", ("batch", 3, side, side)), gives, run)
+
+
+def _tensors(answer: Any) -> tuple[torch.Tensor, ...]:
+    return tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.ledger.entry import Entry, genesis
+from registry.ledger.entry import LedgerEntry, genesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Chain:
     """
 
     model: str
-    entries: tuple[Entry, ...]
+    entries: tuple[LedgerEntry, ...]
     places: tuple[Slot, ...]
     lost: tuple[Slot, ...]
     faults: tuple[str, ...]
@@ -52,7 +52,7 @@ class Chain:
     def has(self, uid: str) -> bool:
         return any(entry.uid == uid for entry in self.entries)
 
-    def dated(self, counts: Callable[[Entry], bool]) -> tuple[Entry, ...]:
+    def dated(self, counts: Callable[[LedgerEntry], bool]) -> tuple[LedgerEntry, ...]:
         """The entries that count, each at the time when the server took it, whatever its author's clock said.
 
         For asking what was when; their digests are no longer those of the chain.
@@ -68,7 +68,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
     that names an entry which is not there, or is no entry of this model, is a fault: something before it was
     changed or taken out. So is a number that is missing, as the server gives each once and in order.
     """
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     places: list[Slot] = []
     lost: list[Slot] = []
     faults: list[tuple[int, str]] = list(_missing([slot.number for slot in slots]))
@@ -76,7 +76,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
     known, head = {genesis(model)}, genesis(model)
     for slot in sorted(slots, key=lambda s: s.number):
         try:
-            entry = Entry.from_json(slot.text)
+            entry = LedgerEntry.from_json(slot.text)
         except ValueError:
             faults.append((slot.number, f"ledger slot {slot.number} of {model} holds no readable entry"))
             continue
@@ -109,7 +109,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
     )
 
 
-def _at(entry: Entry, taken_ms: int) -> Entry:
+def _at(entry: LedgerEntry, taken_ms: int) -> LedgerEntry:
     taken = datetime.fromtimestamp(taken_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return replace(entry, time=taken) if taken_ms else entry
 

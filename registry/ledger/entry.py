@@ -36,7 +36,7 @@ ALONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One line of the chain.
 
     sequence: 1 for a model's first. time: ISO 8601 in UTC, by the author's clock. uid: the author's own, so
@@ -87,7 +87,7 @@ class Entry:
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Entry:
+    def from_json(cls, text: str) -> LedgerEntry:
         """Raises ValueError for anything that no entry of ours could be."""
         content: dict[str, Any] = json.loads(text)
         if not isinstance(content, dict) or not _well_typed(content):

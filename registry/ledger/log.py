@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion, UserError
 from registry.connect import asking, connect, of_name
 from registry.ledger.chain import Chain, Slot, follow
-from registry.ledger.entry import Entry
+from registry.ledger.entry import LedgerEntry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,7 +60,7 @@ def refuse_ledger(model: str) -> None:
         raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
 
 
-def read(model: str, client: MlflowClient | None = None) -> tuple[Entry, ...]:
+def read(model: str, client: MlflowClient | None = None) -> tuple[LedgerEntry, ...]:
     """The entries of `model` that count, oldest first; () where nothing was ever recorded."""
     return read_chain(client or connect(), model).entries
 
@@ -104,7 +104,7 @@ def last_changed_ms(client: MlflowClient, model: str) -> int:
     return int(changed) if changed > opened else 0
 
 
-def append(client: MlflowClient, entry: Entry) -> Chain:
+def append(client: MlflowClient, entry: LedgerEntry) -> Chain:
     """Write `entry` and return the chain as it then stands, with it in place.
 
     Raises MoveLost when another entry took its place, LedgerBroken when the chain is not whole, NotAllowed,
@@ -143,7 +143,7 @@ def broken(chain: Chain) -> LedgerBroken:
     )
 
 
-def lost_to(entry: Entry, chain: Chain) -> str:
+def lost_to(entry: LedgerEntry, chain: Chain) -> str:
     """What to tell the author of an entry that came second."""
     winner = chain.entries[entry.sequence - 1] if len(chain.entries) >= entry.sequence else None
     first = winner.in_words() if winner else "the ledger was changed"
@@ -153,7 +153,7 @@ def lost_to(entry: Entry, chain: Chain) -> str:
     )
 
 
-def _read_after(client: MlflowClient, entry: Entry, failure: ServerUnavailable | None) -> Chain:
+def _read_after(client: MlflowClient, entry: LedgerEntry, failure: ServerUnavailable | None) -> Chain:
     try:
         return read_chain(client, entry.model)
     except ServerUnavailable as error:
@@ -179,7 +179,7 @@ def _make_log(client: MlflowClient, model: str) -> bool:
     return True
 
 
-def _write(client: MlflowClient, entry: Entry) -> None:
+def _write(client: MlflowClient, entry: LedgerEntry) -> None:
     with asking(f"writing to the ledger of {entry.model}"):
         client.create_model_version(
             ledger_name(entry.model),

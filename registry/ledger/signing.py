@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from registry.ledger.entry import Entry
+from registry.ledger.entry import LedgerEntry
 from registry.ledger.state import Counts, every
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def counting(public_keys: Sequence[str]) -> Counts:
         return every
     known: dict[str, bool] = {}
 
-    def signed(entry: Entry) -> bool:
+    def signed(entry: LedgerEntry) -> bool:
         if entry.digest not in known:
             known[entry.digest] = is_signed(entry, public_keys)
         return known[entry.digest]
@@ -36,7 +36,7 @@ def counting(public_keys: Sequence[str]) -> Counts:
     return signed
 
 
-def is_signed(entry: Entry, public_keys: Sequence[str]) -> bool:
+def is_signed(entry: LedgerEntry, public_keys: Sequence[str]) -> bool:
     """Whether one of the keys that may speak for its author signed this entry as it stands."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -58,7 +58,7 @@ def is_signed(entry: Entry, public_keys: Sequence[str]) -> bool:
     return False
 
 
-def signature_for(entry: Entry, public_keys: Sequence[str]) -> str:
+def signature_for(entry: LedgerEntry, public_keys: Sequence[str]) -> str:
     """This user's signature, base64; "" where there is no key and none is asked for.
 
     The private key is the PEM file that MLOPS_SIGNING_KEY names (`openssl genpkey -algorithm ed25519`).

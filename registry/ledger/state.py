@@ -7,22 +7,22 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from registry.ledger.entry import ALONE, MOVES, Action, Entry, Stage
+from registry.ledger.entry import ALONE, MOVES, Action, LedgerEntry, Stage
 
-Counts = Callable[[Entry], bool]
+Counts = Callable[[LedgerEntry], bool]
 
 
-def every(_: Entry) -> bool:
+def every(_: LedgerEntry) -> bool:
     """All entries count: the rule where a policy lists no key."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LedgerState:
     """stages: version -> stage, of each version that ever moved. last: version -> the entry that did it."""
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
-    last: Mapping[str, Entry] = field(default_factory=dict)
+    last: Mapping[str, LedgerEntry] = field(default_factory=dict)
 
     def stage_of(self, version: str) -> Stage:
         return self.stages.get(version, Stage.NONE)
@@ -32,15 +32,15 @@ class State:
         return next((v for v, s in self.stages.items() if s is stage), None)
 
 
-def state_after(entries: Iterable[Entry], counts: Counts = every) -> State:
+def state_after(entries: Iterable[LedgerEntry], counts: Counts = every) -> LedgerState:
     """Fold the entries: a version that enters Staging or Production sends the one before it to Archived."""
-    state = State()
+    state = LedgerState()
     for entry in entries:
         state = step(state, entry, counts)
     return state
 
 
-def step(state: State, entry: Entry, counts: Counts = every) -> State:
+def step(state: LedgerState, entry: LedgerEntry, counts: Counts = every) -> LedgerState:
     """The state after one more entry."""
     if entry.action not in MOVES or not counts(entry):
         return state
@@ -49,10 +49,10 @@ def step(state: State, entry: Entry, counts: Counts = every) -> State:
     if replaced not in (None, entry.version):
         stages[str(replaced)], last[str(replaced)] = Stage.ARCHIVED, entry
     stages[entry.version], last[entry.version] = entry.to_stage, entry
-    return State(stages, last)
+    return LedgerState(stages, last)
 
 
-def state_at(entries: Iterable[Entry], at: datetime, counts: Counts = every) -> State:
+def state_at(entries: Iterable[LedgerEntry], at: datetime, counts: Counts = every) -> LedgerState:
     """What stood at `at` (with a time zone): 'what was in Production on date X'."""
     return state_after((e for e in entries if datetime.fromisoformat(e.time) <= at), counts)
 
@@ -69,11 +69,11 @@ class Period:
     ended_by: int | None
 
 
-def periods(entries: Iterable[Entry], stage: Stage, counts: Counts = every) -> tuple[Period, ...]:
+def periods(entries: Iterable[LedgerEntry], stage: Stage, counts: Counts = every) -> tuple[Period, ...]:
     """Who was in `stage` (one that holds a single version) from when to when, oldest first."""
     done: list[Period] = []
-    state = State()
-    open_since: Entry | None = None
+    state = LedgerState()
+    open_since: LedgerEntry | None = None
     for entry in entries:
         state = step(state, entry, counts)
         holder = state.holder(stage)
@@ -97,14 +97,14 @@ def periods(entries: Iterable[Entry], stage: Stage, counts: Counts = every) -> t
 
 
 def verdicts(
-    entries: Iterable[Entry], version: str, stage: Stage, counts: Counts = every
-) -> Mapping[str, Entry]:
+    entries: Iterable[LedgerEntry], version: str, stage: Stage, counts: Counts = every
+) -> Mapping[str, LedgerEntry]:
     """Each person's latest word on `version` entering `stage`: who -> the approve or reject entry.
 
     What was approved and then taken out of Production as bad has to be approved anew.
     """
-    said: dict[str, Entry] = {}
-    state = State()
+    said: dict[str, LedgerEntry] = {}
+    state = LedgerState()
     for entry in filter(counts, entries):
         if version == _taken_out(state, entry):
             said = {who: each for who, each in said.items() if each.action is Action.REJECT}
@@ -114,7 +114,7 @@ def verdicts(
     return said
 
 
-def _taken_out(before: State, entry: Entry) -> str:
+def _taken_out(before: LedgerState, entry: LedgerEntry) -> str:
     """The version that `entry` takes out of Production as bad; "" where it takes none."""
     if entry.action is Action.ARCHIVE and entry.from_stage is Stage.PRODUCTION:
         return entry.version
@@ -123,7 +123,7 @@ def _taken_out(before: State, entry: Entry) -> str:
 
 
 def last_good(
-    entries: Sequence[Entry], counts: Counts = every, there: Container[str] | None = None
+    entries: Sequence[LedgerEntry], counts: Counts = every, there: Container[str] | None = None
 ) -> str | None:
     """The version to roll back to: the last in Production before the present one that nobody took out as bad.
 
@@ -134,7 +134,7 @@ def last_good(
     order: list[str] = []
     bad: set[str] = set()
     rejecting: dict[str, set[str]] = defaultdict(set)  # of each version, who says so by his last word
-    state = State()
+    state = LedgerState()
     for entry in filter(counts, entries):
         bad.add(_taken_out(state, entry))
         state = step(state, entry)
@@ -155,7 +155,7 @@ def last_good(
 
 
 def changed_files(
-    entries: Sequence[Entry], version: str, counts: Counts, files: Mapping[str, str] | None
+    entries: Sequence[LedgerEntry], version: str, counts: Counts, files: Mapping[str, str] | None
 ) -> str:
     """Which of a version's files are not those that the ledger recorded last; "" when all are."""
     recorded = recorded_files(entries, version, counts)
@@ -166,7 +166,7 @@ def changed_files(
     return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
 
 
-def recorded_files(entries: Sequence[Entry], version: str, counts: Counts) -> Mapping[str, str]:
+def recorded_files(entries: Sequence[LedgerEntry], version: str, counts: Counts) -> Mapping[str, str]:
     """path -> SHA-256 of a version's files, as the latest entry that counts and names them has it."""
     named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
     return next((entry.file_digests for entry in named), {})

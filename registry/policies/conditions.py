@@ -1,4 +1,4 @@
-"""The kinds of condition that a policy may state, as its YAML gives them. What each does: `registry.gates`.
+"""The kinds of condition that a policy may state, as its YAML gives them; `registry.gates.judge` judges them.
 
 A metric's limit is given as `minimum`, and where the seed has them also `target` and `stretch`; `require`
 says which of the three must be reached, the others are told.
@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mlops.typed_yaml.strict import Strict
+from mlops.files.typed_yaml import Strict
 
 Level: TypeAlias = Literal["minimum", "target", "stretch"]
 LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
@@ -88,7 +88,7 @@ class PerClass(_Levelled):
         return f"{self.metric} per class"
 
 
-class Gap(Strict):
+class GapLimit(Strict):
     """|`of` - `to`| is at most `at_most`; with `one_sided` only `of` above `to` counts.
 
     grades: names for gaps below a limit, told beside the result.
@@ -223,7 +223,7 @@ Gate: TypeAlias = (
     Floor
     | Ceiling
     | PerClass
-    | Gap
+    | GapLimit
     | NotWorse
     | LatencyLimit
     | Size

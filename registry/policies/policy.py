@@ -12,10 +12,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError, field_validator
 
 from mlops.errors import BadSetting, UserError
-from mlops.typed_yaml.allowed import did_you_mean
-from mlops.typed_yaml.read_yaml import Lines, read_yaml
-from mlops.typed_yaml.refusal import Missing, no_such_key, where_at
-from mlops.typed_yaml.strict import Strict
+from mlops.files.typed_yaml import Lines, MissingValue, Strict, did_you_mean, no_such_key, read_yaml, where_at
 from registry.ledger.entry import Stage
 from registry.policies.conditions import AnyGate, Gate, NotWorse
 
@@ -143,10 +140,10 @@ def _bad(problem: Any, where: str, lines: Lines) -> BadSetting:
     says = str(problem["msg"])
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         loc = (*loc, "kind")
-        given = given.get("kind", Missing()) if isinstance(given, dict) else given
+        given = given.get("kind", MissingValue()) if isinstance(given, dict) else given
         says = ", ".join(KINDS) + did_you_mean(str(given), KINDS)
     elif problem["type"] == "missing":
-        given, says = Missing(), "a value; it is required"
+        given, says = MissingValue(), "a value; it is required"
     elif problem["type"] == "extra_forbidden":
         says = no_such_key(str(loc[-1]), keys)
     elif problem["type"] == "value_error":

@@ -1,1 +1,1 @@
-"""What MLflow shows of a model's stages, and making it agree with the ledger, interrupted moves first."""
+"""Moving versions through the stages, judging them, and making MLflow agree with the ledger."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlops.tracking.store.client import connect
+from mlops.store.client import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

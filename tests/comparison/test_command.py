@@ -12,11 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from entrypoints.cli import run
-from mlops.evaluation.metrics.coco import coco_figures
+from mlops.cli.main import run
+from mlops.metrics.box_ap import coco_figures
 from tests.command import REPOSITORY
 from tests.comparison.trainings import OTHER_DATA, Trained, answers, log_training, register
-from tests.evaluation.box_tables import CLASSES, made_boxes
+from tests.metrics.box_tables import CLASSES, made_boxes
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -162,7 +162,7 @@ def test_a_table_made_on_the_others_data_is_the_one_that_is_read(
     elsewhere = Trained(answers(0.9, 2, 50, first=900), digest=OTHER_DATA, recipe="r2")
     other = log_training(client, folder, elsewhere)
     assert "tested on different data" in _refusal(capsys, baseline, other)
-    from mlops.evaluation.samples.tables import Header, write_answers
+    from mlops.metrics.samples.sample_tables import Header, write_answers
 
     table = answers(0.7, 3)
     header = Header("d" * 64, "test", CLASSES, tuple(table.image.tolist()), "f" * 64)

@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from mlops.comparison.facts import costs_of, growth_of
-from mlops.comparison.grouping import grouped
-from mlops.comparison.numbers import change, quantity, winner
-from mlops.comparison.side import Configuration, Costs, Latency, MeasuredOn, Side
+from mlops.comparison.candidate import CandidateLatency, Configuration, Costs, MeasuredOn, Side, grouped
+from mlops.comparison.costs import costs_of, growth_of
+from mlops.comparison.formatting import change, quantity, winner
 from mlops.errors import NotComparable
-from mlops.evaluation.statistics.comparing import FigureCompared, relative
-from mlops.evaluation.statistics.paired import verdict_of
-from mlops.evaluation.statistics.recommending import Weighed, fact_of, recommend
+from mlops.metrics.statistics.metric_differences import FigureCompared, relative
+from mlops.metrics.statistics.paired import verdict_of
+from mlops.metrics.statistics.recommending import Weighed, fact_of, recommend
 
 
-def _side(name: str, seed: str = "0", recipe: str = "r", **costs: float | Latency) -> Side:
+def _side(name: str, seed: str = "0", recipe: str = "r", **costs: float | CandidateLatency) -> Side:
     return Side(
         name=name,
         run_id=name,
@@ -101,8 +100,8 @@ def test_growth_is_that_of_the_blood_cell_report() -> None:
 
 
 def test_latencies_of_two_machines_are_not_set_against_each_other() -> None:
-    one = _side("a", latency=Latency("CPU, 2 cores", 8.0, 9.0))
-    other = _side("b", latency=Latency("Jetson", 30.0, 31.0))
+    one = _side("a", latency=CandidateLatency("CPU, 2 cores", 8.0, 9.0))
+    other = _side("b", latency=CandidateLatency("Jetson", 30.0, 31.0))
     facts = {fact.fact: fact for fact in costs_of(_one(one), _one(other))}
     assert facts["latency p50"].relative is None
     assert "different machines" in facts["latency p50"].note

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.comparison.run import Request, compare_sides
-from mlops.comparison.side import BoxAnswers, ClassAnswers, MeasuredOn, Side
+from mlops.comparison.candidate import BoxAnswers, ClassAnswers, MeasuredOn, Side
+from mlops.comparison.compare import ComparisonRequest, compare_sides
 from mlops.errors import NotComparable
-from mlops.evaluation.samples.detections import detections_of
-from mlops.evaluation.statistics.comparing import Settings
+from mlops.metrics.samples.matching import detections_of
+from mlops.metrics.statistics.metric_differences import ComparisonSettings
 from tests.comparison.trainings import answers
-from tests.evaluation.box_tables import CLASSES, made_boxes
+from tests.metrics.box_tables import CLASSES, made_boxes
 
-REQUEST = Request(named=(), settings=Settings(draws=200))
+REQUEST = ComparisonRequest(named=(), settings=ComparisonSettings(draws=200))
 
 
 def _side(name: str, *, boxes: float | None = None, right: float | None = None, folder: str = "test") -> Side:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops.evaluation.samples.boxes import Boxes
-from mlops.evaluation.samples.tables import Answers, Header, write_answers, write_boxes
-from tests.evaluation.box_tables import CLASSES
+from mlops.metrics.samples.boxes import Boxes
+from mlops.metrics.samples.sample_tables import ClassTable, Header, write_answers, write_boxes
+from tests.metrics.box_tables import CLASSES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,7 @@ DATA, OTHER_DATA = "d" * 64, "e" * 64
 class Trained:
     """What one training leaves. table: None keeps none. tested_on: the digest in the table's header."""
 
-    table: Boxes | Answers | None
+    table: Boxes | ClassTable | None
     seed: int = 0
     recipe: str = "r1"
     trained_on: int = 100
@@ -36,7 +36,7 @@ class Trained:
     folder: str = "test"
 
 
-def answers(right: float, seed: int, count: int = 400, first: int = 0) -> Answers:
+def answers(right: float, seed: int, count: int = 400, first: int = 0) -> ClassTable:
     """A classifier's table of `count` pictures, about `right` of them answered so."""
     truth = np.random.default_rng(count).integers(0, len(CLASSES), count)
     rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def answers(right: float, seed: int, count: int = 400, first: int = 0) -> Answer
     probabilities = np.full((count, len(CLASSES)), 0.1, np.float32)
     probabilities[np.arange(count), given] = 0.8
     image = np.array([f"cells/{first + number:05d}.png" for number in range(count)])
-    return Answers(image, np.full(count, "cells"), truth, probabilities, tuple(CLASSES))
+    return ClassTable(image, np.full(count, "cells"), truth, probabilities, tuple(CLASSES))
 
 
 def log_training(

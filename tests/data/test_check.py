@@ -14,7 +14,19 @@ from PIL import Image
 from mlops.data import check_dataset, open_dataset
 from mlops.data.faults import SEVERITY, Fault
 from tests.command import Shell
-from tests.data.sets import BOXES, class_folders, coco, names, npz, picture, state, table, voc, voc_xml, yolo
+from tests.data.sets import (
+    BOXES,
+    class_folders,
+    coco,
+    names,
+    npz,
+    picture,
+    state,
+    table,
+    voc,
+    voc_xml,
+    yolo,
+)
 
 
 def check(*paths: Path, cache: Path, task: str | None = None) -> list[Fault]:

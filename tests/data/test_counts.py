@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops.data.counts import class_counts
 from mlops.data.dataset import (
     Box,
+    BoxedImage,
     ClassificationDataset,
     DetectionDataset,
     Identity,
     LabelledImages,
-    LabelledPicture,
+    class_counts,
 )
 
 _WHO = Identity("set", "set", "0" * 64)
@@ -28,6 +28,6 @@ def test_pictures_of_each_class_of_a_classification_set() -> None:
 
 def test_objects_of_each_class_of_a_detection_set() -> None:
     boxes = (Box(1, 0.5, 0.5, 0.1, 0.1), Box(1, 0.2, 0.2, 0.1, 0.1))
-    pictures = (LabelledPicture(Path("a.jpg"), boxes), LabelledPicture(Path("b.jpg"), ()))
+    pictures = (BoxedImage(Path("a.jpg"), boxes), BoxedImage(Path("b.jpg"), ()))
     dataset = DetectionDataset(_WHO, ("bird", "kite"), {"train": pictures, "val": pictures[1:]})
     assert class_counts(dataset) == {"train": {"bird": 0, "kite": 2}, "val": {"bird": 0, "kite": 0}}

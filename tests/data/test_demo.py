@@ -15,7 +15,7 @@ from mlops.data import demo_dataset, open_dataset
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
 from mlops.data.demo import MARKER, SYSTEMS
 from mlops.errors import BadSetting, DataFault
-from mlops.systems.load import list_systems, load_system
+from mlops.systems.loading import list_systems, load_system
 from tests.command import Shell
 
 DETECTORS = sorted(set(SYSTEMS) - {"blood-cell-classifier"})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlops.data import open_dataset
-from mlops.data.digest import file_digests
+from mlops.files.digests import file_digests
 from tests.data.sets import class_folders, coco, npz, picture, table, voc, yolo
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -94,7 +94,7 @@ def test_a_second_call_reads_only_files_that_changed(tmp_path: Path, monkeypatch
     first = file_digests(files, tmp_path / "cache")
     picture(files[2], 99)
     read: list[str] = []
-    from mlops.data import digest as module
+    from mlops.files import digests as module
 
     real = module.sha256_of
     monkeypatch.setattr(module, "sha256_of", lambda path: (read.append(path), real(path))[1])

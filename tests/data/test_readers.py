@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from mlops.data import open_dataset
-from mlops.data.dataset import ClassificationDataset, DetectionDataset
+from mlops.data.dataset import ClassificationDataset, ClassificationSource, DetectionDataset
 from mlops.data.readers import read_source
-from mlops.data.source import ClassificationSource
 from mlops.errors import DataFault
 from tests.data.sets import (
     SPLITS,

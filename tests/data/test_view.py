@@ -10,7 +10,7 @@ import yaml
 
 from mlops.data import open_dataset, yolo_view
 from mlops.data.dataset import DetectionDataset
-from mlops.data.view import original_of
+from mlops.data.yolo_view import original_of
 from tests.data.sets import coco, state, voc, yolo
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from mlops.evaluation.samples.tables import read_answers, read_boxes
+from mlops.metrics.samples.sample_tables import read_answers, read_boxes
 from tests.command import Shell
 
 SETTINGS = (

@@ -19,7 +19,7 @@ import pytest
 
 from mlops.tracking import SyncReport, Tracker
 from mlops.tracking.delivery.book import DeliveryBook
-from mlops.tracking.outbox.entries import Kind
+from mlops.tracking.outbox.entries import EntryKind
 from tests.command import Shell
 from tests.tracking.servers import MlflowServer, faulty_way
 from tests.tracking.stores import client_of, curve, doubled, runs_of, save_tiny_model
@@ -156,7 +156,7 @@ def test_what_the_server_always_fails_on_does_not_keep_the_others_back(
         poisoned = tracker.start_run("poisoned", experiment="poison", name="poisoned")
         for n in range(8):
             poisoned.log_metrics(f"early {n}", 0, {"early": 1.0, "a": 1.0}, at=-1 - n)
-            tracker._outbox.accept(poisoned._row, Kind.TAGS, {f"bad{n}": "\ud800"})
+            tracker._outbox.accept(poisoned._row, EntryKind.TAGS, {f"bad{n}": "\ud800"})
         poisoned.set_tags({"good": "yes"})
         for step in range(1, 201):
             poisoned.log_epoch(step, {"a": float(step)})

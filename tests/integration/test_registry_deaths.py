@@ -12,9 +12,9 @@ import pytest
 from mlops.errors import ServerUnavailable
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
-from registry.lifecycle import Draft, record
-from registry.stages.scene import begin
-from registry.verify import verify
+from registry.stages.lifecycle import Draft, record
+from registry.stages.model_state import begin
+from registry.stages.verify import verify
 from tests.registry.processes import mover, shown
 from tests.registry.shelves import make_bare_model, open_policy
 from tests.registry.ways import DeadlyWay, deadly_way

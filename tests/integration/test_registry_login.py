@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from entrypoints.cli import run
+from mlops.cli.main import run
 from registry.connect import connect
 from registry.ledger.log import ledger_name, read
-from registry.stages.shelf import look
+from registry.stages.mlflow_state import look
 from tests.registry.team_server import Team, team_server
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,13 @@ from uuid import uuid4
 import pytest
 
 from mlops.errors import MoveLost
-from mlops.tracking.store.server import plan_server, start_server
+from mlops.store.server import plan_server, start_server
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import read_chain
-from registry.lifecycle import Draft, record
-from registry.stages.scene import begin
-from registry.verify import verify
+from registry.stages.lifecycle import Draft, record
+from registry.stages.model_state import begin
+from registry.stages.verify import verify
 from tests.integration.test_registry_server import move, two_at_once
 from tests.registry.processes import mover, shown
 from tests.registry.shelves import make_model, open_policy

@@ -15,14 +15,14 @@ import pytest
 
 from mlops.errors import LedgerBroken, MoveLost, UserError
 from registry.connect import connect
-from registry.ledger.entry import Action, Entry, Stage
+from registry.ledger.entry import Action, LedgerEntry, Stage
 from registry.ledger.log import ENTRY_TAG, append, ledger_name, read, read_chain
 from registry.ledger.state import last_good, state_after, state_at
-from registry.lifecycle import Draft, archive, give_verdict, record
-from registry.stages.hands import now
-from registry.stages.scene import begin
-from registry.stages.shelf import HAND_TAG, look
-from registry.verify import verify
+from registry.stages.in_progress import now
+from registry.stages.lifecycle import Draft, archive, give_verdict, record
+from registry.stages.mlflow_state import HAND_TAG, look
+from registry.stages.model_state import begin
+from registry.stages.verify import verify
 from tests.registry.processes import mover, shown
 from tests.registry.shelves import make_model, open_policy
 from tests.tracking.servers import MlflowServer
@@ -55,7 +55,7 @@ def move(url: str, model: str, version: str, stage: Stage, action: Action = Acti
 
 
 def digests_of(url: str, model: str, version: str) -> dict[str, str]:
-    from registry.evidence.files import digests, version_files
+    from registry.evidence.version_files import digests, version_files
 
     with version_files(connect(url), model, version) as folder:
         return digests(folder)
@@ -103,7 +103,7 @@ def two_at_once(client: MlflowClient, model: str, turn: int) -> list[bool]:
     line = threading.Barrier(2)
 
     def wins(version: str) -> bool:
-        entry = Entry(
+        entry = LedgerEntry(
             sequence=chain.next_sequence,
             time=now(),
             who=f"{turn}",

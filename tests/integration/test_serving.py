@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 import requests
 
-from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.prediction.onnx_model import open_onnx
 from mlops.tracking import Tracker
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
-from registry.lifecycle import Draft, record
-from registry.stages.scene import begin
-from registry.verify import verify
+from registry.stages.lifecycle import Draft, record
+from registry.stages.model_state import begin
+from registry.stages.verify import verify
 from tests.command import Shell
+from tests.prediction.served_models import classifier, detector, picture, saved
 from tests.registry.shelves import open_policy
-from tests.search.served_models import classifier, detector, picture, saved
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from mlops.errors import MlopsError
 from registry.connect import connect
 from registry.ledger.entry import Action, Stage
-from registry.lifecycle import Draft, record
-from registry.stages.scene import begin
+from registry.stages.lifecycle import Draft, record
+from registry.stages.model_state import begin
 from tests.registry.shelves import open_policy
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from registry.connect import connect
 from registry.ledger.entry import Stage
-from registry.stages.shelf import ALIASES, look
+from registry.stages.mlflow_state import ALIASES, look
 
 
 def mover(

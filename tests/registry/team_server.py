@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops.tracking.store.location import absolute_uri, ensure_store
-from mlops.tracking.store.mlflow_settings import prepare_environment
-from mlops.tracking.store.server import answers, plan_server
+from mlops.store.location import absolute_uri, ensure_store, prepare_environment
+from mlops.store.server import answers, plan_server
 
 PASSWORD = "correct horse battery"
 _CONFIG = """

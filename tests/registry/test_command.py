@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.cli import run
-from entrypoints.registry_look import _moment
+from mlops.cli.main import run
+from mlops.cli.registry.views import _moment
 from registry.connect import connect
 from tests.registry.shelves import make_model
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mlops.reports.facts import ReportData, RunFacts, VersionFacts
+from mlops.reports.tracked_facts import ReportData, ReportedVersion, RunFacts
 from registry.connect import connect
-from registry.criteria import criteria_of
 from registry.ledger.entry import Action, Stage
-from registry.lifecycle import give_verdict
 from registry.policies.conditions import Approvals
 from registry.policies.policy import Policy
-from registry.stages.scene import begin
+from registry.stages.criteria import criteria_of
+from registry.stages.lifecycle import give_verdict
+from registry.stages.model_state import begin
 from tests.registry.shelves import make_model
 
 
@@ -22,7 +22,7 @@ def test_an_approval_in_the_ledger_is_told(working_directory: Path, monkeypatch:
     make_model(client, "cells", 1, working_directory / "files")
     policy = Policy(model="cells", gates={Stage.PRODUCTION: (Approvals(kind="approvals"),)})
     run = RunFacts(client.get_model_version("cells", "1").run_id, "a training")
-    data = ReportData("model", run, version=VersionFacts("cells", "1"))
+    data = ReportData("model", run, version=ReportedVersion("cells", "1"))
 
     def told() -> tuple[str, str]:
         (criterion,) = criteria_of(client, data, policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from registry.evidence.files import digests
+from registry.evidence.version_files import digests
 
 
 def test_a_version_that_was_served_from_this_disk_has_the_files_that_it_had(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from registry.evidence.facts import (
+from registry.gates.evidence_values import (
     Approval,
-    Comparison,
+    ChampionComparison,
     DataFacts,
     Evidence,
     Latency,
@@ -18,7 +18,7 @@ from registry.evidence.facts import (
     finite,
     with_approvals,
 )
-from registry.gates import GateResult, judge, refusals
+from registry.gates.judge import GateResult, judge, refusals
 from registry.policies.conditions import AnyGate, Gate
 
 GATE: TypeAdapter[Gate] = TypeAdapter(AnyGate)
@@ -45,7 +45,7 @@ GOOD = Evidence(
     unsafe=(),
     latency=Latency("AMD EPYC, 2 cores", 0, 100, 20.0, 30.0, 13_700_000, "a" * 64),
     parity=(Parity("onnx", 64, 1e-5, 1.0, "a" * 64),),
-    comparisons=(Comparison("2", "macro_f1", 0.95, 0.005, 900, 0.004, -0.002, 0.01, "not worse"),),
+    comparisons=(ChampionComparison("2", "macro_f1", 0.95, 0.005, 900, 0.004, -0.002, 0.01, "not worse"),),
     approvals=(Approval("bob", True),),
 )
 
@@ -240,7 +240,7 @@ def test_a_comparison_made_with_another_margin_does_not_count() -> None:
 
 
 def test_a_comparison_that_could_not_be_made_says_why() -> None:
-    failed = Comparison("2", "macro_f1", 0.95, 0.005, problem="they were tested on other pictures")
+    failed = ChampionComparison("2", "macro_f1", 0.95, 0.005, problem="they were tested on other pictures")
     result = _judged(replace(GOOD, comparisons=(failed,)), "not worse", metric="macro_f1", margin=0.005)
     assert result.passed is None
     assert "they were tested on other pictures" in result.says

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from mlops.errors import UnknownVersion
-from mlops.tracking.names import entity_names
+from mlops.store.names import entity_names
 from registry.connect import connect
-from registry.evidence.facts import Parity
-from registry.evidence.files import digests, version_files
+from registry.evidence.gated_metrics import LATENCY_TAG, PARITY_TAG, write_parity
 from registry.evidence.gather import gather
 from registry.evidence.latency import measure_onnx, measure_version
-from registry.evidence.measured import LATENCY_TAG, PARITY_TAG, write_parity
-from registry.gates import judge
+from registry.evidence.version_files import digests, version_files
+from registry.gates.evidence_values import Parity
+from registry.gates.judge import judge
 from registry.ledger.entry import Stage
 from registry.policies.policy import Policy, parse_policy
 from tests.registry.onnx_model import write_onnx

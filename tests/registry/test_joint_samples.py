@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.evaluation.samples.boxes import Boxes
-from registry.evidence.samples import Answers, Both, Samples, boxes_of, compare, joined
+from mlops.metrics.samples.boxes import Boxes
+from registry.evidence.paired_samples import Both, PairedClasses, Samples, boxes_of, compare, joined
 from registry.policies.conditions import NotWorse
 from registry.policies.policy import load_policy
 
@@ -27,7 +27,7 @@ def joint(right: int, found: int) -> Both:
         corners=np.concatenate([truth, given]),
         matched=np.arange(40 + found) >= 40,
     )
-    return Both(boxes, Answers(NAMES, LABELS, said))
+    return Both(boxes, PairedClasses(NAMES, LABELS, said))
 
 
 def verdict(metric: str, own: Samples, champion: Samples) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from mlops.errors import BadSetting
 from registry.ledger.chain import Chain, Slot, follow
-from registry.ledger.entry import Action, Entry, Stage, genesis
+from registry.ledger.entry import Action, LedgerEntry, Stage, genesis
 from registry.ledger.signing import counting, public_key_of, signature_for
 from registry.ledger.state import last_good, periods, state_after, state_at, verdicts
 
@@ -19,8 +19,8 @@ MODEL = "cells"
 _clock = itertools.count()
 
 
-def after(chain: Chain, version: str, to: Stage, action: Action = Action.PROMOTE, **more: str) -> Entry:
-    return Entry(
+def after(chain: Chain, version: str, to: Stage, action: Action = Action.PROMOTE, **more: str) -> LedgerEntry:
+    return LedgerEntry(
         sequence=chain.next_sequence,
         time=f"2026-01-{next(_clock) % 28 + 1:02d}T12:00:00.000+00:00",
         who=more.get("who", "ann"),
@@ -35,12 +35,12 @@ def after(chain: Chain, version: str, to: Stage, action: Action = Action.PROMOTE
     )
 
 
-def slots(*entries: Entry) -> list[Slot]:
+def slots(*entries: LedgerEntry) -> list[Slot]:
     return [Slot(number, entry.as_json()) for number, entry in enumerate(entries, 1)]
 
 
 def chain_of(*moves: tuple[str, Stage] | tuple[str, Stage, Action]) -> Chain:
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     for move in moves:
         entries.append(after(follow(MODEL, slots(*entries)), *move))
     return follow(MODEL, slots(*entries))
@@ -54,14 +54,14 @@ def test_an_entry_is_read_back_as_it_was_written() -> None:
         after(follow(MODEL, []), "1", S, why="größer, \N{SNOWMAN}\n2nd"),
         file_digests={"b": "2", "a": "1"},
     )
-    assert Entry.from_json(entry.as_json()) == entry
-    assert Entry.from_json(entry.as_json()).digest == entry.digest
+    assert LedgerEntry.from_json(entry.as_json()) == entry
+    assert LedgerEntry.from_json(entry.as_json()).digest == entry.digest
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"sequence":1}', "not json"])
 def test_what_is_no_entry_is_not_read_as_one(text: str) -> None:
     with pytest.raises(ValueError):
-        Entry.from_json(text)
+        LedgerEntry.from_json(text)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_an_override_answers_a_fault_which_stays_named() -> None:
     assert going_on.faults == broken.faults
 
 
-def whole_entry(slot: Slot) -> Entry:
-    return Entry.from_json(slot.text)
+def whole_entry(slot: Slot) -> LedgerEntry:
+    return LedgerEntry.from_json(slot.text)
 
 
 def test_entering_a_stage_archives_who_was_there() -> None:
@@ -230,7 +230,7 @@ def test_what_was_when_is_told_by_the_server_s_clock() -> None:
     really = [datetime(2026, 5, 1, 12, minute, tzinfo=UTC) for minute in (0, 5, 10)]
     places, entries = [], chain.entries
     for number, (entry, time, at) in enumerate(zip(entries, claimed, really, strict=True), 1):
-        previous = Entry.from_json(places[-1].text).digest if places else genesis(MODEL)
+        previous = LedgerEntry.from_json(places[-1].text).digest if places else genesis(MODEL)
         text = dataclasses.replace(entry, time=time, previous=previous).as_json()
         places.append(Slot(number, text, taken_ms=int(at.timestamp() * 1000)))
     dated = follow(MODEL, places).dated(counting(()))

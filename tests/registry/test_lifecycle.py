@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoints.output import show
+from mlops.cli.output import show
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, UnknownVersion, UserError
 from registry.connect import connect
-from registry.judgement import evidence_path, kept
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import ledger_name, read
-from registry.lifecycle import archive, give_verdict, promote, rollback
-from registry.overview import diff, facts, status
 from registry.policies.policy import Policy, parse_policy
-from registry.stages.hands import raise_hand
-from registry.stages.scene import Scene, begin
-from registry.stages.shelf import HEAD_TAG, STAGE_TAG
-from registry.verify import verify
+from registry.stages.in_progress import raise_hand
+from registry.stages.judgement import evidence_path, kept
+from registry.stages.lifecycle import archive, give_verdict, promote, rollback
+from registry.stages.mlflow_state import HEAD_TAG, STAGE_TAG
+from registry.stages.model_overview import diff, facts, status
+from registry.stages.model_state import ModelState, begin
+from registry.stages.verify import verify
 from tests.registry.shelves import make_model
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def policy() -> Policy:
     return parse_policy(POLICY, "cells.yaml")
 
 
-def scene(client: MlflowClient, policy: Policy) -> Scene:
+def scene(client: MlflowClient, policy: Policy) -> ModelState:
     return begin(client, MODEL, policy)
 
 

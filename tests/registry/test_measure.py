@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from entrypoints.registry_measure import measure
+from mlops.cli.registry.moves import measure
 from registry.connect import connect
 from tests.registry.versions import Trained, make_version
 

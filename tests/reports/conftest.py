@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlops.tracking.store.location import ensure_store
+from mlops.store.location import ensure_store
 from tests.reports.past import Desk
 
 

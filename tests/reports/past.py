@@ -11,11 +11,11 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from mlops.imports import read_past_run, take_in
-from mlops.reports.reading.subject import read_subject
-from mlops.reports.write import report_of
+from mlops.past_runs import read_past_run, take_in
+from mlops.reports.reading.report_data import read_subject
+from mlops.reports.report import report_of
+from mlops.store.client import connect
 from mlops.tracking import Tracker
-from mlops.tracking.store.client import connect
 from tests.reports.told import Told
 
 STARTED_S = 1_757_427_471  # 9 September 2025, 14:17:51 UTC

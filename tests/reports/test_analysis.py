@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops.reports.analysis import anomalies
-from mlops.reports.analysis.balance import weight_phases
-from mlops.reports.analysis.convergence import FOUR, decreases
-from mlops.reports.analysis.epochs import best_epoch, mean_of, milestones, plateau
-from mlops.reports.analysis.rates import phases
-from mlops.reports.analysis.searching import importances, saved_by_pruning
-from mlops.reports.analysis.spread import fluctuation, quarters, spread
-from mlops.reports.analysis.timing import Use, bottleneck, pauses
-from mlops.reports.drawing.curves import draw_losses
-from mlops.reports.facts import Curve
-from mlops.reports.reading.histories import curve_of
+from mlops.reports.analysis import anomaly_rules
+from mlops.reports.analysis.bottlenecks import Use, bottleneck, pauses
+from mlops.reports.analysis.epoch_statistics import (
+    FOUR,
+    best_epoch,
+    decreases,
+    fluctuation,
+    mean_of,
+    milestones,
+    plateau,
+    quarters,
+    spread,
+)
+from mlops.reports.analysis.rate_phases import phases
+from mlops.reports.analysis.trial_statistics import importances, saved_by_pruning
+from mlops.reports.analysis.weight_phases import weight_phases
+from mlops.reports.report_figures import draw_losses
+from mlops.store.histories import Curve, curve_of
 
 
 def curve(values: list[float], key: str = "train/loss", first: int = 1) -> Curve:
@@ -103,40 +110,40 @@ def test_no_plateau_while_it_still_rises() -> None:
 
 
 def test_a_loss_that_falls_steeply_to_the_end_has_not_diverged() -> None:
-    assert anomalies.divergence(curve([0.9, 0.5, 0.2, 0.05, 0.01])) == ()
-    found = anomalies.divergence(curve([0.9, 0.5, 0.2, 0.4, 0.6, 0.8]))
+    assert anomaly_rules.divergence(curve([0.9, 0.5, 0.2, 0.05, 0.01])) == ()
+    found = anomaly_rules.divergence(curve([0.9, 0.5, 0.2, 0.4, 0.6, 0.8]))
     assert [(each.first, each.last) for each in found] == [(3, 6)]
 
 
 def test_nan_is_told_with_its_epochs() -> None:
-    (found,) = anomalies.not_finite(curve([0.5, math.nan, 0.4, math.inf], "val/box_loss"))
+    (found,) = anomaly_rules.not_finite(curve([0.5, math.nan, 0.4, math.inf], "val/box_loss"))
     assert (found.first, found.last, found.figure) == (2, 4, "2 epochs without a finite value")
 
 
 def test_overfitting_is_a_rising_validation_loss_under_a_falling_training_loss() -> None:
     falling = [1.0, 0.8, 0.6, 0.4, 0.3, 0.2]
     rising = [1.0, 0.7, 0.6, 0.7, 0.8, 0.9]
-    (found,) = anomalies.rising_validation(curve(falling), curve(rising, "val/loss"))
+    (found,) = anomaly_rules.rising_validation(curve(falling), curve(rising, "val/loss"))
     assert (found.first, found.last) == (3, 6)
-    assert anomalies.rising_validation(curve(rising), curve(rising, "val/loss")) == ()
+    assert anomaly_rules.rising_validation(curve(rising), curve(rising, "val/loss")) == ()
 
 
 def test_a_swing_of_less_than_one_picture_is_no_oscillation() -> None:
     zigzag = curve([0.9 + 0.004 * (-1) ** i for i in range(40)], "val/mAP50")
-    assert anomalies.oscillation(zigzag, pictures=None)
-    assert anomalies.oscillation(zigzag, pictures=1000)
-    assert anomalies.oscillation(zigzag, pictures=100) == ()
+    assert anomaly_rules.oscillation(zigzag, pictures=None)
+    assert anomaly_rules.oscillation(zigzag, pictures=1000)
+    assert anomaly_rules.oscillation(zigzag, pictures=100) == ()
 
 
 def test_gap_counts_one_way_only() -> None:
-    assert anomalies.gap(curve([0.99], "train/accuracy"), curve([0.9], "val/accuracy"))
-    assert anomalies.gap(curve([0.9], "train/accuracy"), curve([0.99], "val/accuracy")) == ()
+    assert anomaly_rules.gap(curve([0.99], "train/accuracy"), curve([0.9], "val/accuracy"))
+    assert anomaly_rules.gap(curve([0.9], "train/accuracy"), curve([0.99], "val/accuracy")) == ()
 
 
 def test_a_waiting_gpu_is_starvation_and_a_busy_one_is_not() -> None:
     key = "system/gpu_0_utilization_percentage"
-    assert anomalies.starved(curve([40.0, 50.0], key))
-    assert anomalies.starved(curve([91.0, 88.0], key)) == ()
+    assert anomaly_rules.starved(curve([40.0, 50.0], key))
+    assert anomaly_rules.starved(curve([91.0, 88.0], key)) == ()
 
 
 @pytest.mark.parametrize(

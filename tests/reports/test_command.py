@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.cli import run
+from mlops.cli.main import run
 from mlops.tracking import Tracker
 from tests.reports.past import Desk, line
 from tests.reports.studies import Trial, figures, record_study

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from mlops.reports.document import Report
-from mlops.reports.facts import ReportData, RunFacts, StoredFile
-from mlops.reports.sections import checkpoints
+from mlops.reports.sections import stored_files
+from mlops.reports.tracked_facts import ReportData, RunFacts, StoredFile
 from tests.reports.past import Desk
 from tests.reports.told import Told, column
 
@@ -103,7 +103,7 @@ def test_saved_weights_with_their_sizes() -> None:
     """Inputs: the sizes of 3.1, as bytes of 10^6 a MB."""
     names = {"best.pt": 44, "last.pt": 44, "epoch0.pt": 88, "epoch10.pt": 88, "epoch120.pt": 88}
     files = tuple(StoredFile(f"weights/{name}", size * 1_000_000) for name, size in names.items())
-    section = checkpoints.build(ReportData("run", RunFacts("r", "r", files=files)))
+    section = stored_files.build(ReportData("run", RunFacts("r", "r", files=files)))
     told = Told(Report("", "", (section,))).table("Checkpoints")
     assert list(told) == [f"weights/{name}" for name in names]
     assert column(told, "size") == ["44 MB", "44 MB", "88 MB", "88 MB", "88 MB"]

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlops.reports.reading.subject import read_subject
-from mlops.reports.write import report_of
-from registry.criteria import criteria_of
+from mlops.reports.reading.report_data import read_subject
+from mlops.reports.report import report_of
 from registry.policies.policy import load_policy
+from registry.stages.criteria import criteria_of
 from tests.reports.past import STARTED_S, Desk, line
 from tests.reports.told import Told, column
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlops.errors import UserError
-from mlops.reports.reading.subject import read_subject
+from mlops.reports.reading.report_data import read_subject
 from tests.reports.past import Desk
 from tests.reports.studies import Trial, record_study
 from tests.reports.told import Told, column

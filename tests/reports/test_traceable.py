@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops.reports.reading.subject import read_subject
-from mlops.reports.write import report_of, write_report
+from mlops.reports.reading.report_data import read_subject
+from mlops.reports.report import report_of, write_report
 from tests.reports.past import Desk, line
 from tests.reports.studies import Trial, record_study
 from tests.reports.trace import Trace, cells_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlops.reports.document import Cell, Missing, Report, Section, Table, Text
+from mlops.reports.document import Cell, MissingSection, Report, ReportTable, Section, Text
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Told:
     def left_out(self, title: str) -> str:
         """The reason."""
         found = next(each for each in self.report.sections if each.title == title)
-        assert isinstance(found, Missing), f"{title} is there"
+        assert isinstance(found, MissingSection), f"{title} is there"
         return found.reason
 
     def table(self, title: str, caption: str = "") -> dict[str, dict[str, str]]:
@@ -31,7 +31,7 @@ class Told:
 
     def cells(self, title: str, caption: str = "") -> dict[str, dict[str, Cell]]:
         """The same as cells, with their values and sources."""
-        tables = [block for block in self.section(title).blocks if isinstance(block, Table)]
+        tables = [block for block in self.section(title).blocks if isinstance(block, ReportTable)]
         found = next((each for each in tables if caption in each.caption), None)
         assert found is not None, f"{title} has no table {caption!r}, only {[t.caption for t in tables]}"
         return {row[0].text: dict(zip(found.columns[1:], row[1:], strict=True)) for row in found.rows}

@@ -13,11 +13,11 @@ import pytest
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
 from mlops.errors import Diverged
-from mlops.search.runs import RunBook
+from mlops.search.run_book import RunBook
 from mlops.search.trial import Bench, Fitter, run_trial
 from mlops.tracking import Tracker
 from mlops.tracking.delivery.book import DeliveryBook
-from mlops.tracking.outbox.entries import Kind
+from mlops.tracking.outbox.entries import EntryKind
 from mlops.training.protocol import TrainResult
 from tests.search.test_study import DATA, study_in
 
@@ -57,8 +57,8 @@ def end_of(bench: Bench, error: BaseException) -> tuple[list[str], str]:
     book = DeliveryBook(bench.study.request.home)
     row = book.find_run(AWAY, bench.study.trial_key(0))
     assert row is not None
-    kept = [entry.payload["path"] for entry in book.entries_of(row.id, Kind.ARTIFACT)]
-    return kept, book.entries_of(row.id, Kind.STATUS)[-1].payload["status"]
+    kept = [entry.payload["path"] for entry in book.entries_of(row.id, EntryKind.ARTIFACT)]
+    return kept, book.entries_of(row.id, EntryKind.STATUS)[-1].payload["status"]
 
 
 def test_a_failed_trial_keeps_its_curves_and_the_reason_and_the_search_goes_on(bench: Bench) -> None:

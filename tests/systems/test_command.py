@@ -43,7 +43,7 @@ def test_an_unknown_system_is_one_line_and_exit_code_2(shell: Shell) -> None:
 
 def test_it_loads_no_heavy_library() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from entrypoints.systems import systems;"
+        "import sys; from click.testing import CliRunner; from mlops.cli.systems import systems;"
         "assert CliRunner().invoke(systems, ['oct-detector']).exit_code == 0;"
         "print([m for m in ('torch', 'ultralytics', 'mlflow', 'optuna', 'numpy') if m in sys.modules])"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from mlops.errors import BadSetting
 from mlops.systems import configure, list_systems, load_system
-from mlops.systems.load import parse_system
+from mlops.systems.loading import parse_system
 from tests.command import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "systems.md").read_text(encoding="utf-8")

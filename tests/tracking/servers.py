@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops.tracking.store.location import absolute_uri
-from mlops.tracking.store.server import Server, ServerPlan, plan_server, start_server
+from mlops.store.location import absolute_uri
+from mlops.store.server import Server, ServerPlan, plan_server, start_server
 
 
 class MlflowServer:

@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from mlops.errors import BadSetting
+from mlops.store.location import absolute_uri
 from mlops.tracking import Tracker, ensure_store
 from mlops.tracking.delivery.book import DeliveryBook
-from mlops.tracking.store.location import absolute_uri
 from mlops.tracking.system_metrics import SystemMetricsRecorder
 from tests.tracking.stores import client_of, curve, doubled, runs_of, save_tiny_model
 

@@ -14,7 +14,7 @@ import pytest
 from mlops.errors import DiskFull, MlopsError, UserError
 from mlops.tracking import Tracker
 from mlops.tracking.delivery.book import DeliveryBook
-from mlops.tracking.outbox.entries import Kind
+from mlops.tracking.outbox.entries import EntryKind
 from tests.tracking.writers import METRICS, figures
 
 AWAY = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -39,7 +39,7 @@ def steps_in(home: Path, key: str) -> list[int]:
     book = DeliveryBook(home)
     run = book.find_run(AWAY, key)
     assert run is not None
-    entries = book.entries_of(run.id, Kind.METRICS)
+    entries = book.entries_of(run.id, EntryKind.METRICS)
     assert all(entry.payload == figures(entry.step) for entry in entries)
     return [entry.step for entry in entries]
 
@@ -63,7 +63,7 @@ def test_figures_of_the_whole_run_do_not_collide_with_its_epochs(tmp_path: Path)
         run.log_summary("best", {"c": 1.0})
         run.log_summary("test", {"b": 2.0})
     book = DeliveryBook(tmp_path)
-    assert [e.payload for e in book.entries_of(1, Kind.METRICS)] == [{"a": 1.0}, {"b": 1.0}, {"c": 1.0}]
+    assert [e.payload for e in book.entries_of(1, EntryKind.METRICS)] == [{"a": 1.0}, {"b": 1.0}, {"c": 1.0}]
 
 
 def test_several_processes_write_one_outbox(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_an_accepted_file_is_as_it_was_whatever_becomes_of_its_source(tmp_path: 
         run.log_artifact(results, "curves")
         results.unlink()
     book = DeliveryBook(tmp_path / "home")
-    kept = [book.spool.path(e.payload["spool"]).read_text() for e in book.entries_of(1, Kind.ARTIFACT)]
+    kept = [book.spool.path(e.payload["spool"]).read_text() for e in book.entries_of(1, EntryKind.ARTIFACT)]
     assert kept == ["epoch 1\n", "EPOCH 2\n"]
     assert len(list(book.spool.folder.iterdir())) == 2
 
@@ -163,7 +163,7 @@ def test_a_second_value_of_a_param_is_told_in_one_line_and_the_first_kept(
         run.log_params({"lr0": 0.01, "optimizer": "SGD"})
         run.log_params({"lr0": 0.02, "optimizer": "SGD", "new": True})
     assert caplog.messages == ["run run: param lr0 stays '0.01', it cannot become '0.02'"]
-    params = [e.payload for e in DeliveryBook(tmp_path).entries_of(1, Kind.PARAMS)]
+    params = [e.payload for e in DeliveryBook(tmp_path).entries_of(1, EntryKind.PARAMS)]
     assert params == [{"lr0": "0.01", "optimizer": "SGD"}, {"new": "true"}]
 
 

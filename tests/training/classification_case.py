@@ -96,9 +96,10 @@ def tiny_config(
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train without the drawings, which take longer than a tiny training."""
-    from mlops.training.classification import finish
 
-    monkeypatch.setattr(finish, "draw_training", lambda *given: given[-1].mkdir(exist_ok=True))
+    from mlops.training.classification import held_out
+
+    monkeypatch.setattr(held_out, "draw_training", lambda *given: given[-1].mkdir(exist_ok=True))
 
 
 class Reports(list[EpochReport]):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlops.data.dataset import Box, DetectionDataset, Identity, LabelledPicture, SplitName
+from mlops.data.dataset import Box, BoxedImage, DetectionDataset, Identity, SplitName
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.protocol import EpochReport, TrainConfig, Verdict
 
@@ -72,7 +72,7 @@ def tiny_dataset(
     )
 
 
-def _picture(file: Path, rng: np.random.Generator, polygons: bool) -> LabelledPicture:
+def _picture(file: Path, rng: np.random.Generator, polygons: bool) -> BoxedImage:
     canvas = rng.integers(90, 130, (SIDE, SIDE, 3), dtype=np.uint8)
     boxes = []
     for index, (width, height) in enumerate(((22, 22), (32, 14))):
@@ -93,7 +93,7 @@ def _picture(file: Path, rng: np.random.Generator, polygons: bool) -> LabelledPi
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(canvas).save(file)
-    return LabelledPicture(file, tuple(boxes))
+    return BoxedImage(file, tuple(boxes))
 
 
 def tiny_config(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlops.training.classification.augment import augmentation
+from mlops.training.classification.batches import augmentation
 from tests.training.classification_case import tiny_dataset, tiny_recipe
 
 

@@ -30,8 +30,8 @@ from mlops.errors import (
 )
 from mlops.training import trainer_for
 from mlops.training.classification import ClassificationTrainer
-from mlops.training.classification import network as networks
-from mlops.training.classification.module import ClassifierModule
+from mlops.training.classification import timm_network as networks
+from mlops.training.classification.lightning_module import ClassifierModule
 from mlops.training.protocol import EpochReport, Verdict
 from tests.training.classification_case import (
     CLASSES,

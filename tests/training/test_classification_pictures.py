@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mlops.data.dataset import ClassificationDataset, Identity, LabelledImages
-from mlops.training.classification.pictures import decoded
+from mlops.training.classification.batches import decoded
 
 
 @pytest.mark.parametrize("mode", ["16 bits", "RGBA", "P"])

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlops.training.classification import ClassificationTrainer
-from mlops.training.classification import network as networks
+from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import TrainBatches, split_of
-from mlops.training.classification.module import ClassifierModule
+from mlops.training.classification.lightning_module import ClassifierModule
 from mlops.training.protocol import EpochReport, Verdict
 from tests.training.classification_case import (
     CLASSES,

@@ -23,7 +23,7 @@ from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdi
 from tests.training.classification_case import Reports, draw_nothing, tiny_config
 
 epochs: Any = importlib.import_module("mlops.training.classification.epochs")
-finish: Any = importlib.import_module("mlops.training.classification.finish")
+finish: Any = importlib.import_module("mlops.training.classification.held_out")
 
 EPOCHS = 6
 RECIPE: dict[str, Any] = {
@@ -61,7 +61,11 @@ def started(folder: Path, sabotage: Callable[[], None]) -> BaseProcess:
     """Train in a process of its own. `sabotage` runs there before training."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(
-        ["tests.training.classification_case", "mlops.training.classification.loop", "kornia.augmentation"]
+        [
+            "tests.training.classification_case",
+            "mlops.training.classification.lightning_loop",
+            "kornia.augmentation",
+        ]
     )
     process = processes.Process(target=_train, args=(folder, sabotage))
     process.start()

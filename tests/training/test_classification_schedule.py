@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mlops.training.classification.module import WARMUP_FROM, make_schedule
+from mlops.training.classification.lightning_module import WARMUP_FROM, make_schedule
 from tests.training.classification_case import tiny_recipe
 
 LR = 0.02

@@ -17,9 +17,10 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
 from mlops.data.dataset import ClassificationDataset
 from mlops.errors import DataFault
+from mlops.prediction.mlflow_model import ServingModel
 from mlops.systems.recipe import ClassificationRecipe
 from mlops.training.classification import ClassificationTrainer
-from mlops.training.protocol import ServingModel, TrainConfig
+from mlops.training.protocol import TrainConfig
 from tests.training.classification_case import (
     CLASSES,
     Reports,

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mlops.errors import BadSetting, MissingWeights
 from mlops.training.classification import ClassificationTrainer
-from mlops.training.classification import network as networks
+from mlops.training.classification import timm_network as networks
 from tests.command import REPOSITORY
 from tests.training.classification_case import CLASSES, Reports, draw_nothing, tiny_config, tiny_recipe
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlops.training.detection.arguments import resume_arguments, training_arguments
-from mlops.training.detection.library import settle
-from mlops.training.record import identity_of
+from mlops.training.detection.ultralytics_library import settle
+from mlops.training.training_record import identity_of
 from tests.training.detection_case import tiny_config, tiny_dataset
 
 
@@ -20,7 +20,7 @@ def test_pictures_are_kept_in_memory_where_it_is_asked_for(tmp_path: Path, setti
     from ultralytics.data import YOLODataset
     from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 
-    from mlops.data.view import yolo_view
+    from mlops.data.yolo_view import yolo_view
 
     view = yolo_view(config.dataset, tmp_path / "cache")  # type: ignore[arg-type]
     given = training_arguments(

@@ -13,8 +13,8 @@ import torch
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import Diverged, OutOfMemory, StudyMismatch, TrainingCrashed
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
-from mlops.training.detection.lookback import checkpoint_epoch
+from mlops.training.detection.resume import checkpoint_epoch
+from mlops.training.detection.ultralytics_library import settle
 from mlops.training.protocol import EpochReport, Verdict
 from tests.command import REPOSITORY
 from tests.training.detection_case import Reports, draw_nothing, tiny_config, tiny_dataset
@@ -54,7 +54,7 @@ def test_what_breaks_inside_is_named_with_its_cause(tmp_path: Path, dataset: Det
 def test_a_loss_that_is_no_number_ends_the_training_and_the_checkpoint_before_it_stays_usable(
     tmp_path: Path, dataset: DetectionDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     def poison(loop: RecipeLoop) -> None:
         if loop.epoch == 2:
@@ -77,7 +77,7 @@ def test_a_device_without_memory_ends_the_training_at_the_recipes_batch(
     tmp_path: Path, dataset: DetectionDataset, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
     """The library would halve the batch in the first epoch and say so in its log alone."""
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     preprocess, still_to_come = RecipeLoop.preprocess_batch, [epoch]
 
@@ -98,11 +98,11 @@ from pathlib import Path
 import psutil
 from mlops.errors import OutOfMemory
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
+from mlops.training.detection.ultralytics_library import settle
 from tests.training.detection_case import Reports, tiny_config, tiny_dataset
 folder = Path(sys.argv[1])
 settle(folder / "cache")
-import mlops.training.detection.loop
+import mlops.training.detection.ultralytics_loop
 limit = psutil.Process().memory_info().vms + 1_000_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 config = tiny_config(folder, tiny_dataset(folder / "data"), image_size=1280, batch=16)

@@ -17,7 +17,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import StudyMismatch
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.lookback import STRIPPED, checkpoint_epoch
+from mlops.training.detection.resume import STRIPPED, checkpoint_epoch
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 from tests.command import REPOSITORY
 from tests.training.detection_case import CLASSES, Reports, draw_nothing, tiny_config, tiny_dataset

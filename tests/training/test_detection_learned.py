@@ -20,7 +20,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
+from mlops.training.detection.ultralytics_library import settle
 from mlops.training.protocol import TestResult, TrainConfig, TrainResult
 from tests.training.detection_case import CLASSES, SIDE, Reports, draw_nothing, tiny_config, tiny_dataset
 
@@ -183,7 +183,7 @@ def test_two_batches_added_up_step_as_one_batch_twice_the_size(
     """On copies of one picture, so that batch norm sees the same in either; with trained weights, since the
     library's loss of a network that finds nothing depends on the number of pictures.
     """
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     draw_nothing(monkeypatch)
     gradients: list[torch.Tensor] = []

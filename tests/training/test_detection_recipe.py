@@ -13,7 +13,7 @@ import torch
 
 from mlops.data.dataset import DetectionDataset
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
+from mlops.training.detection.ultralytics_library import settle
 from tests.training.detection_case import Reports, draw_nothing, tiny_config, tiny_dataset
 
 FROZEN = tuple(f"model.{layer}." for layer in range(4))
@@ -33,7 +33,7 @@ def undrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def before_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], None]], None]:
     """Have a function look at the training each time that its optimizer is about to step."""
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     def watch(look: Callable[[Any], None]) -> None:
         step = RecipeLoop.optimizer_step

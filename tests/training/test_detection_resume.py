@@ -15,10 +15,10 @@ import torch
 
 from mlops.data.dataset import DetectionDataset
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
-from mlops.training.detection.lookback import Places, checkpoint_epoch, look_back
+from mlops.training.detection.resume import DetectorFiles, checkpoint_epoch, look_back
+from mlops.training.detection.ultralytics_library import settle
 from mlops.training.protocol import EpochReport, Verdict
-from mlops.training.record import identity_of
+from mlops.training.training_record import identity_of
 from tests.training.detection_case import Reports, draw_nothing, tiny_config, tiny_dataset
 
 EPOCHS = 4
@@ -96,7 +96,7 @@ def a_frozen_layer(checkpoint: Path) -> torch.Tensor:
 
 
 def kill_in_the_third_epoch() -> None:
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     started = RecipeLoop._start_epoch
 
@@ -132,9 +132,9 @@ def test_killed_between_report_and_checkpoint_only_that_epoch_is_done_again(
 
 
 def kill_while_the_third_checkpoint_is_written() -> None:
-    from mlops.training.detection import loop
+    from mlops.training.detection import ultralytics_loop
 
-    moved, seen = loop.move_durably, [0]
+    moved, seen = ultralytics_loop.move_durably, [0]
 
     def move(source: Path, target: Path) -> None:
         seen[0] += target.name == "last.pt"
@@ -143,7 +143,7 @@ def kill_while_the_third_checkpoint_is_written() -> None:
             kill()
         moved(source, target)
 
-    loop.move_durably = move  # type: ignore[attr-defined]
+    ultralytics_loop.move_durably = move  # type: ignore[attr-defined]
 
 
 def test_killed_while_a_checkpoint_is_written_the_one_before_is_used(
@@ -157,16 +157,16 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_is_used(
 
 
 def kill_between_the_first_last_and_best() -> None:
-    from mlops.training.detection import loop
+    from mlops.training.detection import ultralytics_loop
 
-    moved = loop.move_durably
+    moved = ultralytics_loop.move_durably
 
     def move(source: Path, target: Path) -> None:
         if target.name == "best.pt":
             kill()
         moved(source, target)
 
-    loop.move_durably = move  # type: ignore[attr-defined]
+    ultralytics_loop.move_durably = move  # type: ignore[attr-defined]
 
 
 def test_killed_between_last_and_best_the_best_is_made_of_the_last(
@@ -174,7 +174,7 @@ def test_killed_between_last_and_best_the_best_is_made_of_the_last(
 ) -> None:
     assert killed(tmp_path, kill_between_the_first_last_and_best) == [1]
     config = tiny_config(tmp_path, dataset, **RECIPE)
-    places = Places(config.out_dir)
+    places = DetectorFiles(config.out_dir)
     assert checkpoint_epoch(places.last) == 1 and not places.best.exists()
     found = look_back(places, identity_of(config))
     assert found.record.best().epoch == 1
@@ -204,7 +204,7 @@ def test_killed_in_the_final_evaluation_no_epoch_is_done_again(
 
 
 def stop_after_the_first_epoch_and_kill_in_the_final_evaluation() -> None:
-    from mlops.training.detection.loop import RecipeLoop
+    from mlops.training.detection.ultralytics_loop import RecipeLoop
 
     asked = RecipeLoop.save_model
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlops.errors import MissingWeights, UnsafeWeights
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.library import settle
+from mlops.training.detection.ultralytics_library import settle
 from tests.training.detection_case import tiny_recipe
 
 

@@ -7,17 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.checking.image_hashes import Look, OnProgress, look_at_files, look_at_tiles
 from mlops.data.checking.leaks import Sample, find_leaks
-from mlops.data.checking.looks import Look, OnProgress, look_at_files, look_at_tiles
-from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.dataset import (
+    SPLITS,
+    ClassificationSource,
+    DetectionSource,
+    LabelledImages,
+    Source,
+    SplitName,
+)
 from mlops.data.faults import SEVERITY, Fault, fault
-from mlops.data.open import SPLIT_HINT, TOO_FEW, TRAINED_ON, named_sources, refuse_other_task
+from mlops.data.opening import SPLIT_HINT, TOO_FEW, TRAINED_ON, named_sources, refuse_other_task
 from mlops.data.places import is_remote
-from mlops.data.progress import bar
-from mlops.data.readers.image_label import TABLE, named_labels
-from mlops.data.readers.images import FORMAT_OF_SUFFIX
-from mlops.data.source import ClassificationSource, DetectionSource, Source
+from mlops.data.readers.image_labels import TABLE, named_labels
+from mlops.data.readers.layout import FORMAT_OF_SUFFIX
 from mlops.errors import DataFault
+from mlops.terminal.progress import bar
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.checking.looks import Look, thumb_of
+from mlops.data.checking.image_hashes import Look, thumb_of
 from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.faults import Fault, fault
 

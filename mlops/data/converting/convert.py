@@ -10,18 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlops.data.converting.table import boxes_table, read_boxes_table
-from mlops.data.converting.write import write_objects, write_pictures, write_yolo
-from mlops.data.dataset import SPLITS, LabelledImages, LabelledPicture, SplitName
-from mlops.data.demo.build import pass_on_marker
+from mlops.data.converting.box_table import boxes_table, read_boxes_table
+from mlops.data.converting.write_dataset import write_objects, write_pictures, write_yolo
+from mlops.data.dataset import (
+    SPLITS,
+    BoxedImage,
+    ClassificationSource,
+    DetectionSource,
+    LabelledImages,
+    Source,
+    SplitName,
+)
+from mlops.data.demo.demo_data import pass_on_marker
 from mlops.data.faults import Fault, raise_errors
 from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of
 from mlops.data.readers import detect_format, read_source
-from mlops.data.readers.formats import source_name
+from mlops.data.readers.detect import source_name
 from mlops.data.readers.imagefolder import labelled
 from mlops.data.readers.layout import table_file
-from mlops.data.source import ClassificationSource, DetectionSource, Source
-from mlops.data.split import draw_splits
+from mlops.data.splits import draw_splits
 from mlops.errors import BadSetting, DataFault
 
 if TYPE_CHECKING:
@@ -128,7 +135,7 @@ def _cut(found: Source, path: Path, request: SplitRequest) -> Source:
         pictures = [each for split in SPLITS for each in found.splits.get(split, ())]
         strata = [_stratum(each) for each in pictures]
         given = _drawn(groups_of([each.image for each in pictures], root, grouping), strata, request)
-        boxed: dict[SplitName, tuple[LabelledPicture, ...]] = {
+        boxed: dict[SplitName, tuple[BoxedImage, ...]] = {
             split: tuple(each for each, its in zip(pictures, given, strict=True) if its == split)
             for split in SPLITS
         }
@@ -166,7 +173,7 @@ def _drawn(groups: Sequence[str], strata: Sequence[str], request: SplitRequest) 
     return given
 
 
-def _stratum(picture: LabelledPicture) -> str:
+def _stratum(picture: BoxedImage) -> str:
     """The class that a picture holds most of."""
     counts = Counter(box.class_index for box in picture.boxes)
     return str(min(counts, key=lambda index: (-counts[index], index))) if counts else ""

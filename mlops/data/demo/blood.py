@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlops.data.demo.plan import Plan
+    from mlops.data.demo.scene import DemoPlan
 
 # shares of the classes in PBC (Acevedo et al. 2020, doi 10.1016/j.dib.2020.105474)
 SHARES = {
@@ -40,7 +40,7 @@ SHARES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class BloodCell:
     """How one class looks. Lengths are fractions of half the picture; ranges are drawn from evenly.
 
     lobes: how many parts the nucleus has. lobe: radius of one. spread: distance of the lobes from the middle.
@@ -61,26 +61,26 @@ class Cell:
 
 
 CELLS = {
-    "basophil": Cell((0.50, 0.66), (196, 172, 208), (112, 78, 148), (2, 3), (0.22, 0.30), 0.20,
+    "basophil": BloodCell((0.50, 0.66), (196, 172, 208), (112, 78, 148), (2, 3), (0.22, 0.30), 0.20,
                      granules=(28, 60), granule=0.060, granule_colour=(66, 38, 112), over_nucleus=True),
-    "eosinophil": Cell((0.54, 0.70), (228, 186, 186), (118, 72, 150), (2, 3), (0.20, 0.28), 0.24,
+    "eosinophil": BloodCell((0.54, 0.70), (228, 186, 186), (118, 72, 150), (2, 3), (0.20, 0.28), 0.24,
                        granules=(40, 90), granule=0.045, granule_colour=(222, 122, 104)),
-    "erythroblast": Cell((0.36, 0.50), (190, 176, 200), (70, 40, 98), (1, 1), (0.22, 0.31)),
-    "immature_granulocytes": Cell((0.56, 0.74), (204, 178, 208), (134, 86, 162), (1, 1), (0.34, 0.46),
+    "erythroblast": BloodCell((0.36, 0.50), (190, 176, 200), (70, 40, 98), (1, 1), (0.22, 0.31)),
+    "immature_granulocytes": BloodCell((0.56, 0.74), (204, 178, 208), (134, 86, 162), (1, 1), (0.34, 0.46),
                                   notch=(0.0, 0.35), granules=(8, 40), granule=0.030,
                                   granule_colour=(148, 84, 150)),
-    "lymphocyte": Cell((0.40, 0.56), (168, 184, 222), (98, 62, 142), (1, 1), (0.32, 0.43)),
-    "monocyte": Cell((0.58, 0.76), (184, 184, 208), (126, 92, 160), (1, 1), (0.36, 0.46), notch=(0.30, 0.75),
-                     granules=(3, 10), granule=0.045, granule_colour=(206, 206, 224)),
-    "neutrophil": Cell((0.52, 0.68), (232, 204, 210), (108, 66, 146), (3, 5), (0.15, 0.22), 0.27,
+    "lymphocyte": BloodCell((0.40, 0.56), (168, 184, 222), (98, 62, 142), (1, 1), (0.32, 0.43)),
+    "monocyte": BloodCell((0.58, 0.76), (184, 184, 208), (126, 92, 160), (1, 1), (0.36, 0.46),
+                     notch=(0.30, 0.75), granules=(3, 10), granule=0.045, granule_colour=(206, 206, 224)),
+    "neutrophil": BloodCell((0.52, 0.68), (232, 204, 210), (108, 66, 146), (3, 5), (0.15, 0.22), 0.27,
                        granules=(15, 45), granule=0.026, granule_colour=(214, 164, 184)),
-    "platelet": Cell((0.14, 0.28), (188, 160, 204), (150, 108, 176), (0, 0), (0.0, 0.0),
+    "platelet": BloodCell((0.14, 0.28), (188, 160, 204), (150, 108, 176), (0, 0), (0.0, 0.0),
                      granules=(6, 16), granule=0.040, granule_colour=(128, 78, 152)),
 }  # fmt: skip
 CLASSES = tuple(CELLS)
 
 
-def write_blood(folder: Path, plan: Plan) -> tuple[str, ...]:
+def write_blood(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
     """One npz with MedMNIST's keys, and `classes`: the names in the order of the labels."""
     arrays: dict[str, Any] = {"classes": np.array(CLASSES)}
     for split in plan.splits:
@@ -134,7 +134,9 @@ def _red_cell(rng: Rng, canvas: Plane, x: Plane, y: Plane, nearest: float = 0.62
     paint(canvas, soft_step(radius - distance, 0.05) * (0.85 - 0.5 * pale), colour)
 
 
-def _white_cell(rng: Rng, canvas: Plane, x: Plane, y: Plane, cell: Cell, stain: NDArray[np.float32]) -> None:
+def _white_cell(
+    rng: Rng, canvas: Plane, x: Plane, y: Plane, cell: BloodCell, stain: NDArray[np.float32]
+) -> None:
     body = rng.uniform(*cell.body)
     inside = _disc(rng, x, y, body, wobble=0.10)
     texture = 7 * smooth_noise(rng, len(x), 14)[..., None]
@@ -157,7 +159,7 @@ def _disc(rng: Rng, x: Plane, y: Plane, radius: float, wobble: float) -> Plane:
     return soft_step((radius * edge - np.hypot(x, y)).astype(np.float32), 0.05)
 
 
-def _nucleus(rng: Rng, x: Plane, y: Plane, cell: Cell, body: float) -> Plane:
+def _nucleus(rng: Rng, x: Plane, y: Plane, cell: BloodCell, body: float) -> Plane:
     lobes = int(rng.integers(cell.lobes[0], cell.lobes[1] + 1))
     mask = np.zeros_like(x)
     start, arc = rng.uniform(0, 2 * np.pi), rng.uniform(1.1, 1.7)
@@ -181,7 +183,7 @@ def _granules(
     canvas: Plane,
     x: Plane,
     y: Plane,
-    cell: Cell,
+    cell: BloodCell,
     body: float,
     inside: Plane,
     stain: NDArray[np.float32],

@@ -1,8 +1,4 @@
-"""Intravascular OCT in polar form: depth downwards, angle across; layers of the wall under speckle.
-
-A lesion is a pool that darkens the layers below the surface without a sharp edge, under a thin bright cap.
-The guide wire's shadow and a side branch darken the wall too, and are nothing suspicious.
-"""
+"""Intravascular OCT in polar form: depth downwards, angle across; boxes, and the frame's class."""
 
 from __future__ import annotations
 
@@ -11,29 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.data.demo.canvas import Plane, Points, Rng, blur, line_mask, polygon_mask, smooth_noise
-from mlops.data.demo.scene import Scene, Thing, write_yolo
+from mlops.data.demo.scene import DemoScene, Thing, write_yolo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops.data.demo.plan import Plan
+    from mlops.data.demo.canvas import Rng
+    from mlops.data.demo.scene import DemoPlan
 
 CLASSES = ("suspicious",)
 NORMAL_SHARE = 0.3
 
 
-def write_oct(folder: Path, plan: Plan) -> tuple[str, ...]:
+def write_oct(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
     write_yolo(folder, plan, CLASSES, draw_scene)
     return CLASSES
 
 
-def draw_scene(rng: Rng, side: int) -> Scene:
+def draw_scene(rng: Rng, side: int) -> DemoScene:
     """One frame of a pullback with no lesion, one or two, each outlined."""
     count = 0 if rng.random() < NORMAL_SHARE else int(rng.choice([1, 2], p=[0.7, 0.3]))
     return draw_frame(rng, side, lesions=count)
 
 
-def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> Scene:
+def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> DemoScene:
     """A frame with so many lesions, which are outlined, and calcified patches, which are not; 2 at most."""
     surface = _surface(rng, side)
     depth = ((np.arange(side)[:, None] - surface[None, :]) / side).astype(np.float32)
@@ -48,7 +45,7 @@ def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> Scene:
     speckle = 0.55 * fine + 0.45 * blur(coarse, 0.8)
     grey = 255 * np.clip(echo * speckle + 0.03, 0, 1) ** rng.uniform(0.6, 0.8)
     picture = np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
-    return Scene(picture, tuple(Thing(0, outline) for outline in outlines))
+    return DemoScene(picture, tuple(Thing(0, outline) for outline in outlines))
 
 
 def _surface(rng: Rng, side: int) -> Plane:
@@ -127,3 +124,25 @@ def _catheter(rng: Rng, echo: Plane) -> None:
     side = len(echo)
     for row in side * rng.uniform(0.01, 0.08, 3):
         echo[int(row) : int(row) + max(1, side // 100)] += np.float32(rng.uniform(0.2, 0.6))
+
+
+_JOINT_CLASSES = ("suspicious",)
+FRAME_CLASSES = ("normal", "calcified", "suspicious")
+
+
+def write_joint(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
+    """A YOLO folder with boxes, and `labels.csv`: image (its path in the folder) and label of each frame."""
+    labels = write_yolo(folder, plan, _JOINT_CLASSES, draw_joint_scene)
+    rows = "".join(f"{image},{label}\n" for image, label in labels.items())
+    (folder / "labels.csv").write_text(f"image,label\n{rows}", encoding="utf-8")
+    return _JOINT_CLASSES
+
+
+def draw_joint_scene(rng: Rng, side: int) -> DemoScene:
+    """One frame of an even draw among `FRAME_CLASSES`; a suspicious one may hold a calcified patch too."""
+    label = FRAME_CLASSES[int(rng.integers(len(FRAME_CLASSES)))]
+    lesions = int(rng.integers(1, 3)) if label == "suspicious" else 0
+    calcium = int(rng.integers(1, 3)) if label == "calcified" else int(lesions == 1 and rng.random() < 0.3)
+    frame = draw_frame(rng, side, lesions, calcium)
+    boxes = (np.stack([thing.outline.min(axis=0), thing.outline.max(axis=0)]) for thing in frame.things)
+    return DemoScene(frame.picture, tuple(Thing(0, box) for box in boxes), label)

@@ -19,7 +19,7 @@ from mlops.data.demo.canvas import (
     smooth_noise,
     wobbly_outline,
 )
-from mlops.data.demo.scene import Scene, Thing, box_of, write_yolo
+from mlops.data.demo.scene import DemoScene, Thing, box_of, write_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlops.data.demo.plan import Plan
+    from mlops.data.demo.scene import DemoPlan
 
 CLASSES = ("niaocao", "piaofuwu", "qiqiu", "suliaodai")  # bird's nest, drifting object, balloon, plastic bag
 BACKGROUND_SHARE = 0.08
 BRIGHT: tuple[Colour, ...] = ((208, 46, 50), (238, 186, 40), (44, 98, 200), (60, 158, 84), (226, 118, 176))
 
 
-def write_railway(folder: Path, plan: Plan) -> tuple[str, ...]:
+def write_railway(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
     write_yolo(folder, plan, CLASSES, draw_scene)
     return CLASSES
 
 
-def draw_scene(rng: Rng, side: int) -> Scene:
+def draw_scene(rng: Rng, side: int) -> DemoScene:
     """One view of the line with none to three objects."""
     canvas, wires = _line_side(rng, side)
     things: list[Thing] = []
@@ -56,7 +56,7 @@ def draw_scene(rng: Rng, side: int) -> Scene:
     for _ in range(rng.integers(0, 3)):
         _bird(rng, canvas)
     canvas = blur(canvas, rng.uniform(0.3, 0.7)) * rng.uniform(0.75, 1.1)
-    return Scene(developed(rng, canvas, grain=rng.uniform(2, 8)), tuple(things))
+    return DemoScene(developed(rng, canvas, grain=rng.uniform(2, 8)), tuple(things))
 
 
 def _line_side(rng: Rng, side: int) -> tuple[Plane, list[Points]]:

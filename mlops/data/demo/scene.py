@@ -1,7 +1,8 @@
-"""A picture with objects in it, and the YOLO folder that many of them make."""
+"""A demo image with objects in it, the YOLO folder that many of them make, and how many are drawn."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import Image
 
+from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.demo.canvas import Picture, Plane, Points, Rng
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
-
-    from mlops.data.demo.plan import Plan, SplitPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DemoScene:
     """label: the class of the whole picture, "" where the system has none."""
 
     picture: Picture
@@ -34,7 +35,7 @@ class Scene:
     label: str = ""
 
 
-Draw: TypeAlias = Callable[[Rng, int], Scene]
+Draw: TypeAlias = Callable[[Rng, int], DemoScene]
 """Draws one scene from its random stream and its side in pixels."""
 
 
@@ -55,7 +56,7 @@ def yolo_row(thing: Thing, side: int) -> str:
     return " ".join([str(thing.class_index), *(f"{n:.6f}" for n in numbers)])
 
 
-def write_yolo(folder: Path, plan: Plan, classes: tuple[str, ...], draw: Draw) -> dict[str, str]:
+def write_yolo(folder: Path, plan: DemoPlan, classes: tuple[str, ...], draw: Draw) -> dict[str, str]:
     """`images/<split>`, `labels/<split>` and `data.yaml`; an empty label file is a picture without objects.
 
     Returns each picture's path in the folder and its image label, "" where the scene has none.
@@ -82,3 +83,27 @@ def _write_split(folder: Path, split: SplitPlan, side: int, draw: Draw) -> dict[
         (labels / f"{stem}.txt").write_text(rows, encoding="utf-8")
         written[f"images/{split.name}/{stem}.png"] = scene.label
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    name: SplitName
+    pictures: int
+    root: tuple[int, ...]
+
+    def rng(self, picture: int | None = None) -> np.random.Generator:
+        """The split's own random stream, or that of one of its pictures: independent of every other."""
+        return np.random.default_rng([*self.root, 0 if picture is None else picture + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """side: of every picture, in pixels."""
+
+    side: int
+    splits: tuple[SplitPlan, ...]
+
+
+def make_plan(system: str, seed: int, side: int, pictures: Mapping[SplitName, int]) -> DemoPlan:
+    root = (seed, zlib.crc32(system.encode()))
+    return DemoPlan(side, tuple(SplitPlan(name, pictures[name], (*root, i)) for i, name in enumerate(SPLITS)))

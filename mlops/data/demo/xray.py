@@ -23,12 +23,12 @@ from mlops.data.demo.canvas import (
     smooth_noise,
     wobbly_outline,
 )
-from mlops.data.demo.scene import Scene, Thing, write_yolo
+from mlops.data.demo.scene import DemoScene, Thing, write_yolo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops.data.demo.plan import Plan
+    from mlops.data.demo.scene import DemoPlan
 
 CLASSES = (
     "elbow positive",
@@ -73,12 +73,12 @@ LIMBS: tuple[tuple[Bone, ...], ...] = (
 )  # fmt: skip
 
 
-def write_xray(folder: Path, plan: Plan) -> tuple[str, ...]:
+def write_xray(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
     write_yolo(folder, plan, CLASSES, draw_scene)
     return CLASSES
 
 
-def draw_scene(rng: Rng, side: int) -> Scene:
+def draw_scene(rng: Rng, side: int) -> DemoScene:
     """One limb, whole or with one break."""
     kind = int(rng.integers(len(CLASSES)))
     limb = LIMBS[kind]
@@ -97,7 +97,7 @@ def draw_scene(rng: Rng, side: int) -> Scene:
             _tube(rng, grey, start, end, bone.width * side, bone.knob * side)
     grey = blur(grey, rng.uniform(0.4, 0.8)) * rng.uniform(0.8, 1.15)
     grey += 5 * smooth_noise(rng, side, 4)[..., None]
-    return Scene(developed(rng, np.repeat(grey, 3, axis=2), grain=rng.uniform(2, 6)), tuple(things))
+    return DemoScene(developed(rng, np.repeat(grey, 3, axis=2), grain=rng.uniform(2, 6)), tuple(things))
 
 
 @dataclass(frozen=True, slots=True)

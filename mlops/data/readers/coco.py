@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops.data.dataset import Box, LabelledPicture, SplitName
+from mlops.data.dataset import Box, BoxedImage, DetectionSource, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import SPLIT_OF_WORD, upright_size
-from mlops.data.readers.layout import coco_files
-from mlops.data.readers.yolo_labels import TOLERANCE, box_of_corners, box_of_outline
-from mlops.data.source import DetectionSource
-from mlops.data.split import draw_detection
-from mlops.data.text_file import read_text
+from mlops.data.readers.layout import SPLIT_OF_WORD, coco_files, upright_size
+from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners, box_of_outline
+from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
+from mlops.files.text_files import read_text
 
 _WIDEST = 2**31  # pixels
 Record = Mapping[str, Any]  # one object of the file, as JSON gives it
@@ -43,7 +41,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
         )
     loaded = {split: _load(file.resolve()) for split, file in (of_split or {"train": files[0]}).items()}
     classes = _classes(loaded.values())
-    reading = _Reading(root, classes)
+    reading = _CocoReading(root, classes)
     splits = {split: reading.pictures(file, split) for split, file in loaded.items()}
     for split, own in splits.items():
         if not own:
@@ -134,7 +132,7 @@ def _classes(files: Any) -> tuple[str, ...]:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _CocoReading:
     """What was read so far, from one file after the other."""
 
     root: Path
@@ -143,9 +141,9 @@ class _Reading:
     faults: list[Fault] = field(default_factory=list)
     sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
-    def pictures(self, file: _CocoFile, split: str) -> tuple[LabelledPicture, ...]:
+    def pictures(self, file: _CocoFile, split: str) -> tuple[BoxedImage, ...]:
         folders = _picture_folders(file.path, self.root, split)
-        found: list[LabelledPicture] = []
+        found: list[BoxedImage] = []
         for record in file.images:
             image = _picture(folders, str(record["file_name"]))
             if image is None:
@@ -153,7 +151,7 @@ class _Reading:
                 self.faults.append(fault("missing-image", file.path, says))
                 continue
             self.files.append(image)
-            found.append(LabelledPicture(image, self._boxes(file, record, image)))
+            found.append(BoxedImage(image, self._boxes(file, record, image)))
         self._unknown_pictures(file)
         return tuple(found)
 

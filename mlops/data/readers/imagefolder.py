@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.dataset import SPLITS, ClassificationSource, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import folder_of_split, pictures_in, subfolders
-from mlops.data.source import ClassificationSource
-from mlops.data.split import draw_splits
+from mlops.data.readers.layout import folder_of_split, pictures_in, subfolders
+from mlops.data.splits import draw_splits
 from mlops.errors import DataFault
 
 

@@ -1,10 +1,115 @@
-"""Which files of a folder say what its pictures show, by the habits of each format."""
+"""Find images and annotation files in a folder, by the conventions of each format."""
 
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlops.data.readers.images import SPLIT_OF_WORD, subfolders
+from mlops.data.dataset import SplitName
+from mlops.errors import DataFault
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# what both Ultralytics and Pillow read, to the format that Pillow finds in such a file
+FORMAT_OF_SUFFIX = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+SUFFIXES = frozenset(FORMAT_OF_SUFFIX)
+_ORIENTATION = 0x0112  # of EXIF (CIPA DC-008, 4.6.5.1.6); from 5 on, rows are columns
+_ON_ITS_SIDE = (5, 6, 7, 8)
+_BROKEN_EXIF = (SyntaxError, ValueError, TypeError, struct.error)
+
+
+def is_picture(name: str) -> bool:
+    """By its name: a known suffix, and not hidden (`._a.jpg` is how macOS keeps a file's attributes)."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 times)
+
+
+def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
+    """Every picture in `folder`, and below it when `deep`, in the order of their names.
+
+    None where there is no such folder. Raises PermissionError where one may not be looked into, DataFault
+    for a name that is no UTF-8, as old archives leave them: no table or label could name it.
+    """
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=_unless_gone):
+        here = Path(place)
+        found.extend(here / name for name in names if is_picture(name))
+        if not deep:
+            folders.clear()
+    odd = next((each for each in found if not _is_unicode(str(each.relative_to(folder)))), None)
+    if odd is not None:
+        raise DataFault(f"{folder}: the name {str(odd.relative_to(folder))!a} is not in UTF-8; rename it")
+    return sorted(found)
+
+
+def _is_unicode(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
+
+
+def upright_size(picture: Path) -> tuple[int, int]:
+    """Width and height in pixels as the picture is shown, turned by its EXIF orientation. Raises OSError."""
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        width, height = opened.size
+        return (height, width) if "exif" in opened.info and lies_on_its_side(opened) else (width, height)
+
+
+def upright(opened: Image) -> Image:
+    """The picture as it is shown, turned by its EXIF orientation."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(opened)
+    except _BROKEN_EXIF:
+        return opened
+
+
+def lies_on_its_side(opened: Image) -> bool:
+    """Whether EXIF says that rows are columns; a block that cannot be read turns nothing."""
+    try:
+        return opened.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    except _BROKEN_EXIF:
+        return False
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders directly in `folder` that are not hidden, in the order of their names."""
+    return sorted(
+        each for each in folder.iterdir() if each.is_dir() and not each.name.startswith((".", "__"))
+    )
+
+
+def folder_of_split(root: Path, split: SplitName) -> Path | None:
+    """The folder of a split directly in `root`, under whichever of its usual names."""
+    for name in SPLIT_WORDS[split]:
+        if (root / name).is_dir():
+            return root / name
+    return None
+
+
+SPLIT_WORDS: dict[SplitName, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+SPLIT_OF_WORD: dict[str, SplitName] = {word: split for split, words in SPLIT_WORDS.items() for word in words}
+
 
 IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename", "file_name", "img", "image_id", "name")
 LABEL_COLUMNS = ("label", "class", "class_name", "target", "category", "diagnosis", "dx")

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.dataset import SPLITS, ClassificationSource, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.layout import only_file
-from mlops.data.source import ClassificationSource
 from mlops.errors import DataFault
 
 if TYPE_CHECKING:

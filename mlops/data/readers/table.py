@@ -7,22 +7,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.data.dataset import SPLITS, LabelledImages, SplitName
+from mlops.data.dataset import SPLITS, ClassificationSource, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.imagefolder import drawn, labelled
-from mlops.data.readers.images import SPLIT_OF_WORD, is_picture, pictures_in
-from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, table_file
-from mlops.data.source import ClassificationSource
-from mlops.data.split import own_names
-from mlops.data.text_file import read_table
+from mlops.data.readers.layout import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    SPLIT_OF_WORD,
+    is_picture,
+    pictures_in,
+    table_file,
+)
+from mlops.data.splits import own_names
 from mlops.errors import DataFault
+from mlops.files.text_files import read_table
 
 SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
 GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One picture of a table. split: "" where the table has no such column; group: "" likewise."""
 
     line: int
@@ -62,7 +67,7 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
     return ClassificationSource(name, file.parent, classes, splits, files, tuple(faults), made_split)
 
 
-def _rows(file: Path, faults: list[Fault]) -> Iterator[Row]:
+def _rows(file: Path, faults: list[Fault]) -> Iterator[TableRow]:
     """The rows that can be used; the others become faults."""
     places, rows = Pictures(file.parent), read_table(file)
     columns = _Columns.of(next(rows, (1, []))[1], file)
@@ -97,7 +102,7 @@ class _Columns:
 
     def row(
         self, cells: Sequence[str], line: int, places: Pictures, file: Path, faults: list[Fault]
-    ) -> Row | None:
+    ) -> TableRow | None:
         if len(cells) != self.count:
             faults.append(
                 fault("wrong-columns", file, f"{len(cells)} columns, the header has {self.count}", line)
@@ -119,7 +124,7 @@ class _Columns:
                 says = f"split {cells[self.split]!r} is none of train, val, test"
                 faults.append(fault("unknown-split", file, says, line))
                 return None
-        return Row(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
+        return TableRow(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
 
 
 class Pictures:
@@ -143,7 +148,7 @@ class Pictures:
 
 
 def _given(
-    rows: Sequence[Row], found: Sequence[tuple[Path, int]], file: Path, faults: list[Fault]
+    rows: Sequence[TableRow], found: Sequence[tuple[Path, int]], file: Path, faults: list[Fault]
 ) -> dict[SplitName, LabelledImages]:
     """The splits as the table gives them; a group that is in two of them is a fault."""
     splits_of: dict[str, set[str]] = defaultdict(set)
@@ -161,11 +166,11 @@ def _given(
     return {split: labelled(each) for split, each in own.items() if each or split != "test"}
 
 
-def _without_conflicts(rows: Sequence[Row], file: Path, faults: list[Fault]) -> list[Row]:
+def _without_conflicts(rows: Sequence[TableRow], file: Path, faults: list[Fault]) -> list[TableRow]:
     """Each picture once per split; a second row with another label is a fault."""
-    first: dict[Path, Row] = {}
+    first: dict[Path, TableRow] = {}
     seen: set[tuple[Path, SplitName | None]] = set()
-    kept: list[Row] = []
+    kept: list[TableRow] = []
     for row in rows:
         before = first.setdefault(row.picture, row)
         if before.label != row.label:

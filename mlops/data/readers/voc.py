@@ -1,19 +1,25 @@
-"""Read Pascal VOC (Everingham et al., IJCV 2010) and what LabelImg and Roboflow write in its way."""
+"""Read Pascal VOC (Everingham et al., IJCV 2010) and what LabelImg and Roboflow write in its format."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
+from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import folder_of_split, is_picture, pictures_in
-from mlops.data.readers.voc_xml import VocObject, box_of, read_annotation
-from mlops.data.source import DetectionSource
-from mlops.data.split import draw_detection
-from mlops.data.text_file import read_text
+from mlops.data.readers.layout import folder_of_split, is_picture, pictures_in, upright_size
+from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
+from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
+from mlops.files.text_files import read_text
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 
 def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
@@ -23,7 +29,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     Raises DataFault where there are no pictures or no objects.
     """
     root = path.resolve()
-    places = Places(root)
+    places = VocFolders(root)
     pictures, faults = _listed(root, places)
     if not pictures:
         pictures, faults = _in_folders(root), []
@@ -41,7 +47,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
         )
     labelled = {
         split: tuple(
-            LabelledPicture(picture, _boxes(objects, classes))
+            BoxedImage(picture, _boxes(objects, classes))
             for picture, objects in zip(own, found[split], strict=True)
         )
         for split, own in pictures.items()
@@ -58,7 +64,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     )
 
 
-class Places:
+class VocFolders:
     """Where pictures and annotations lie, by stem."""
 
     def __init__(self, root: Path) -> None:
@@ -94,7 +100,7 @@ class Places:
 class _Annotations:
     """Reads each picture's annotation once, and remembers what it read and what was wrong."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: VocFolders) -> None:
         self.places = places
         self.files: list[Path] = []
         self.faults: list[Fault] = []
@@ -127,7 +133,7 @@ def _boxes(objects: Iterable[VocObject], classes: tuple[str, ...]) -> tuple[Box,
     return tuple(box_of(each, index[each.name]) for each in objects)
 
 
-def _listed(root: Path, places: Places) -> tuple[dict[SplitName, list[Path]], list[Fault]]:
+def _listed(root: Path, places: VocFolders) -> tuple[dict[SplitName, list[Path]], list[Fault]]:
     """The pictures that ImageSets/Main names."""
     found: dict[SplitName, list[Path]] = {}
     faults: list[Fault] = []
@@ -153,9 +159,105 @@ def _in_folders(root: Path) -> dict[SplitName, list[Path]]:
     return {split: pictures_in(folder) for split, folder in folders.items() if folder is not None}
 
 
-def _empty(splits: Mapping[SplitName, tuple[LabelledPicture, ...]], root: Path) -> list[Fault]:
+def _empty(splits: Mapping[SplitName, tuple[BoxedImage, ...]], root: Path) -> list[Fault]:
     return [
         fault("empty-split", root, f"no pictures in the {split} split")
         for split, own in splits.items()
         if not own
     ]
+
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True, slots=True)
+class VocObject:
+    """One object; box: with class 0, since the classes are known only when all files are read."""
+
+    name: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """declared_size: width and height in pixels; None where the file does not state them."""
+
+    objects: tuple[VocObject, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    declared_size: tuple[int, int] | None = None
+
+
+def read_annotation(file: Path, picture: Path) -> Annotation:
+    """The objects of one annotation; one with an error or without area is left out, with a fault."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        content = file.read_bytes()
+        tree = fromstring(content)
+    except ParseError as error:
+        says = f"no XML: {error.msg}"
+        return Annotation(faults=(fault("unreadable-label", file, says, error.position[0]),))
+    except DefusedXmlException as error:
+        return Annotation(
+            faults=(fault("unreadable-label", file, f"XML that is not to be trusted: {error}"),)
+        )
+    except (ValueError, LookupError) as error:  # an encoding that expat does not know, such as GB2312
+        return Annotation(faults=(fault("unreadable-label", file, f"no XML: {error}; save it as UTF-8"),))
+    declared = _declared_size(tree)
+    try:
+        width, height = declared or upright_size(picture)
+    except OSError:
+        says = "states no picture size, and the picture cannot be read"
+        return Annotation(faults=(fault("unreadable-label", file, says),))
+    lines = [content.count(b"\n", 0, each.start()) + 1 for each in re.finditer(rb"<object[\s>]", content)]
+    objects: list[VocObject] = []
+    faults: list[Fault] = []
+    for position, element in enumerate(tree.iter("object")):
+        line = lines[position] if position < len(lines) else None
+        found, wrong = _read_object(element, width, height, file, line)
+        faults.extend(wrong)
+        if found is not None:
+            objects.append(found)
+    return Annotation(tuple(objects), tuple(faults), declared)
+
+
+def box_of(found: VocObject, index: int) -> Box:
+    """An object's box with its class's number."""
+    return Box(index, found.box.x, found.box.y, found.box.width, found.box.height)
+
+
+def _read_object(
+    element: Element, width: int, height: int, file: Path, line: int | None
+) -> tuple[VocObject | None, list[Fault]]:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        return None, [fault("unknown-class", file, "an object has no name", line)]
+    texts = [element.findtext(f"bndbox/{corner}") for corner in _CORNERS]
+    if any(text is None for text in texts):
+        lost = _CORNERS[texts.index(None)]
+        return None, [fault("wrong-columns", file, f"{name}: the box has no {lost}", line)]
+    try:
+        values = [float(text or "") for text in texts]
+    except ValueError as error:
+        return None, [fault("not-a-number", file, f"{name}: {error}", line)]
+    if not all(map(math.isfinite, values)):
+        return None, [fault("not-a-number", file, f"{name}: a corner is NaN or infinite", line)]
+    corners = [each / side for each, side in zip(values, (width, height) * 2, strict=True)]
+    if min(corners) < -TOLERANCE or max(corners) > 1 + TOLERANCE:
+        given = ", ".join(f"{each:g}" for each in values)
+        says = f"{name}: the box ({given}) leaves the {width}x{height} picture"
+        return None, [fault("outside-image", file, says, line)]
+    left, top, right, bottom = corners
+    box, faults = box_of_corners(0, left, top, right, bottom, file, line)
+    return (None if box is None else VocObject(name, box)), faults
+
+
+def _declared_size(tree: Element) -> tuple[int, int] | None:
+    try:
+        width, height = (int(float(tree.findtext(f"size/{each}") or "0")) for each in ("width", "height"))
+    except (ValueError, OverflowError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None

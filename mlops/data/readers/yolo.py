@@ -7,16 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mlops.data.dataset import SPLITS, Box, LabelledPicture, SplitName
+from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
 from mlops.data.faults import Fault, fault
-from mlops.data.readers.images import folder_of_split, is_picture, pictures_in
-from mlops.data.readers.layout import yolo_yaml
-from mlops.data.readers.yolo_config import YoloConfig, read_config
-from mlops.data.readers.yolo_labels import read_labels
-from mlops.data.source import DetectionSource
-from mlops.data.split import draw_detection
-from mlops.data.text_file import read_text
+from mlops.data.readers.layout import folder_of_split, is_picture, pictures_in, yolo_yaml
+from mlops.data.readers.yolo_files import YoloConfig, read_config, read_labels
+from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
+from mlops.files.text_files import read_text
 
 _CLASS_NUMBER = re.compile("[0-9]{1,4}")
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "labels.txt"})
@@ -71,11 +68,11 @@ class _Labels:
         self.classes = classes
         self.faults: list[Fault] = []
         self.files: list[Path] = []
-        self._known: dict[Path, LabelledPicture] = {}
+        self._known: dict[Path, BoxedImage] = {}
 
-    def picture(self, image: Path) -> LabelledPicture:
+    def picture(self, image: Path) -> BoxedImage:
         if image not in self._known:
-            self._known[image] = LabelledPicture(image, self._boxes(image))
+            self._known[image] = BoxedImage(image, self._boxes(image))
         return self._known[image]
 
     def _boxes(self, image: Path) -> tuple[Box, ...]:

@@ -1,1 +1,1 @@
-"""From an MLflow store to `mlops.reports.facts`."""
+"""From an MLflow store to `mlops.reports.tracked_facts`."""

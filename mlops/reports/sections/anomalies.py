@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mlops.reports.analysis import anomalies as rules
-from mlops.reports.analysis.anomalies import Anomaly
+from mlops.reports.analysis import anomaly_rules as rules
+from mlops.reports.analysis.anomaly_rules import Anomaly
 from mlops.reports.cells import Cells, words
-from mlops.reports.document import Cell, Missing, Section, Table, Text
-from mlops.reports.names import headlines, is_loss, is_share, label, per_class
+from mlops.reports.document import Cell, MissingSection, ReportTable, Section, Text
+from mlops.reports.metric_labels import headlines, is_loss, is_share, label, per_class
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import ReportData
+    from mlops.reports.tracked_facts import ReportData
 
 TITLE = "Anomalies"
 _LOSSES = ("loss spike", "divergence", "NaN")
@@ -25,14 +25,14 @@ _OTHERS = (
 )
 
 
-def build(data: ReportData) -> Section | Missing:
+def build(data: ReportData) -> Section | MissingSection:
     looked: set[str] = set()
     found: list[Anomaly] = []
     for rule, anomalies in _all(data):
         looked.add(rule)
         found += anomalies
     if not looked:
-        return Missing(TITLE, "No losses, validation figures or GPU figures were recorded to look at.")
+        return MissingSection(TITLE, "No losses, validation figures or GPU figures were recorded to look at.")
     quiet = sorted(looked - {each.rule for each in found})
     blind = [rule for rule in (*_LOSSES, *_OTHERS) if rule not in looked]
     texts = []
@@ -45,7 +45,7 @@ def build(data: ReportData) -> Section | Missing:
     cells = Cells(data.run)
     rows = tuple(_row(cells, each) for each in sorted(found, key=lambda each: (each.first, each.rule)))
     columns = ("anomaly", "where", "epochs", "figure", "threshold", "advice")
-    return Section(TITLE, (Table(columns, rows), *texts))
+    return Section(TITLE, (ReportTable(columns, rows), *texts))
 
 
 def _row(cells: Cells, found: Anomaly) -> tuple[Cell, ...]:

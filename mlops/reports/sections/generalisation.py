@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
+from mlops.reports import number_format
 from mlops.reports.cells import UNKNOWN, Cells, spanning, words
-from mlops.reports.document import Block, Missing, Picture, Section, Table, Text
-from mlops.reports.names import is_loss, is_share, short
+from mlops.reports.document import Block, FigureFile, MissingSection, ReportTable, Section, Text
+from mlops.reports.metric_labels import is_loss, is_share, short
 
 if TYPE_CHECKING:
     from mlops.reports.document import Cell
-    from mlops.reports.facts import ReportData
+    from mlops.reports.tracked_facts import ReportData
 
 TITLE = "Generalisation"
 GRADES = ((0.02, "excellent"), (0.05, "good"))  # seed 003; above them it over-fits
@@ -25,15 +25,15 @@ def grade(gap: float) -> str:
     return next((word for limit, word in GRADES if gap < limit), "over-fitting")
 
 
-def build(data: ReportData) -> Section | Missing:
-    from mlops.reports.drawing.curves import draw_pairs
+def build(data: ReportData) -> Section | MissingSection:
+    from mlops.reports.report_figures import draw_pairs
 
     run, cells = data.run, Cells(data.run)
     names = [key.removeprefix("train/") for key in run.names("train/") if f"val/{key[6:]}" in run.curves]
     shares = [name for name in names if is_share(f"val/{name}")]
     pairs = shares or [name for name in names if is_loss(name)]
     if not pairs:
-        return Missing(TITLE, "No figure was recorded of both training and validation.")
+        return MissingSection(TITLE, "No figure was recorded of both training and validation.")
     rows = [_row(cells, name) for name in pairs]
     for name in shares:
         tested, last = run.latest.get(f"test/{name}"), run.curves[f"val/{name}"]
@@ -44,14 +44,14 @@ def build(data: ReportData) -> Section | Missing:
     curves = [(run.curves[f"train/{name}"], run.curves[f"val/{name}"]) for name in pairs]
     sources = tuple(cells.source(c.key, spanning(c.steps)) for pair in curves for c in pair)
     blocks: list[Block] = [
-        Table(("figure", "training", "validation", "gap", "grade"), tuple(rows)),
+        ReportTable(("figure", "training", "validation", "gap", "grade"), tuple(rows)),
         Text("A gap below 2 points is excellent, below 5 good; above, the network over-fits.")
         if shares
         else Text("Only losses were recorded of both; a gap between losses has no grade."),
     ]
     if shares:  # the losses of both are in the section on losses
         says = "Training against validation by epoch."
-        blocks.append(Picture("generalisation", says, lambda: draw_pairs(curves), sources))
+        blocks.append(FigureFile("generalisation", says, lambda: draw_pairs(curves), sources))
     return Section(TITLE, tuple(blocks))
 
 
@@ -65,7 +65,7 @@ def _row(cells: Cells, name: str) -> tuple[Cell, ...]:
     sources = (cells.source(train.key, str(at)), cells.source(val.key, str(at)))
     title = words(f"{short(val.key)}, epoch {at}")
     if is_share(val.key):
-        text, word = numbers.points(a - b, cells.digits.share), grade(a - b)
+        text, word = number_format.points(a - b, cells.digits.share), grade(a - b)
     else:
         text, word = cells.text(val.key, b - a), "-"
     gap = cells.worked(text, a - b, "difference", *sources)
@@ -83,6 +83,6 @@ def _against_test(
         words(f"{short(val.key)}, validation against test"),
         cells.worked(cells.text(val.key, validated), validated, "read", read),
         cells.worked(cells.text(val.key, tested), tested, "read", test),
-        cells.worked(numbers.points(gap, cells.digits.share), gap, "difference", read, test),
+        cells.worked(number_format.points(gap, cells.digits.share), gap, "difference", read, test),
         words("within 2 points" if abs(gap) <= 0.02 else "more than 2 points"),
     )

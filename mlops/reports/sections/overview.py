@@ -1,18 +1,17 @@
-"""What was trained, by whom, when, and how far it came."""
+"""What was trained, by whom, when, with which settings, and what it reached."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
-from mlops.reports.best import best_of
-from mlops.reports.cells import Cells, words
-from mlops.reports.document import Cell, Missing, Section, Table, Text
-from mlops.reports.names import fitness_keys, fitness_label, label
+from mlops.reports import number_format
+from mlops.reports.cells import Cells, best_of, words
+from mlops.reports.document import Cell, MissingSection, ReportTable, Section, Text
+from mlops.reports.metric_labels import fitness_keys, fitness_label, label
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import ReportData
+    from mlops.reports.tracked_facts import ReportData
 
 TITLE = "Overview"
 _TAGS = (
@@ -27,7 +26,7 @@ _TAGS = (
 )
 
 
-def build(data: ReportData) -> Section | Missing:
+def build(data: ReportData) -> Section | MissingSection:
     run, cells = data.run, Cells(data.run)
     rows: list[tuple[Cell, ...]] = []
     if data.version is not None:
@@ -49,10 +48,10 @@ def build(data: ReportData) -> Section | Missing:
     if parameters is not None:
         source = cells.source("model/parameters", "0")
         rows.append(
-            (words("parameters"), cells.worked(numbers.count(parameters), parameters, "read", source))
+            (words("parameters"), cells.worked(number_format.count(parameters), parameters, "read", source))
         )
     rows += [(words(says), cells.tag(tag)) for says, tag in _TAGS if run.tags.get(tag)]
-    return Section(TITLE, (Text(_sentence(data)), Table(("", ""), tuple(rows))))
+    return Section(TITLE, (Text(_sentence(data)), ReportTable(("", ""), tuple(rows))))
 
 
 def _sentence(data: ReportData) -> str:
@@ -75,7 +74,7 @@ def _sentence(data: ReportData) -> str:
 def _duration(data: ReportData, cells: Cells) -> Cell:
     run = data.run
     so_far = " so far" if run.ended_ms is None else ""
-    return cells.info(numbers.duration(run.wall_s) + so_far, "end_time - start_time", run.wall_s)
+    return cells.info(number_format.duration(run.wall_s) + so_far, "end_time - start_time", run.wall_s)
 
 
 def _epochs(data: ReportData, cells: Cells) -> Cell:
@@ -103,3 +102,45 @@ def moment(at_ms: int) -> str:
     '1970-01-01 00:00 UTC'
     """
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+_CONFIGURATION = "Configuration"
+_FIRST = (
+    ("model", ("model",)),
+    ("pretrained weights", ("weights", "pretrained")),
+    ("image size", ("image_size", "imgsz")),
+    ("batch size", ("batch", "batch_size")),
+    ("accumulated batches", ("accumulate",)),
+    ("epochs planned", ("epochs",)),
+    ("patience", ("patience",)),
+    ("optimizer", ("optimizer",)),
+    ("learning rate", ("lr0", "lr")),
+    ("final learning rate, as a fraction", ("lrf",)),
+    ("schedule", ("schedule",)),
+    ("cosine learning rate", ("cos_lr",)),
+    ("weight decay", ("weight_decay",)),
+    ("warm-up epochs", ("warmup_epochs",)),
+    ("mixed precision", ("amp",)),
+    ("loading processes", ("workers",)),
+    ("device", ("device",)),
+    ("seed", ("seed",)),
+)
+
+
+def build_configuration(data: ReportData) -> Section | MissingSection:
+    run, cells = data.run, Cells(data.run)
+    if not run.params:
+        return MissingSection(_CONFIGURATION, "No settings were recorded with this run.")
+    rows = []
+    for says, names in _FIRST:
+        held = next((name for name in names if name in run.params), None)
+        if held is not None:
+            rows.append((words(says), cells.param(held)))
+    every = tuple((words(name), cells.param(name)) for name in sorted(run.params))
+    libraries = sorted(tag for tag in run.tags if tag.startswith("mlops.lib."))
+    versions = tuple((words(tag.removeprefix("mlops.lib.")), cells.tag(tag)) for tag in libraries)
+    blocks = [ReportTable(("setting", "value"), tuple(rows))] if rows else []
+    blocks.append(ReportTable(("setting", "value"), every, f"all {len(every)} settings", folded=True))
+    if versions:
+        blocks.append(ReportTable(("library", "version"), versions, "libraries", folded=True))
+    return Section(_CONFIGURATION, tuple(blocks))

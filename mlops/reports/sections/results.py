@@ -1,21 +1,37 @@
-"""Final and best figures, and those on held-out data."""
+"""Final, best and held-out values, and the release policy's criteria."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops.reports.best import best_of
-from mlops.reports.cells import UNKNOWN, Cells, words
-from mlops.reports.document import Block, Cell, Missing, Picture, Section, Table, Text
-from mlops.reports.names import fitness_key, fitness_label, headlines, is_share, label, losses, short
+from mlops.reports.cells import UNKNOWN, Cells, best_of, words
+from mlops.reports.document import (
+    Block,
+    Cell,
+    FigureFile,
+    MissingSection,
+    ReportTable,
+    Section,
+    Text,
+    ValueSource,
+)
+from mlops.reports.metric_labels import (
+    fitness_key,
+    fitness_label,
+    headlines,
+    is_share,
+    label,
+    losses,
+    short,
+)
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import ReportData
+    from mlops.reports.tracked_facts import Criterion, ReportData
 
 TITLE = "Final and best figures"
 
 
-def build(data: ReportData) -> Section | Missing:
+def build(data: ReportData) -> Section | MissingSection:
     run, cells = data.run, Cells(data.run)
     shown = (*headlines(run), *(key for key in losses(run) if key.startswith("val/")))
     shown += tuple(key for key in losses(run) if key.startswith("train/"))
@@ -35,7 +51,7 @@ def build(data: ReportData) -> Section | Missing:
             for name in shown
         )
         kept = f"epoch {best}, best" if best is not None else "best"
-        blocks.append(Table(("figure", kept, f"epoch {last}, last", "best of all epochs"), rows))
+        blocks.append(ReportTable(("figure", kept, f"epoch {last}, last", "best of all epochs"), rows))
         if best is not None and key is not None:
             blocks.append(
                 Text(
@@ -50,7 +66,7 @@ def build(data: ReportData) -> Section | Missing:
     elif shown:
         blocks.append(Text("No figures on held-out data (the test split) were recorded with this run."))
     if not blocks:
-        return Missing(TITLE, "No validation and no test figures were recorded with this run.")
+        return MissingSection(TITLE, "No validation and no test figures were recorded with this run.")
     return Section(TITLE, tuple(blocks))
 
 
@@ -64,7 +80,7 @@ def _extreme(cells: Cells, key: str) -> Cell:
     return cells.worked(f"{cells.text(key, value)} (epoch {at})", value, "read", cells.source(key, str(at)))
 
 
-def _tested(data: ReportData, cells: Cells) -> Table | None:
+def _tested(data: ReportData, cells: Cells) -> ReportTable | None:
     names = sorted(key for key in data.run.latest if key.startswith("test/") and key.count("/") == 1)
     if not names:
         return None
@@ -77,17 +93,46 @@ def _tested(data: ReportData, cells: Cells) -> Table | None:
         )
         for key in names
     )
-    return Table(("held-out figure", "test split"), rows)
+    return ReportTable(("held-out figure", "test split"), rows)
 
 
-def _picture(data: ReportData, keys: tuple[str, ...], best: int | None) -> Picture:
-    from mlops.reports.drawing.curves import draw_figures
+def _picture(data: ReportData, keys: tuple[str, ...], best: int | None) -> FigureFile:
+    from mlops.reports.report_figures import draw_figures
 
     curves = [data.run.curves[key] for key in keys]
     cells = Cells(data.run)
-    return Picture(
+    return FigureFile(
         "validation",
         "Validation figures by epoch" + ("." if best is None else "; the dotted line is the best epoch."),
         lambda: draw_figures(curves, best),
         tuple(cells.source(key, f"{c.steps[0]}..{c.steps[-1]}") for key, c in zip(keys, curves, strict=True)),
     )
+
+
+_CRITERIA = "Success criteria"
+
+
+def build_criteria(data: ReportData) -> Section | MissingSection:
+    if data.criteria is None:
+        return MissingSection(_CRITERIA, data.no_criteria or "No release policy was given.")
+    if not data.criteria:
+        return MissingSection(_CRITERIA, "The release policy states no condition.")
+    rows = tuple(_row(data, each) for each in data.criteria)
+    columns = ("criterion", "for", "minimum", "target", "stretch", "reached", "level")
+    known = [each for each in data.criteria if each.level != "not measured"]
+    missed = [each.name for each in known if each.level in ("none", "refused")]
+    says = f"{len(known)} of {len(data.criteria)} criteria could be judged on what was recorded"
+    says += (
+        f"; not reached: {', '.join(missed)}." if missed else "; all of those were reached." if known else "."
+    )
+    return Section(_CRITERIA, (ReportTable(columns, rows), Text(says)))
+
+
+def _row(data: ReportData, each: Criterion) -> tuple[Cell, ...]:
+    sources = tuple(
+        ValueSource(data.run.run_id, "file" if key.endswith(".parquet") else "metric", key)
+        for key in each.metrics
+    )
+    reached = Cell(each.reached or "-", each.value, "policy" if sources else "", sources)
+    limits = (words(each.minimum or "-"), words(each.target or "-"), words(each.stretch or "-"))
+    return words(each.name), words(each.stage), *limits, reached, words(each.level)

@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
+from mlops.reports import number_format
 from mlops.reports.cells import UNKNOWN, Cells, words
-from mlops.reports.document import Cell, Missing, Section, Source, Table, Text
-from mlops.reports.names import label
+from mlops.reports.document import Cell, MissingSection, ReportTable, Section, Text, ValueSource
+from mlops.reports.metric_labels import label
 from mlops.reports.sections.overview import moment
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import ReportData, RunFacts
+    from mlops.reports.tracked_facts import ReportData, RunFacts
 
 TITLE = "Training sessions"
 _FIRST = ("training", "started", "duration", "epochs")
@@ -26,9 +26,9 @@ _STATUS = {
 }
 
 
-def build(data: ReportData) -> Section | Missing:
+def build(data: ReportData) -> Section | MissingSection:
     if not data.sessions:
-        return Missing(TITLE, "No other training is recorded beside this one.")
+        return MissingSection(TITLE, "No other training is recorded beside this one.")
     headline = next((key for session in data.sessions for key in session.curves), "")
     done = [session for session in data.sessions if session.status == "FINISHED"]
     others = [session for session in data.sessions if session.status != "FINISHED"]
@@ -45,18 +45,18 @@ def build(data: ReportData) -> Section | Missing:
             "",
         )
         rows = tuple(_row(data, session, headline) for session in done)
-        tables.append(Table(columns, rows, "completed"))
+        tables.append(ReportTable(columns, rows, "completed"))
     if others:
         columns = (*_FIRST, "status", "reason")
         rows = tuple(_stopped(data, session, headline) for session in others)
-        tables.append(Table(columns, rows, "failed, killed and running"))
+        tables.append(ReportTable(columns, rows, "failed, killed and running"))
     counted = Counter(_word(session) for session in data.sessions)
     says = (
         f"{len(data.sessions)} training{'s' if len(data.sessions) > 1 else ''}: "
         + ", ".join(f"{n} {word}" for word, n in counted.most_common())
         + "."
     )
-    sources = tuple(Source(session.run_id, "info", "status") for session in data.sessions)
+    sources = tuple(ValueSource(session.run_id, "info", "status") for session in data.sessions)
     return Section(TITLE, (Text(says, sources), *tables))
 
 
@@ -100,7 +100,7 @@ def _start(data: ReportData, cells: Cells) -> tuple[Cell, Cell, Cell]:
     if session.ended_ms is None:
         took = words("not ended")
     else:
-        took = cells.info(numbers.duration(session.wall_s), "end_time - start_time", session.wall_s)
+        took = cells.info(number_format.duration(session.wall_s), "end_time - start_time", session.wall_s)
     started = cells.info(moment(session.started_ms), "start_time")
     return cells.info((session.name or session.run_id) + mark, "name"), started, took
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from mlops.reports import numbers
-from mlops.reports.analysis.timing import Use, bottleneck, pauses, slow_epochs
+from mlops.reports import number_format
+from mlops.reports.analysis.bottlenecks import Use, bottleneck, pauses, slow_epochs
 from mlops.reports.cells import Cells, spanning, words
-from mlops.reports.document import Block, Cell, Missing, Picture, Section, Table, Text
+from mlops.reports.document import Block, Cell, FigureFile, MissingSection, ReportTable, Section, Text
 
 if TYPE_CHECKING:
-    from mlops.reports.facts import Curve, ReportData
+    from mlops.reports.tracked_facts import ReportData
+    from mlops.store.histories import Curve
 
 TITLE = "Time and machine"
 _EPOCH, _SPEED = "time/epoch_s", "time/images_per_s"
@@ -20,16 +21,16 @@ _CPU, _MEMORY = "system/cpu_utilization_percentage", "system/system_memory_usage
 _READ, _WRITTEN = "system/disk_read_megabytes_per_second", "system/disk_write_megabytes_per_second"
 
 
-def build(data: ReportData) -> Section | Missing:
+def build(data: ReportData) -> Section | MissingSection:
     run, cells = data.run, Cells(data.run)
     rows: list[tuple[Cell, ...]] = [(words("total, from start to end of the run"), _wall(data, cells))]
     rows += _epochs(cells)
     used, use = _machine(cells)
     if not (rows[1:] or used):
-        return Missing(
+        return MissingSection(
             TITLE, "Neither the time of an epoch nor the machine's figures were recorded with this run."
         )
-    blocks: list[Block] = [Table(("", ""), (*rows, *used))]
+    blocks: list[Block] = [ReportTable(("", ""), (*rows, *used))]
     if not run.names("system/gpu_"):
         blocks.append(Text("No GPU figures were recorded with this run."))
     if not any(key in run.curves for key in (_READ, _WRITTEN)):
@@ -46,19 +47,19 @@ def build(data: ReportData) -> Section | Missing:
     blocks += _stops(cells)
     curves = [run.curves[key] for key in (_EPOCH, _SPEED, _CPU, *_gpu_use(cells)) if key in run.curves]
     if curves:
-        from mlops.reports.drawing.curves import draw_time
+        from mlops.reports.report_figures import draw_time
 
         sources = tuple(cells.source(c.key, spanning(c.steps)) for c in curves)
         told = [_PANELS.get(curve.key, "how busy the machine was") for curve in curves]
         says = f"By epoch and over time: {', '.join(dict.fromkeys(told))}."
-        blocks.append(Picture("time", says, lambda: draw_time(curves, run.started_ms), sources))
+        blocks.append(FigureFile("time", says, lambda: draw_time(curves, run.started_ms), sources))
     return Section(TITLE, tuple(blocks))
 
 
 def _wall(data: ReportData, cells: Cells) -> Cell:
     run = data.run
     so_far = " so far" if run.ended_ms is None else ""
-    return cells.info(numbers.duration(run.wall_s) + so_far, "end_time - start_time", run.wall_s)
+    return cells.info(number_format.duration(run.wall_s) + so_far, "end_time - start_time", run.wall_s)
 
 
 def _epochs(cells: Cells) -> list[tuple[Cell, ...]]:
@@ -67,14 +68,14 @@ def _epochs(cells: Cells) -> list[tuple[Cell, ...]]:
     if seconds is not None:
         total, mean = sum(seconds.values), statistics.fmean(seconds.values)
         rows += [
-            (words("all epochs together"), cells.over(_EPOCH, "sum", total, numbers.duration(total))),
-            (words("one epoch, mean"), cells.over(_EPOCH, "mean", mean, numbers.duration(mean))),
+            (words("all epochs together"), cells.over(_EPOCH, "sum", total, number_format.duration(total))),
+            (words("one epoch, mean"), cells.over(_EPOCH, "mean", mean, number_format.duration(mean))),
         ]
         if len(seconds.values) > 1:
             fast, slow = min(seconds.values), max(seconds.values)
             rows += [
-                (words("fastest epoch"), cells.over(_EPOCH, "minimum", fast, numbers.duration(fast))),
-                (words("slowest epoch"), cells.over(_EPOCH, "maximum", slow, numbers.duration(slow))),
+                (words("fastest epoch"), cells.over(_EPOCH, "minimum", fast, number_format.duration(fast))),
+                (words("slowest epoch"), cells.over(_EPOCH, "maximum", slow, number_format.duration(slow))),
             ]
     speed = _finite(cells, _SPEED)
     if speed is not None:
@@ -151,7 +152,7 @@ def _stops(cells: Cells) -> list[Text]:
         return []
     texts = [
         Text(
-            f"The training stood still for {numbers.duration(p.pause_s)} between epochs {p.after} "
+            f"The training stood still for {number_format.duration(p.pause_s)} between epochs {p.after} "
             f"and {p.before}: it was interrupted there and gone on with.",
             (cells.source(_EPOCH, f"{p.after},{p.before}"),),
         )

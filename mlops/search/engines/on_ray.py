@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import BadSetting, UserError
-from mlops.search.engines.process import work
-from mlops.search.runs import RunBook
+from mlops.search.engines.local import work
+from mlops.search.run_book import RunBook
 from mlops.search.study import Study
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
     import ray
 
     from mlops.search.engines.ray_fit import RayFitter
-    from mlops.search.engines.ray_mailbox import mailbox_here
+    from mlops.search.engines.ray_messages import mailbox_here
 
     try:
         if request.address:

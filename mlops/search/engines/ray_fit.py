@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import mlops
 from mlops import errors
 from mlops.errors import MlopsError, OutOfMemory, ServerUnavailable, TrainingCrashed, UserError
-from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Message, Task
+from mlops.search.engines.ray_messages import Begun, Done, EpochMetrics, Failed, FilePart, Message, Task
 from mlops.search.engines.ray_node import forget_here, train_here
 from mlops.search.trial import Bench, epoch_handler
-from mlops.tracking.names import folder_name
+from mlops.store.names import folder_name
 from mlops.training.protocol import EpochReport, OnEpoch, TrainResult
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ class _Attempt:
             elif ended:
                 return
 
-    def _take(self, message: Begun | Figures | FilePart) -> None:
+    def _take(self, message: Begun | EpochMetrics | FilePart) -> None:
         if isinstance(message, Begun):
             self._node = message.node_id
             self._run.set_tags({"mlops.node": message.host})
             if self._trial is not None:
                 self._trial.set_user_attr("node", message.node_id)
-        elif isinstance(message, Figures):
+        elif isinstance(message, EpochMetrics):
             self._run.log_metrics(message.series, message.step, message.metrics)
         else:
             _write(message, self._folder)

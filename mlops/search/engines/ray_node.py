@@ -18,10 +18,10 @@ from typing import Any
 
 import mlops
 from mlops.errors import DataFault, MlopsError, UserError
-from mlops.search.bench import read_data
-from mlops.search.engines.ray_messages import Begun, Done, Failed, Figures, FilePart, Message, Task
+from mlops.files.locks import OnlyOne
+from mlops.search.context import read_data
+from mlops.search.engines.ray_messages import Begun, Done, EpochMetrics, Failed, FilePart, Message, Task
 from mlops.search.request import StudyRequest
-from mlops.tracking.locks import OnlyOne
 from mlops.training import trainer_for
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 
@@ -128,7 +128,7 @@ class _Forwarded:
         return self._began
 
     def log_metrics(self, series: str, step: int, metrics: dict[str, float]) -> None:
-        self._owner.tell(Figures(series, step, metrics))
+        self._owner.tell(EpochMetrics(series, step, metrics))
 
 
 def _sent(result: TrainResult, folder: Path, owner: Owner) -> Done:

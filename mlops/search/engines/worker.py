@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from mlops.errors import MlopsError
-from mlops.search.bench import opened, read_data
-from mlops.search.engines.process import termination_as_interrupt, work
+from mlops.search.context import opened, read_data
+from mlops.search.engines.local import termination_as_interrupt, work
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 

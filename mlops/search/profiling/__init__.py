@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.search.profiling.advice import Advice, Measured, as_text
-from mlops.search.profiling.run import Profile, profile_training
+from mlops.search.profiling.advice import Advice, MeasuredSpeed, as_text
+from mlops.search.profiling.profile_training import Profile, profile_training
 
-__all__ = ["Advice", "Measured", "Profile", "as_text", "profile_training"]
+__all__ = ["Advice", "MeasuredSpeed", "Profile", "as_text", "profile_training"]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mlops.data.dataset import ClassificationDataset, Dataset, LabelledImages
 from mlops.errors import MlopsError
-from mlops.search.bench import read_data
+from mlops.search.context import read_data
 from mlops.search.engines.worker import end_with_parent
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import with_values
+from mlops.terminal.progress import watched_batches
 from mlops.training import trainer_for
 from mlops.training.device import find_device
-from mlops.training.progress import watched_batches
 from mlops.training.protocol import TrainConfig, Verdict
 
 if TYPE_CHECKING:

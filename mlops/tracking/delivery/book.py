@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.outbox.entries import Counts, Entry, Kind, Rejected, RunRow, State
-from mlops.tracking.outbox.outbox import ENTRY_COLUMNS, RUN_COLUMNS, Outbox, as_entry, as_run
+from mlops.tracking.outbox.entries import EntryKind, EntryState, OutboxCounts, OutboxEntry, Rejected, RunRow
+from mlops.tracking.outbox.recorder import ENTRY_COLUMNS, RUN_COLUMNS, Outbox, as_entry, as_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,9 @@ class DeliveryBook(Outbox):
         )
         return [as_run(row) for row in self._all(sql, (uri,))]
 
-    def waiting_entries(self, run: int, kinds: Sequence[Kind], tried: bool, limit: int) -> list[Entry]:
+    def waiting_entries(
+        self, run: int, kinds: Sequence[EntryKind], tried: bool, limit: int
+    ) -> list[OutboxEntry]:
         """Pending entries that never failed; or, if `tried`, that have, those that did least often first."""
         marks = ", ".join("?" * len(kinds))
         sql = (
@@ -43,7 +45,7 @@ class DeliveryBook(Outbox):
         )
         return int(self._all(sql, (uri,))[0][0])
 
-    def counts(self, uri: str | None = None) -> Counts:
+    def counts(self, uri: str | None = None) -> OutboxCounts:
         """Entries in each state; a run that the server has not made yet counts as one pending."""
         where, values = ("WHERE uri = ?", (uri,)) if uri is not None else ("", ())
         sql = f"SELECT state, count(*) FROM entries JOIN runs ON runs.id = entries.run {where} GROUP BY state"
@@ -51,10 +53,10 @@ class DeliveryBook(Outbox):
         unmade = self._all(
             f"SELECT count(*) FROM runs {where}{' AND' if where else 'WHERE'} mlflow_id IS NULL", values
         )[0][0]
-        return Counts(
-            by_state.get(State.PENDING, 0) + unmade,
-            by_state.get(State.REJECTED, 0),
-            by_state.get(State.DELIVERED, 0),
+        return OutboxCounts(
+            by_state.get(EntryState.PENDING, 0) + unmade,
+            by_state.get(EntryState.REJECTED, 0),
+            by_state.get(EntryState.DELIVERED, 0),
         )
 
     def uris(self) -> list[str]:
@@ -150,8 +152,8 @@ class DeliveryBook(Outbox):
 
 
 def _what(kind: str, step: int, payload: Any) -> str:
-    if kind == Kind.METRICS.value:
+    if kind == EntryKind.METRICS.value:
         return f"step {step}: {', '.join(payload)}"
-    if kind in (Kind.PARAMS.value, Kind.TAGS.value):
+    if kind in (EntryKind.PARAMS.value, EntryKind.TAGS.value):
         return ", ".join(payload)
     return str(payload.get("path") or payload.get("name") or payload.get("status"))

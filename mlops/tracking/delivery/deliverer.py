@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlops.files.locks import OnlyOne
+from mlops.store.names import folder_name
+from mlops.store.refusals import in_words
 from mlops.tracking.delivery.book import DeliveryBook
 from mlops.tracking.delivery.rounds import Round, RoundReport
-from mlops.tracking.locks import OnlyOne
-from mlops.tracking.names import folder_name
-from mlops.tracking.store.answers import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

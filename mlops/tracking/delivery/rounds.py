@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.delivery.metrics import MAX_BYTES, MetricDelivery
-from mlops.tracking.delivery.models import ModelDelivery
+from mlops.store.client import keep_interruptible
+from mlops.store.location import quiet_store_logs
+from mlops.store.refusals import Meaning, in_words, is_missing, meaning_of
+from mlops.tracking.delivery.metric_delivery import MAX_BYTES, MetricDelivery
+from mlops.tracking.delivery.model_delivery import ModelDelivery
 from mlops.tracking.delivery.sending import (
     Blocked,
     make_run,
@@ -18,10 +21,7 @@ from mlops.tracking.delivery.sending import (
     send_dataset,
     send_status,
 )
-from mlops.tracking.outbox.entries import QUICK, Entry, Kind, RunRow
-from mlops.tracking.store.answers import Meaning, in_words, is_missing, meaning_of
-from mlops.tracking.store.client import keep_interruptible
-from mlops.tracking.store.location import quiet_store_logs
+from mlops.tracking.outbox.entries import QUICK, EntryKind, OutboxEntry, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_PARAMS = 100
 _ROWS_AT_ONCE = 2000
 _FAILURES_IN_A_ROW = 5  # these say that it is the store and not what it is given
-_SLOW = (Kind.DATASET, Kind.ARTIFACT, Kind.MODEL, Kind.STATUS)
+_SLOW = (EntryKind.DATASET, EntryKind.ARTIFACT, EntryKind.MODEL, EntryKind.STATUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class StoreAway(Exception):
     """The store cannot be used now; the message says why in one line."""
 
 
-class Pause(Exception):
+class RetryPause(Exception):
     """Nothing more of this kind is given to this run in this round; all else goes on."""
 
 
@@ -95,7 +95,7 @@ class Round:
         """Give the run what waits, first what never failed: what always fails must hold up nothing."""
         for tried in (False, True):
             for deliver in (self._deliver_all_quick, self._deliver_all_slow):
-                with suppress(Pause):
+                with suppress(RetryPause):
                     deliver(row, run_id, tried)
 
     def _deliver_all_quick(self, row: RunRow, run_id: str, tried: bool) -> None:
@@ -108,7 +108,7 @@ class Round:
                 return
             self._attempt([entry], partial(self._deliver_slow, row, run_id, entry))
 
-    def _waiting(self, row: RunRow, kinds: Sequence[Kind], tried: bool) -> list[Entry]:
+    def _waiting(self, row: RunRow, kinds: Sequence[EntryKind], tried: bool) -> list[OutboxEntry]:
         """What to send next; nothing that failed in this round, and nothing once we are stopped."""
         if self._stopped():
             return []
@@ -133,25 +133,25 @@ class Round:
 
     # -- what travels in log_batch --------------------------------------------------------------------
 
-    def _deliver_quick(self, run_id: str, entries: Sequence[Entry]) -> None:
-        tags = [entry for entry in entries if entry.kind is Kind.TAGS]
+    def _deliver_quick(self, run_id: str, entries: Sequence[OutboxEntry]) -> None:
+        tags = [entry for entry in entries if entry.kind is EntryKind.TAGS]
         together = [entry for entry in tags if not entry.attempts]
         for group in [together] if together else [[entry] for entry in tags]:
             self._attempt(group, partial(self._send_tags, run_id, group))
         for entry in entries:
-            if entry.kind is Kind.PARAMS:
+            if entry.kind is EntryKind.PARAMS:
                 self._attempt([entry], partial(self._send_params, run_id, entry))
-        metrics = [entry for entry in entries if entry.kind is Kind.METRICS]
+        metrics = [entry for entry in entries if entry.kind is EntryKind.METRICS]
         MetricDelivery(self._client, self._outbox, run_id).deliver(metrics, self._after, self._stopped)
 
-    def _send_tags(self, run_id: str, entries: list[Entry]) -> None:
+    def _send_tags(self, run_id: str, entries: list[OutboxEntry]) -> None:
         from mlflow.entities import RunTag
 
         newest = list(newest_tags(self._outbox, entries).items())
         for part in _parts(newest):
             self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in part])
 
-    def _send_params(self, run_id: str, entry: Entry) -> None:
+    def _send_params(self, run_id: str, entry: OutboxEntry) -> None:
         """Send params; those that an adopted run has already with other values stay as they are there."""
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
@@ -173,19 +173,19 @@ class Round:
 
     # -- what travels alone ---------------------------------------------------------------------------
 
-    def _deliver_slow(self, row: RunRow, run_id: str, entry: Entry) -> None:
-        if entry.kind is Kind.DATASET:
+    def _deliver_slow(self, row: RunRow, run_id: str, entry: OutboxEntry) -> None:
+        if entry.kind is EntryKind.DATASET:
             send_dataset(self._client, run_id, entry.payload)
-        elif entry.kind is Kind.ARTIFACT:
+        elif entry.kind is EntryKind.ARTIFACT:
             send_artifact(self._client, self._outbox, run_id, entry)
-        elif entry.kind is Kind.MODEL:
+        elif entry.kind is EntryKind.MODEL:
             ModelDelivery(self._client, self._outbox, self._uri, row, entry).deliver()
         else:
             send_status(self._client, self._outbox, run_id, entry)
 
     # -- what becomes of an attempt -------------------------------------------------------------------
 
-    def _attempt(self, entries: Sequence[Entry], send: Callable[[], Any]) -> None:
+    def _attempt(self, entries: Sequence[OutboxEntry], send: Callable[[], Any]) -> None:
         """Send, and mark what came of it. Raises as `_after` does."""
         try:
             send()
@@ -194,19 +194,19 @@ class Round:
         else:
             self._after(entries, None)
 
-    def _after(self, entries: Sequence[Entry], error: Exception | None) -> None:
+    def _after(self, entries: Sequence[OutboxEntry], error: Exception | None) -> None:
         """Mark what came of sending `entries`. Raises StoreAway, RunGone and Pause."""
         if error is not None:
             self._attempt_failed(entries, error)
             return
         self._outbox.mark_delivered(entry.seq for entry in entries)
         for entry in entries:
-            if entry.kind in (Kind.ARTIFACT, Kind.MODEL):
+            if entry.kind in (EntryKind.ARTIFACT, EntryKind.MODEL):
                 self._outbox.spool.drop(entry.payload["spool"])
         self._delivered += len(entries)
         self._failures = 0
 
-    def _attempt_failed(self, entries: Sequence[Entry], error: Exception) -> None:
+    def _attempt_failed(self, entries: Sequence[OutboxEntry], error: Exception) -> None:
         meaning, reason = meaning_of(error), in_words(error, self._uri)
         if isinstance(error, FileNotFoundError):
             meaning, reason = Meaning.REFUSED, f"its file is gone from the spool: {error.filename}"
@@ -218,7 +218,7 @@ class Round:
             self._error = self._error or reason
             self._failures += 1
             if meaning is Meaning.DENIED or self._failures >= _FAILURES_IN_A_ROW:
-                raise Pause
+                raise RetryPause
             return
         gone = self._run_gone(entries[0].run)
         if gone is not None:

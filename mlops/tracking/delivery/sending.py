@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlops.tracking.names import RUN_KEY_TAG, RUN_UID_TAG
-from mlops.tracking.outbox.entries import Entry, Kind, RunRow
-from mlops.tracking.store.location import artifact_location
+from mlops.store.location import artifact_location
+from mlops.store.names import RUN_KEY_TAG, RUN_UID_TAG
+from mlops.tracking.outbox.entries import EntryKind, OutboxEntry, RunRow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,14 +99,14 @@ def _made_before(client: MlflowClient, experiment_id: str, row: RunRow) -> str |
     return found[0].info.run_id if found else None
 
 
-def newest_tags(outbox: DeliveryBook, entries: list[Entry]) -> dict[str, str]:
+def newest_tags(outbox: DeliveryBook, entries: list[OutboxEntry]) -> dict[str, str]:
     """The tags of `entries`, each with the newest value accepted, so that a late retry sets nothing back."""
     if not entries:
         return {}
     wanted = {name for entry in entries for name in entry.payload}
     newest: dict[str, str] = {}
     oldest = min(entry.seq for entry in entries)
-    for entry in outbox.entries_of(entries[0].run, Kind.TAGS, after=oldest - 1):
+    for entry in outbox.entries_of(entries[0].run, EntryKind.TAGS, after=oldest - 1):
         newest.update({name: value for name, value in entry.payload.items() if name in wanted})
     return newest
 
@@ -126,18 +126,18 @@ def send_dataset(client: MlflowClient, run_id: str, payload: dict[str, Any]) -> 
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
 
-def send_artifact(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: Entry) -> None:
+def send_artifact(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: OutboxEntry) -> None:
     """Upload the file, unless one that was accepted later goes to the same place."""
-    later = outbox.entries_of(entry.run, Kind.ARTIFACT, after=entry.seq)
+    later = outbox.entries_of(entry.run, EntryKind.ARTIFACT, after=entry.seq)
     if any(other.payload["path"] == entry.payload["path"] for other in later):
         return
     folder = entry.payload["path"].rpartition("/")[0]
     client.log_artifact(run_id, str(outbox.spool.path(entry.payload["spool"])), folder or None)
 
 
-def send_status(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: Entry) -> None:
+def send_status(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: OutboxEntry) -> None:
     """Set the newest status, and for an end the time at which it was."""
-    if outbox.entries_of(entry.run, Kind.STATUS, after=entry.seq):
+    if outbox.entries_of(entry.run, EntryKind.STATUS, after=entry.seq):
         return
     status = entry.payload["status"]
     if status == "RUNNING":

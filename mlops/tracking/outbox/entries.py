@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     METRICS = "metrics"
     PARAMS = "params"
     TAGS = "tags"
@@ -20,10 +20,10 @@ class Kind(Enum):
     STATUS = "status"
 
 
-QUICK = (Kind.METRICS, Kind.PARAMS, Kind.TAGS)  # these travel together in log_batch
+QUICK = (EntryKind.METRICS, EntryKind.PARAMS, EntryKind.TAGS)  # these travel together in log_batch
 
 
-class State(IntEnum):
+class EntryState(IntEnum):
     PENDING = 0
     DELIVERED = 1
     REJECTED = 2
@@ -55,7 +55,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OutboxEntry:
     """One accepted fact of a run.
 
     uid: set for what the server must be given once only.
@@ -65,7 +65,7 @@ class Entry:
 
     seq: int
     run: int
-    kind: Kind
+    kind: EntryKind
     series: str | None
     step: int
     at_ms: int
@@ -86,7 +86,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class OutboxCounts:
     pending: int
     rejected: int
     delivered: int

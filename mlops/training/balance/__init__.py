@@ -15,8 +15,7 @@ particular task. One training step, with or without AMP, accumulation and DDP:
     figures = balancer.end_epoch()                          # `balance/weight/box`, `train/box_loss`, ...
 """
 
-from mlops.training.balance.build import balancer_for
-from mlops.training.balance.protocol import Balancer
+from mlops.training.balance.balancer import Balancer, balancer_for
 from mlops.training.balance.settings import BalanceSettings
 
 __all__ = ["BalanceSettings", "Balancer", "balancer_for"]

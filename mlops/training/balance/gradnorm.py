@@ -29,9 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mlops.training.balance.bounded import renormalised
-from mlops.training.balance.learned import Learned
-from mlops.training.balance.rule import Shown
+from mlops.training.balance.methods import Learned, StepMeasurements, renormalised
 
 if TYPE_CHECKING:
     from mlops.training.balance.settings import BalanceSettings
@@ -72,7 +70,7 @@ class GradNorm:
         self.weights = renormalised(weights, self._floor)
         self._learned = Learned(self._as_learned(), settings.lr)
 
-    def learn(self, shown: Shown) -> None:
+    def learn(self, shown: StepMeasurements) -> None:
         if shown.inverse_rates is None or shown.gradients is None or min(shown.losses) <= 0:
             return
         plain = torch.linalg.vector_norm(shown.gradients, dim=1).tolist()

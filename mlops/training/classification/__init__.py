@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mlops.training.classification.trainer import ClassificationTrainer
+from mlops.training.classification.timm_trainer import ClassificationTrainer
 
 __all__ = ["ClassificationTrainer"]

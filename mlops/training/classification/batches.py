@@ -1,18 +1,33 @@
-"""Batches of one epoch: whole, in an order that depends on the seed and the epoch alone."""
+"""Images decoded once, and batches of one epoch: order and augmentation depend on seed and epoch alone."""
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
+
+from mlops.data.pixels import as_rgb
+from mlops.errors import DataFault, DiskFull
+from mlops.files.atomic import move_durably
+from mlops.files.locks import alone_in
+from mlops.terminal.progress import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlops.data.dataset import ClassificationDataset, SplitName
+    from mlops.systems.recipe import ClassificationRecipe
 
 _LIVES_ON_GPU = 0.4  # of the GPU's free memory: more than this stays in the machine's
 
@@ -97,3 +112,85 @@ class EvalBatches:
 def epoch_seed(seed: int, epoch: int) -> int:
     """One number for each epoch of each training, so that an epoch done again is the same epoch."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+
+
+_CHUNK = 32
+
+
+def decoded(
+    dataset: ClassificationDataset, split: SplitName, side: int, cache: Path, workers: int = 0
+) -> NDArray[np.uint8]:
+    """The split's pictures as (N, side, side, 3) uint8 RGB, mapped read-only from a file under `cache`.
+
+    Each is decoded whole and stretched to a square by a bilinear filter over the area that a pixel covers
+    (Pillow's), which is what the served model's callers are told to do. The file is known by the data set's
+    digest. `workers`: processes that decode the first time, 0 for this one.
+    Raises DataFault for a picture that cannot be read, DiskFull where the file would fill half of the room.
+    """
+    folder = cache / "pictures" / dataset.identity.digest[:16]
+    file = folder / f"{split}-{side}.npy"
+    with alone_in(folder):
+        if not file.exists():
+            _decode(dataset, split, side, file, workers)
+    mapped: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    return mapped
+
+
+def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: Path, workers: int) -> None:
+    images = dataset.splits[split].images
+    shape = (len(images), side, side, 3)
+    partial_file = file.with_suffix(".partial")
+    free = shutil.disk_usage(file.parent).free
+    if free < 2 * np.prod(shape, dtype=np.int64):
+        raise DiskFull(str(file.parent), f"the {split} pictures at {side} px ({np.prod(shape) / 1e9:.1f} GB)")
+    out = np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.uint8, shape=shape)
+    read = partial(_square, side=side)
+    with ExitStack() as stack:
+        if workers > 1 and len(images) > 10 * _CHUNK:
+            pool = stack.enter_context(ProcessPoolExecutor(workers))
+            squares: Iterator[NDArray[np.uint8]] = pool.map(read, images, chunksize=_CHUNK)
+        else:
+            squares = map(read, images)
+        for i, square in enumerate(counted(squares, len(images), f"reading {split} at {side} px")):
+            out[i] = square
+    out.flush()
+    del out
+    move_durably(partial_file, file)
+
+
+def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(side, side, 3) uint8 of one picture."""
+    if isinstance(image, np.ndarray):
+        return _resized(Image.fromarray(image), side)
+    try:
+        with Image.open(image) as opened:
+            return _resized(opened, side)
+    except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
+        raise DataFault(f"{image} cannot be read as a picture: {error}") from error
+
+
+def _resized(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+    square = as_rgb(picture).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def augmentation(recipe: ClassificationRecipe) -> nn.Module | None:
+    """Takes and gives (B, 3, H, W) floats in 0..1; None where the recipe changes nothing.
+
+    `degrees` and `scale` draw evenly from -degrees..degrees and 1-scale..1+scale; what comes into the picture
+    from outside is its border repeated. `brightness`, `contrast` and `saturation` draw a factor from
+    1-value..1+value, of a blend with black, the mean grey and the grey picture, as in torchvision.
+    """
+    import kornia.augmentation as K  # noqa: N812 - its own convention
+
+    steps: list[Any] = []
+    if recipe.hflip:
+        steps.append(K.RandomHorizontalFlip(p=recipe.hflip))
+    if recipe.vflip:
+        steps.append(K.RandomVerticalFlip(p=recipe.vflip))
+    if recipe.degrees or recipe.scale:
+        zoom = (1 - recipe.scale, 1 + recipe.scale)
+        steps.append(K.RandomAffine(recipe.degrees, scale=zoom, padding_mode="border", p=1.0))
+    if recipe.brightness or recipe.contrast or recipe.saturation:
+        steps.append(K.ColorJitter(recipe.brightness, recipe.contrast, recipe.saturation, p=1.0))
+    return nn.Sequential(*steps) if steps else None

@@ -1,28 +1,31 @@
-"""What happens around each epoch: freezing, random numbers, the report, the record, the checkpoint."""
+"""What happens around each epoch: freezing, random numbers, report, record, checkpoint; and its files."""
 
 from __future__ import annotations
 
+import logging
 import math
+import shutil
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from mlops.errors import Diverged
-from mlops.evaluation.metrics.classification import headline, per_source
-from mlops.training.classification import network as networks
+from mlops.files.atomic import move_durably
+from mlops.metrics.class_metrics import headline, per_source
+from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import epoch_seed
-from mlops.training.durable import move_durably
 from mlops.training.protocol import EpochReport, OnEpoch, Verdict
-from mlops.training.record import Record, write_record
+from mlops.training.training_record import EarlierTraining, Record, read_own, write_record
 
 if TYPE_CHECKING:
     from mlops.data.dataset import ClassificationDataset
     from mlops.systems.recipe import ClassificationRecipe
-    from mlops.training.classification.folder import Places
-    from mlops.training.classification.module import ClassifierModule
-    from mlops.training.progress import EpochBar
+    from mlops.terminal.progress import EpochBar
+    from mlops.training.classification.lightning_module import ClassifierModule
     from mlops.training.protocol import TrainConfig
 
 
@@ -37,7 +40,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self,
         config: TrainConfig[ClassificationRecipe],
         dataset: ClassificationDataset,
-        places: Places,
+        places: ClassifierFiles,
         record: Record,
         on_epoch: OnEpoch,
         bar: EpochBar,
@@ -77,7 +80,7 @@ class Epochs(Callback):  # type: ignore[misc]
         write_record(self._places.record, self.record)
         self._keep(trainer, module)
         trainer.should_stop = bool(ended)
-        self._bar.done(report)
+        self._bar.done(report.epoch, report.metrics, report.seconds)
 
     def _ended(self, epoch: int) -> str:
         if epoch >= self._recipe.epochs:
@@ -135,3 +138,87 @@ class Epochs(Callback):  # type: ignore[misc]
             mean=norm.mean,
             std=norm.std,
         )
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierFiles:
+    out_dir: Path
+
+    @property
+    def record(self) -> Path:
+        return self.out_dir / "training.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out_dir / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        return self.out_dir / "weights"
+
+    @property
+    def best(self) -> Path:
+        return self.weights / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        return self.weights / "last.safetensors"
+
+    @property
+    def drawings(self) -> Path:
+        return self.out_dir / "training"
+
+    def artifacts(self) -> dict[Path, str]:
+        """Every file worth keeping, to the artifact folder it belongs in."""
+        drawn = sorted(path for path in self.drawings.iterdir() if path.is_file())
+        return {**dict.fromkeys(drawn, "training"), self.best: "weights", self.last: "weights"}
+
+    def best_of(self, epoch: int) -> Path:
+        """Kept beside the best before it until the epoch's checkpoint is in place: a kill between the two
+        would otherwise leave a best that no checkpoint knows of.
+        """
+        return self.weights / f"best-{epoch}.safetensors"
+
+
+def look_back(places: ClassifierFiles, identity: str) -> EarlierTraining:
+    """Find the checkpoint to go on from, and bring the record to its epoch.
+
+    A checkpoint that cannot be read is warned of and started over. Raises StudyMismatch when the folder
+    holds a training of another recipe, data set or seed.
+    """
+    record = read_own(places.record, identity)
+    if record is not None and record.finished and places.best.exists():
+        return EarlierTraining(record)
+    if record is None or not places.checkpoint.exists():
+        return _anew(places, identity)
+    epoch = _epochs_in(places.checkpoint)
+    if epoch is None:
+        log.warning("%s is damaged: starting over from epoch 1", places.checkpoint)
+        return _anew(places, identity)
+    record = record.up_to(epoch)
+    best = places.best_of(record.best().epoch)
+    if not best.exists() and not (record.ended and places.best.exists()):
+        log.warning("%s is gone: starting over from epoch 1", best)
+        return _anew(places, identity)
+    return EarlierTraining(record, places.checkpoint)
+
+
+def _epochs_in(checkpoint: Path) -> int | None:
+    """Epochs done when it was written; None where it cannot be read."""
+    try:
+        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return int(held["epoch"]) + 1
+    except Exception as error:  # noqa: BLE001 - whatever a torn file makes torch raise
+        log.debug("%s: %s", checkpoint, error)
+        return None
+
+
+def _anew(places: ClassifierFiles, identity: str) -> EarlierTraining:
+    shutil.rmtree(places.weights, ignore_errors=True)
+    shutil.rmtree(places.drawings, ignore_errors=True)
+    places.checkpoint.unlink(missing_ok=True)
+    places.record.unlink(missing_ok=True)
+    return EarlierTraining(Record(identity))

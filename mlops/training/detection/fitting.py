@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
-from mlops.training.detection import files
-from mlops.training.detection.library import keeping_threads, quiet
-from mlops.training.detection.lookback import Places, look_back
+from mlops.training.detection import resume
+from mlops.training.detection.resume import DetectorFiles, look_back
+from mlops.training.detection.ultralytics_library import keeping_threads, quiet
 from mlops.training.protocol import EpochReport, OnEpoch, TrainConfig, TrainResult, Verdict
-from mlops.training.record import Found, Record, write_record
+from mlops.training.training_record import EarlierTraining, Record, write_record
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe, DetectionRecipe
-    from mlops.training.detection.loop import Plan, RecipeLoop
+    from mlops.training.detection.ultralytics_loop import DetectorPlan, RecipeLoop
 
-LoopFactory: TypeAlias = "Callable[[dict[str, Any], Plan], RecipeLoop]"
+LoopFactory: TypeAlias = "Callable[[dict[str, Any], DetectorPlan], RecipeLoop]"
 """Makes a loop of the library's arguments and the plan; the library is imported in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training. identity: of what it is, see `mlops.training.record`; make_loop: what trains it."""
+    """One training. identity: see `mlops.training.training_record`. make_loop: makes the training loop."""
 
     config: TrainConfig[DetectionRecipe]
     dataset: DetectionDataset
@@ -47,19 +47,19 @@ def boxed(config: TrainConfig[AnyRecipe], called: str = "a detector") -> Detecti
 
 def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
     """See `mlops.training.protocol.Trainer.fit`. `library.settle` has to have run before."""
-    places = Places(job.config.out_dir)
+    places = DetectorFiles(job.config.out_dir)
     with quiet(), keeping_threads():
         found = look_back(places, job.identity)
         if not found.record.finished:
-            found = Found(_train(job, places, found, on_epoch))
+            found = EarlierTraining(_train(job, places, found, on_epoch))
     return _result(places, found.record)
 
 
-def _train(job: Job, places: Places, found: Found, on_epoch: OnEpoch) -> Record:
-    from mlops.data.view import yolo_view
+def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: OnEpoch) -> Record:
+    from mlops.data.yolo_view import yolo_view
     from mlops.training.detection.arguments import resume_arguments, training_arguments
-    from mlops.training.detection.device import library_device
-    from mlops.training.detection.start import starting_point
+    from mlops.training.detection.first_weights import starting_point
+    from mlops.training.device import library_device
     from mlops.training.failures import named
 
     config, recipe = job.config, job.config.recipe
@@ -84,19 +84,19 @@ def _train(job: Job, places: Places, found: Found, on_epoch: OnEpoch) -> Record:
     with named(places.out_dir):
         loop = job.make_loop(arguments, _plan(config, journal, found))
         loop.train()
-        files.wait_for_pictures()
+        resume.wait_for_pictures()
         parameters = sum(parameter.numel() for parameter in loop.model.parameters())
     done = replace(journal.record, finished=True, parameters=parameters)
     write_record(places.record, done)
     return done
 
 
-def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: Found) -> Plan:
-    from mlops.training.detection.loop import Plan
-    from mlops.training.progress import EpochBar
+def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: EarlierTraining) -> DetectorPlan:
+    from mlops.terminal.progress import EpochBar
+    from mlops.training.detection.ultralytics_loop import DetectorPlan
 
     recipe = config.recipe
-    return Plan(
+    return DetectorPlan(
         batch=recipe.batch,
         freeze_layers=recipe.freeze_layers,
         freeze_epochs=recipe.freeze_epochs,
@@ -112,7 +112,7 @@ def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: Found)
 class _Journal:
     """Hands each epoch's report on, and writes it to the record before its checkpoint is put in place."""
 
-    def __init__(self, places: Places, record: Record, on_epoch: OnEpoch) -> None:
+    def __init__(self, places: DetectorFiles, record: Record, on_epoch: OnEpoch) -> None:
         self._places, self._on_epoch = places, on_epoch
         self.record = record
 
@@ -123,7 +123,7 @@ class _Journal:
         return stop
 
 
-def _result(places: Places, record: Record) -> TrainResult:
+def _result(places: DetectorFiles, record: Record) -> TrainResult:
     best = record.best()
     return TrainResult(
         best_weights=places.best,
@@ -132,5 +132,5 @@ def _result(places: Places, record: Record) -> TrainResult:
         best_metrics=best.metrics,
         epochs_done=record.epochs[-1].epoch,
         parameters=record.parameters,
-        artifacts=files.kept_files(places.folder, "training"),
+        artifacts=resume.kept_files(places.folder, "training"),
     )

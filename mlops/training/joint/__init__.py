@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mlops.training.joint.trainer import JointTrainer
+from mlops.training.joint.joint_trainer import JointTrainer
 
 __all__ = ["JointTrainer"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError, UserError
-from registry.export.bundle.folder import CHECK, PREDICT
+from registry.export.bundle.bundle_folder import CHECK, PREDICT
 
 NEEDS = ("onnxruntime", "pillow", "numpy")
 _TOLERANCE = 0.02  # of a probability or a score: another processor rounds otherwise

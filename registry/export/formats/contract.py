@@ -30,7 +30,7 @@ class NotRun(MlopsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Original:
     """A version, as every format is made from it.
 
     onnx: its own file, whose digest was held against what training recorded.
@@ -84,7 +84,7 @@ class Format(Protocol):
     name: str
     precisions: tuple[Precision, ...]
 
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         """Write the version below `folder`, with its preprocessing in the file's own metadata.
 
         Returns what a user opens: a file, or a folder where the format is one. Raises NotMade; what else a

@@ -16,13 +16,13 @@ from registry.export.formats.contract import (
     CallSession,
     NotMade,
     NotRun,
+    Original,
     Port,
     Precision,
     Session,
-    Source,
     file_name,
 )
-from registry.export.formats.torch_source import network_of
+from registry.export.original import network_of
 
 _KEY = "preprocessing"
 
@@ -33,7 +33,7 @@ class CoreMlFormat:
     name = "coreml"
     precisions = (Precision.FP32, Precision.FP16)
 
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         coremltools = _library()
         made = folder / file_name(precision, ".mlpackage")
         with _silent():
@@ -64,7 +64,7 @@ class CoreMlFormat:
         return said
 
 
-def _converted(coremltools: Any, source: Source, precision: Precision) -> Any:
+def _converted(coremltools: Any, source: Original, precision: Precision) -> Any:
     """By torch.export rather than by tracing: its sizes are plain numbers, which numpy 2.4 insists on."""
     import torch
 

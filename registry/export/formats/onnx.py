@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from registry.export.formats.contract import NotRun, Precision, Session, Source, file_name, first_line
+from registry.export.formats.contract import NotRun, Original, Precision, Session, file_name, first_line
 from registry.export.formats.onnx_nms import OUTPUT, set_score, with_nms
-from registry.export.formats.smaller import in_half, quantised
+from registry.export.formats.quantize import in_half, quantised
 
 PREPROCESSING = "preprocessing"  # the key of the metadata, as `evaluation.prediction.predictor` reads it
 
@@ -24,7 +24,7 @@ class OnnxFormat:
     name = "onnx"
     precisions = (Precision.FP32, Precision.FP16, Precision.INT8)
 
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         """fp16: weights and sums in half precision, inputs and outputs in float32. int8: see `smaller`."""
         model = _in_precision(source, precision, folder)
         said = dict(source.preprocessing)
@@ -75,7 +75,7 @@ class OnnxFormat:
         return said
 
 
-def _in_precision(source: Source, precision: Precision, folder: Path) -> onnx.ModelProto:
+def _in_precision(source: Original, precision: Precision, folder: Path) -> onnx.ModelProto:
     if precision is Precision.FP32:
         return onnx.load(str(source.onnx))
     if precision is Precision.FP16:
@@ -88,7 +88,7 @@ def _session(model: str | bytes) -> Session:
     return given
 
 
-def _head(source: Source) -> tuple[int, int, int]:
+def _head(source: Original) -> tuple[int, int, int]:
     """The shape of the raw head's answer to one picture: the file need not state it."""
     session = onnxruntime.InferenceSession(str(source.onnx), providers=["CPUExecutionProvider"])
     side = source.side

@@ -11,10 +11,10 @@ from registry.export.formats.contract import (
     CallSession,
     NotMade,
     NotRun,
+    Original,
     Port,
     Precision,
     Session,
-    Source,
     file_name,
 )
 
@@ -33,7 +33,7 @@ class OpenVinoFormat:
     name = "openvino"
     precisions = (Precision.FP32, Precision.FP16)
 
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         try:
             import openvino
         except ImportError as error:

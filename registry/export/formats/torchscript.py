@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from registry.export.formats.contract import Precision, Session, Source, file_name
-from registry.export.formats.torch_source import network_of, torch_session
+from registry.export.formats.contract import Original, Precision, Session, file_name
+from registry.export.original import network_of, torch_session
 
 _EXTRA = "preprocessing.json"
 
@@ -24,7 +24,7 @@ class TorchScriptFormat:
     name = "torchscript"
     precisions = (Precision.FP32,)
 
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         file = folder / file_name(precision, ".torchscript")
         said, held = json.dumps(dict(source.preprocessing)), io.BytesIO()
         with _undeprecated():
@@ -45,7 +45,7 @@ class TorchScriptFormat:
         return said
 
 
-def _traced(source: Source) -> torch.jit.ScriptModule:
+def _traced(source: Original) -> torch.jit.ScriptModule:
     example = torch.full((1, 3, source.side, source.side), 0.5)
     with torch.no_grad():
         script: torch.jit.ScriptModule = torch.jit.trace(network_of(source), example, check_trace=False)  # type: ignore[no-untyped-call]

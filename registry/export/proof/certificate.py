@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from registry.evidence.facts import Parity
+from registry.gates.evidence_values import Parity
 
 if TYPE_CHECKING:
     from registry.export.proof.parity import AnyParity, OneParity

@@ -1,4 +1,4 @@
-"""Make one file of a version, hold it against the original, time it, and say what was found."""
+"""Make one file of a version, compare its outputs with the original's, time it, certify it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,42 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.data.digest import digest_of_lines, sha256_of
+import numpy as np
+
 from mlops.errors import MlopsError
-from registry.export.formats.contract import Format, NotMade, NotRun, Precision, Source, first_line
+from mlops.files.digests import digest_of_lines, sha256_of
+from mlops.prediction.onnx_model import Predictor, Preprocessing
+from registry.export.formats.contract import Format, NotMade, NotRun, Original, Precision, first_line
 from registry.export.proof.certificate import FileCertificate, Status
-from registry.export.proof.compare import LEAST_SCORE, answers_of, compare
-from registry.export.proof.parity import problem_of
+from registry.export.proof.parity import (
+    AnyParity,
+    ClassParity,
+    JointParity,
+    compare_boxes,
+    compare_classes,
+    problem_of,
+)
 from registry.export.proof.timing import measure
 
 if TYPE_CHECKING:
-    from registry.export.proof.compare import Answers
-    from registry.export.proof.held_out import HeldOut
+    from numpy.typing import NDArray
+
+    from mlops.prediction.onnx_model import PredictedBoxes
+    from registry.export.formats.contract import Session
+    from registry.export.proof.held_out_images import HeldOutImages
 
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
     """What a file is held against: the original's answers to the held-out pictures. calls: timed ones."""
 
-    held: HeldOut
-    original: Answers
+    held: HeldOutImages
+    original: ModelOutputs
     calls: int
 
 
 def certify(
-    kind: Format, source: Source, precision: Precision, folder: Path, yardstick: Yardstick
+    kind: Format, source: Original, precision: Precision, folder: Path, yardstick: Yardstick
 ) -> FileCertificate:
     """Write the file below `folder` and judge it; one that fails is taken away again, whole or half made.
 
@@ -67,7 +79,7 @@ def not_made(name: str, precision: Precision, reason: str) -> FileCertificate:
     return FileCertificate(name, precision.value, Status.NOT_MADE, reason)
 
 
-def _tried(kind: Format, source: Source, made: Path, yardstick: Yardstick) -> tuple[Any, Any]:
+def _tried(kind: Format, source: Original, made: Path, yardstick: Yardstick) -> tuple[Any, Any]:
     said = kind.preprocessing_in(made)
     given = answers_of(kind.open(made, score=LEAST_SCORE), said, yardstick.held)
     parity = compare(yardstick.held, yardstick.original, given, source.preprocessing)
@@ -112,3 +124,50 @@ def _with(certificate: FileCertificate, status: Status, reason: str, **found: An
 def _take_away(folder: Path, others: Container[Path]) -> None:
     for path in _new(folder, others):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+LEAST_SCORE = 0.001  # from where boxes count for mAP, as in training's validation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutputs:
+    """To every held-out picture, in order: a classifier's (N, classes), a detector's boxes, or both."""
+
+    probabilities: NDArray[np.float32] | None
+    boxes: tuple[PredictedBoxes, ...] | None
+
+
+def answers_of(session: Session, stated: Mapping[str, Any], held: HeldOutImages) -> ModelOutputs:
+    """Ask `session` as its preprocessing `stated` says.
+
+    Raises whatever runs the file does, and ValueError for answers that are no probabilities or boxes.
+    """
+    predictor = Predictor(session, Preprocessing.of(stated))
+    boxes, probabilities = None, None
+    if held.boxes is not None:
+        boxes = tuple(predictor.boxes(held.pictures, score=LEAST_SCORE))
+    if held.labels is not None:
+        probabilities = predictor.probabilities(held.pictures)
+        if not np.isfinite(probabilities).all():
+            raise ValueError("it gives probabilities that are no numbers")
+    return ModelOutputs(probabilities, boxes)
+
+
+def compare(
+    held: HeldOutImages, original: ModelOutputs, given: ModelOutputs, stated: Mapping[str, Any]
+) -> AnyParity:
+    """stated: the version's preprocessing, for its classes and its threshold."""
+    if held.boxes is None:
+        return _classes(held, original, given, stated)
+    assert original.boxes is not None and given.boxes is not None
+    score = float(stated["nms"]["score"])
+    boxes = compare_boxes(held.boxes, original.boxes, given.boxes, stated["classes"], score)
+    return boxes if held.labels is None else JointParity(boxes, _classes(held, original, given, stated))
+
+
+def _classes(
+    held: HeldOutImages, original: ModelOutputs, given: ModelOutputs, stated: Mapping[str, Any]
+) -> ClassParity:
+    assert held.labels is not None and original.probabilities is not None and given.probabilities is not None
+    names = stated.get("image_classes", stated["classes"])
+    return compare_classes(held.labels, original.probabilities, given.probabilities, names)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops.evaluation.samples.boxes import Boxes, iou_matrix
+from mlops.metrics.samples.boxes import Boxes, iou_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlops.evaluation.prediction.found import Found
+    from mlops.prediction.onnx_model import PredictedBoxes
     from registry.export.formats.contract import Precision
 
 _SLACK = 0.05  # a box this far below the threshold still answers one that is above it
@@ -181,7 +181,7 @@ def compare_classes(
     classes: Sequence[str],
 ) -> ClassParity:
     """truth (N,), probabilities (N, classes) of both."""
-    from mlops.evaluation.metrics.classification import headline
+    from mlops.metrics.class_metrics import headline
 
     difference = np.abs(original.astype(np.float64) - given)
     own = headline(truth, given.argmax(1).astype(np.int64), classes)
@@ -207,7 +207,7 @@ class Matched:
     boxes: int
 
 
-def match_boxes(original: Found, given: Found, score: float) -> Matched:
+def match_boxes(original: PredictedBoxes, given: PredictedBoxes, score: float) -> Matched:
     """Match both ways: every box of either from `score` on seeks the other's box that overlaps it most.
 
     A pair counts once for each of its two boxes that is above `score`.
@@ -229,8 +229,8 @@ def match_boxes(original: Found, given: Found, score: float) -> Matched:
 
 def compare_boxes(
     truth: Sequence[NDArray[np.float64]],
-    original: Sequence[Found],
-    given: Sequence[Found],
+    original: Sequence[PredictedBoxes],
+    given: Sequence[PredictedBoxes],
     classes: Sequence[str],
     score: float,
 ) -> BoxParity:
@@ -260,10 +260,10 @@ def compare_boxes(
 
 
 def mean_ap(
-    truth: Sequence[NDArray[np.float64]], given: Sequence[Found], classes: Sequence[str]
+    truth: Sequence[NDArray[np.float64]], given: Sequence[PredictedBoxes], classes: Sequence[str]
 ) -> tuple[float, float]:
     """mAP50 and mAP50-95 over the classes that occur in `truth`; 0 where none does."""
-    from mlops.evaluation.metrics.coco import coco_figures
+    from mlops.metrics.box_ap import coco_figures
 
     names = np.array([f"{index:09d}" for index in range(len(truth))])
     objects = np.concatenate([np.zeros((0, 5)), *truth])

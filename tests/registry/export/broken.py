@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from registry.export.formats.contract import Precision, Source
+from registry.export.formats.contract import Original, Precision
 from registry.export.formats.onnx import OnnxFormat
 
 
 class Broken(OnnxFormat):
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         file = super().make(source, precision, folder)
         model = onnx.load(str(file))
         largest = max(model.graph.initializer, key=lambda each: int(np.prod(each.dims)))
@@ -24,7 +24,7 @@ class Broken(OnnxFormat):
 
 
 class HalfMade(OnnxFormat):
-    def make(self, source: Source, precision: Precision, folder: Path) -> Path:
+    def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         (folder / "half").mkdir()
         (folder / "half" / "made").write_bytes(b"")
         (folder / "half.bin").write_bytes(b"")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.connect import connect
+from registry.export.export import Exported, ExportRequest, export_version
 from registry.export.formats.contract import Precision
-from registry.export.run import Exported, ExportRequest, export_version
 from tests.registry.export import trained
 from tests.registry.export.trained import Template, register
 

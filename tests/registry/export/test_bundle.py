@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.cli import run
+from mlops.cli.main import run
 from mlops.errors import UserError
-from registry.export.bundle import folder as bundles
-from registry.export.bundle.folder import MANIFEST, SUMS, read_manifest, verify
+from registry.export.bundle import bundle_folder as bundles
+from registry.export.bundle.bundle_folder import MANIFEST, SUMS, read_manifest, verify
 from registry.export.bundle.isolated import difference, run_isolated
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.prediction.onnx_model import open_onnx
+from registry.evidence.gated_metrics import write_parity
 from registry.evidence.gather import gather
-from registry.evidence.measured import write_parity
-from registry.export.bundle.folder import verify
+from registry.export.bundle.bundle_folder import verify
 from registry.export.bundle.isolated import difference, run_isolated, run_script
 from registry.export.proof.certificate import Status
-from registry.gates import judge
+from registry.gates.judge import judge
 from registry.policies.policy import load_policy, parse_policy
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template

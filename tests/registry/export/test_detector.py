@@ -12,10 +12,9 @@ import onnx
 import pytest
 from PIL import Image
 
-from mlops.data.digest import sha256_of
 from mlops.errors import UnsafeWeights
-from mlops.evaluation.prediction.found import Found
-from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.files.digests import sha256_of
+from mlops.prediction.onnx_model import PredictedBoxes, open_onnx
 from registry.export.bundle.isolated import run_script
 from registry.export.formats.onnx_nms import with_nms
 from registry.export.proof.certificate import Status
@@ -54,7 +53,7 @@ def test_a_detectors_files_find_the_boxes_of_the_original(
     _said_by_script(bundle, theirs, lines.classes)
 
 
-def _said_by_script(bundle: Path, expected: Found, classes: tuple[str, ...]) -> None:
+def _said_by_script(bundle: Path, expected: PredictedBoxes, classes: tuple[str, ...]) -> None:
     """Pillow and OpenCV round a resized pixel differently now and then: scores are near, not the same."""
     rows = [line.split("\t") for line in run_script(bundle).splitlines()]
     near = [
@@ -64,7 +63,7 @@ def _said_by_script(bundle: Path, expected: Found, classes: tuple[str, ...]) -> 
     assert len(near) >= 0.9 * len(rows)
 
 
-def _alike(row: list[str], expected: Found, index: int, classes: tuple[str, ...]) -> bool:
+def _alike(row: list[str], expected: PredictedBoxes, index: int, classes: tuple[str, ...]) -> bool:
     corners = [float(edge) for edge in row[2:]]
     return (
         row[0] == classes[expected.class_index[index]]
@@ -131,7 +130,7 @@ def test_nms_inside_a_graph_keeps_what_the_callers_keeps(tmp_path: Path) -> None
     inside = open_onnx(tmp_path / "inside.onnx", {**stated, "nms": {**nms, "in_model": True}}, threads=1)
     inside_rows = inside.session.run(None, {"images": raw})[0]
     outside_rows = outside.session.run(None, {"images": raw})[0]
-    from mlops.evaluation.prediction.found import listed, suppressed
+    from mlops.prediction.onnx_model import listed, suppressed
 
     for own, other in zip(inside_rows, outside_rows, strict=True):
         expected, given = suppressed(other, 0.3, 0.5, 40, False), listed(own, 0.3, 40)

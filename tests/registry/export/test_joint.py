@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mlops.evaluation.prediction.predictor import open_onnx
+from mlops.prediction.onnx_model import open_onnx
 from registry.export.bundle.isolated import run_script
 from registry.export.proof.certificate import Status
 from registry.export.proof.parity import BoxParity, ClassParity, JointParity

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlops.evaluation.prediction.found import Found
+from mlops.prediction.onnx_model import PredictedBoxes
 from registry.export.formats.contract import Precision
-from registry.export.proof.held_out import spread
+from registry.export.proof.held_out_images import spread
 from registry.export.proof.parity import beyond, compare_boxes, compare_classes, limits_of
 
 CLASSES = ("a", "b", "c")
@@ -19,9 +19,9 @@ SURE = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.4, 0.5,
 BOXES = (np.array([[0, 10.0, 10.0, 30.0, 30.0]]), np.array([[1, 5.0, 5.0, 25.0, 45.0]]))
 
 
-def _found(*rows: tuple[float, ...]) -> Found:
+def _found(*rows: tuple[float, ...]) -> PredictedBoxes:
     held = np.array(rows, np.float32).reshape(-1, 6)
-    return Found(held[:, :4], held[:, 4], held[:, 5].astype(np.int64))
+    return PredictedBoxes(held[:, :4], held[:, 4], held[:, 5].astype(np.int64))
 
 
 ORIGINAL = (_found((10, 10, 30, 30, 0.9, 0), (50, 50, 60, 60, 0.1, 2)), _found((5, 5, 25, 45, 0.8, 1)))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoints.cli import run
+from mlops.cli.main import run
 from mlops.errors import DiskFull, GateRefused, MlopsError, UserError
 from registry.evidence.gather import gather
-from registry.export.formats.named import _FORMATS
+from registry.export.formats.format_names import _FORMATS
 from registry.ledger.entry import Stage
-from registry.lifecycle import promote
 from registry.policies.policy import load_policy
-from registry.stages.scene import begin
+from registry.stages.lifecycle import promote
+from registry.stages.model_state import begin
 from tests.registry.export.conftest import Export
 from tests.registry.export.trained import CELLS, Template, register
 from tests.registry.shelves import open_policy
@@ -225,7 +225,7 @@ def test_a_server_that_goes_away_leaves_no_bundle(
     export: Export, cells_version: str, working_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlops.errors import ServerUnavailable
-    from registry.export import run as running
+    from registry.export import export as running
 
     def away(*given: object) -> None:
         raise ServerUnavailable("the server does not answer")
@@ -242,11 +242,11 @@ def test_a_full_disk_ends_in_an_error_and_not_in_the_death_of_the_process(tmp_pa
 
     import torch
 
-    from registry.export.formats.contract import Precision, Source
+    from registry.export.formats.contract import Original, Precision
     from registry.export.formats.torchscript import TorchScriptFormat
 
     network = torch.nn.Conv2d(3, 64, 8)
-    source = Source("m/1", tmp_path / "model.onnx", {"side": 8}, network, "", lambda: iter(()), 0)
+    source = Original("m/1", tmp_path / "model.onnx", {"side": 8}, network, "", lambda: iter(()), 0)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
@@ -259,7 +259,7 @@ def test_a_full_disk_ends_in_an_error_and_not_in_the_death_of_the_process(tmp_pa
 def test_no_room_for_a_bundle_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     import errno
 
-    from registry.export.bundle.folder import workplace
+    from registry.export.bundle.bundle_folder import workplace
 
     with pytest.raises(DiskFull, match=r"no room left in .* for the bundle"), workplace(tmp_path / "bundle"):
         raise OSError(errno.ENOSPC, "No space left on device")

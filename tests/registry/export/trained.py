@@ -13,14 +13,14 @@ import numpy as np
 
 from mlops.data import open_dataset
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
-from mlops.data.digest import sha256_of
-from mlops.search.model_folder import model_folder
+from mlops.files.digests import sha256_of
+from mlops.prediction.mlflow_model import model_folder
 from mlops.systems import load_system
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from mlops.training.protocol import ServingModel
+    from mlops.prediction.mlflow_model import ServingModel
 
 CELLS, LINES, FRAMES = "blood-cell-classifier", "railway-detector", "joint-detector"
 _SIDE = 32
@@ -44,9 +44,9 @@ def classifier(folder: Path, data: Path) -> Template:
     """`test_resnet` at 32 px, learnt for a second."""
     import torch
 
-    from mlops.evaluation.prediction.preprocessing import Preprocessing
-    from mlops.training.classification import network as networks
-    from mlops.training.classification.serving import export
+    from mlops.prediction.onnx_model import Preprocessing
+    from mlops.training.classification import timm_network as networks
+    from mlops.training.classification.classifier_export import export
     from tests.training.classification_case import tiny_recipe
 
     spec = load_system(CELLS)
@@ -81,7 +81,7 @@ def detector(folder: Path, data: Path) -> Template:
     import torch
     from ultralytics.nn.tasks import DetectionModel
 
-    from mlops.training.detection.serving import export
+    from mlops.training.detection.detector_export import export
     from tests.training.detection_case import tiny_recipe
 
     spec = load_system(LINES)
@@ -104,13 +104,13 @@ def joint(folder: Path, data: Path, tasks: tuple[str, ...]) -> Template:
     """`yolov5n` with a class head at 64 px, untrained, its boxes' scores raised; `tasks`: what it answers."""
     import torch
 
-    from mlops.training.detection.library import settle
-    from mlops.training.joint.recipe import as_detection
+    from mlops.training.detection.ultralytics_library import settle
+    from mlops.training.joint.joint_recipe import as_detection
     from tests.training.joint.case import tiny_recipe
 
     settle(folder / "cache")
-    from mlops.training.joint.network import HeadShape, JointModel
-    from mlops.training.joint.serving import export
+    from mlops.training.joint.joint_network import HeadShape, JointModel
+    from mlops.training.joint.joint_trainer import export
 
     spec = load_system(FRAMES)
     dataset = open_dataset([str(data)], "joint", cache=folder / "cache", classes=spec.classes)

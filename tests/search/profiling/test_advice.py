@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from mlops.search.profiling.advice import Measured, advise, as_text, winners
+from mlops.search.profiling.advice import (
+    RECIPE,
+    MeasuredSpeed,
+    SettingsVariant,
+    advise,
+    as_text,
+    together,
+    variants_of,
+    winners,
+)
 from mlops.search.profiling.probe import Clock
-from mlops.search.profiling.variants import RECIPE, Variant, together, variants_of
 from mlops.systems import load_system
 
 RAIL = load_system("railway-detector").recipe
 BLOOD = load_system("blood-cell-classifier").recipe
 JOINT = load_system("joint-detector").recipe
-BATCH, COMPILE = Variant("batch", {"batch": 64, "accumulate": 1}), Variant("compile", {"compile": True})
+BATCH, COMPILE = (
+    SettingsVariant("batch", {"batch": 64, "accumulate": 1}),
+    SettingsVariant("compile", {"compile": True}),
+)
 
 
-def kinds(variants: tuple[Variant, ...]) -> set[str]:
+def kinds(variants: tuple[SettingsVariant, ...]) -> set[str]:
     return {variant.kind for variant in variants}
 
 
@@ -42,26 +53,26 @@ def test_a_larger_batch_keeps_the_pictures_of_a_classifiers_step() -> None:
 
 
 def test_what_is_worth_it_alone_is_tried_together_and_the_fastest_is_advised() -> None:
-    alone = [Measured(RECIPE, 100.0), Measured(BATCH, 120.0), Measured(COMPILE, 130.0)]
+    alone = [MeasuredSpeed(RECIPE, 100.0), MeasuredSpeed(BATCH, 120.0), MeasuredSpeed(COMPILE, 130.0)]
     both = together(winners(alone))
     assert both is not None and set(both.settings) == {"batch=64", "accumulate=1", "compile=true"}
-    advice = advise([*alone, Measured(both, 150.0)])
+    advice = advise([*alone, MeasuredSpeed(both, 150.0)])
     assert advice.ratio == 1.5 and set(advice.settings) == set(both.settings)
 
 
 def test_differences_below_5_percent_change_nothing() -> None:
-    measured = [Measured(RECIPE, 100.0), Measured(BATCH, 104.0)]
+    measured = [MeasuredSpeed(RECIPE, 100.0), MeasuredSpeed(BATCH, 104.0)]
     assert advise(measured).settings == () and winners(measured) == []
 
 
 def test_a_change_that_adds_nothing_to_another_is_left_out() -> None:
-    both = Variant("together", {**BATCH.changes, **COMPILE.changes})
-    measured = [Measured(RECIPE, 100.0), Measured(COMPILE, 149.0), Measured(both, 150.0)]
+    both = SettingsVariant("together", {**BATCH.changes, **COMPILE.changes})
+    measured = [MeasuredSpeed(RECIPE, 100.0), MeasuredSpeed(COMPILE, 149.0), MeasuredSpeed(both, 150.0)]
     assert advise(measured).settings == ("compile=true",)
 
 
 def test_what_failed_is_told_and_never_advised() -> None:
-    measured = [Measured(RECIPE, 100.0, 10**9), Measured(BATCH, says="failed: out of memory")]
+    measured = [MeasuredSpeed(RECIPE, 100.0, 10**9), MeasuredSpeed(BATCH, says="failed: out of memory")]
     assert winners(measured) == [] and advise(measured).settings == ()
     assert "failed: out of memory" in as_text("rail", "cpu", 400, measured, advise(measured))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops.search.profiling.run import measure
-from mlops.search.profiling.variants import RECIPE, Variant
+from mlops.search.profiling.advice import RECIPE, SettingsVariant
+from mlops.search.profiling.profile_training import measure
 from mlops.search.request import StudyRequest
 from mlops.systems import configure, load_system
 from tests.command import TINY, Shell, tiny
@@ -53,7 +53,9 @@ def test_a_variant_that_cannot_train_is_told_and_hurts_no_other(tmp_path: Path, 
         spec=spec, data=(str(tiny_cells),), home=tmp_path / "home", tracking_uri="sqlite:///x", device="cpu"
     )
     (tmp_path / "request.json").write_text(request.model_dump_json())
-    bad = measure(Variant("recipe", {"model": "no_such_network"}), tmp_path, limit_s=120, wanted_s=0.1)
+    bad = measure(
+        SettingsVariant("recipe", {"model": "no_such_network"}), tmp_path, limit_s=120, wanted_s=0.1
+    )
     good = measure(RECIPE, tmp_path, limit_s=120, wanted_s=0.1)
     assert bad.images_per_s is None and "no_such_network" in bad.says
     assert (good.images_per_s or 0) > 0

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mlops.errors import BadSetting, Diverged
 from mlops.training.balance import BalanceSettings, balancer_for
-from mlops.training.balance.bounded import renormalised
-from mlops.training.balance.start import Start
+from mlops.training.balance.measuring import TrainingRates
+from mlops.training.balance.methods import renormalised
 from tests.training.balance.case import TASKS, TwoHeads, batches, trained
 
 EQUAL_NORMS = BalanceSettings(alpha=0.0, lr=0.02)
@@ -79,7 +79,7 @@ def test_the_task_that_lags_behind_gets_more_than_with_no_pull() -> None:
 
 
 def test_the_initial_loss_may_be_given_by_theory_or_be_the_mean_of_the_first_steps() -> None:
-    start = Start(("box", "class"), {"class": math.log(4)}, 2)
+    start = TrainingRates(("box", "class"), {"class": math.log(4)}, 2)
     start.see((4.0, 9.0))
     assert start.inverse_rates((1.0, 1.0)) is None
     start.see((0.0, 9.0))  # no boxes in it

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from mlops.training.balance.gradients import task_gradients
 from mlops.training.balance.gradnorm import imbalance, slopes, targets
+from mlops.training.balance.measuring import task_gradients
 from tests.training.balance.case import TASKS, TwoHeads, batches
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mlops.data.dataset import Box, DetectionDataset, Identity, LabelledPicture, SplitName
+from mlops.data.dataset import Box, BoxedImage, DetectionDataset, Identity, SplitName
 from mlops.systems.recipe import JointRecipe
 from mlops.training.protocol import TrainConfig
 
@@ -53,7 +53,7 @@ def tiny_dataset(folder: Path, pictures: Mapping[SplitName, int] | None = None) 
     return DetectionDataset(Identity("tiny", str(folder), f"digest-{folder.name}"), BOXES, splits, PICTURES)
 
 
-def _picture(file: Path, rng: np.random.Generator, number: int) -> LabelledPicture:
+def _picture(file: Path, rng: np.random.Generator, number: int) -> BoxedImage:
     warm = int(rng.integers(2))
     noise = rng.integers(-25, 25, (SIDE, SIDE, 3)) + np.asarray(SKY[warm])
     boxes: tuple[Box, ...] = ()
@@ -63,7 +63,7 @@ def _picture(file: Path, rng: np.random.Generator, number: int) -> LabelledPictu
         boxes = (Box(0, (left + 11) / SIDE, (top + 11) / SIDE, 22 / SIDE, 22 / SIDE),)
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(noise.astype(np.uint8)).save(file)
-    return LabelledPicture(file, boxes, source="tiny", image_class=warm)
+    return BoxedImage(file, boxes, source="tiny", image_class=warm)
 
 
 def tiny_config(

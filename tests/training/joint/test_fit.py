@@ -14,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mlops.data.dataset import DetectionDataset, Identity, LabelledPicture, SplitName
+from mlops.data.dataset import BoxedImage, DetectionDataset, Identity, SplitName
 from mlops.errors import DataFault, Diverged
-from mlops.evaluation.prediction.predictor import open_onnx
-from mlops.evaluation.prediction.served import ServedPictures
-from mlops.evaluation.samples.tables import read_answers, read_boxes
-from mlops.training.detection.library import settle
+from mlops.metrics.samples.sample_tables import read_answers, read_boxes
+from mlops.prediction.mlflow_model import ServingModel
+from mlops.prediction.onnx_model import ServedPictures, open_onnx
+from mlops.training.detection.ultralytics_library import settle
 from mlops.training.joint import JointTrainer
-from mlops.training.protocol import ServingModel, TestResult, TrainConfig, TrainResult
+from mlops.training.protocol import TestResult, TrainConfig, TrainResult
 from tests.training.detection_case import Reports, draw_nothing
 from tests.training.joint.case import BOXES, PICTURES, tiny_config, tiny_dataset
 
@@ -129,8 +129,8 @@ def test_pictures_of_another_form_are_answered_as_they_are_served(tmp_path: Path
     """A wide picture is padded to a square in the test as it is by whoever calls the served file."""
     wide = tmp_path / "wide.png"
     Image.fromarray(np.full((30, 64, 3), (170, 90, 60), np.uint8)).save(wide)
-    one = (LabelledPicture(wide, (), source="wide", image_class=1),)
-    splits: dict[SplitName, tuple[LabelledPicture, ...]] = {"train": one, "val": one, "test": one}
+    one = (BoxedImage(wide, (), source="wide", image_class=1),)
+    splits: dict[SplitName, tuple[BoxedImage, ...]] = {"train": one, "val": one, "test": one}
     dataset = DetectionDataset(Identity("wide", str(tmp_path), "w"), BOXES, splits, PICTURES)
     config = tiny_config(tmp_path, dataset)
     result = JointTrainer().test(config, trained.result.best_weights, "test")
@@ -204,7 +204,7 @@ def test_two_backbones_are_trained_by_fixed_weights(tmp_path: Path, dataset: Det
 def test_a_loss_that_is_no_number_ends_the_training(
     tmp_path: Path, dataset: DetectionDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops.training.joint.loop import JointLoop
+    from mlops.training.joint.joint_loop import JointLoop
 
     weigh = JointLoop._weigh
 

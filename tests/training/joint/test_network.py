@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlops.training.detection.library import quiet, settle
+from mlops.training.detection.ultralytics_library import quiet, settle
 from tests.training.joint.case import SIDE
 
 
@@ -20,7 +20,7 @@ def settled(tmp_path: Path) -> None:
 def network(model: str = "yolov5n.yaml", *, independent: bool = False) -> Any:
     from ultralytics.utils import DEFAULT_CFG
 
-    from mlops.training.joint.network import HeadShape, JointModel
+    from mlops.training.joint.joint_network import HeadShape, JointModel
 
     torch.manual_seed(0)
     with quiet():

@@ -11,7 +11,7 @@ from mlops.errors import BadSetting
 from mlops.systems import configure, load_system
 from mlops.systems.recipe import JointRecipe
 from mlops.training.joint import JointTrainer
-from mlops.training.joint.recipe import as_detection, balance_settings, tasks_of
+from mlops.training.joint.joint_recipe import as_detection, balance_settings, tasks_of
 from tests.training.joint.case import tiny_recipe
 
 CHANGES = ("mosaic", "mixup", "copy_paste", "degrees", "scale", "flipud", "fliplr", "hsv_h", "hsv_v")

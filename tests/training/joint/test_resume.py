@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlops.training.detection.library import settle
+from mlops.training.detection.ultralytics_library import settle
 from mlops.training.joint import JointTrainer
 from mlops.training.protocol import EpochReport, Verdict
 from tests.training.detection_case import Reports, draw_nothing
@@ -44,7 +44,7 @@ def test_killed_it_goes_on_with_the_weights_that_the_losses_had(
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
 
-    from mlops.training.joint.loop import JointLoop
+    from mlops.training.joint.joint_loop import JointLoop
 
     loaded: list[JointLoop] = []
     resume = JointLoop.resume_training

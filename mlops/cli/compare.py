@@ -1,0 +1,119 @@
+"""`mlops compare`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from mlops.cli.output import json_option, plain, show
+from mlops.errors import BadSetting
+
+
+def _score(text: str) -> float | None:
+    """MLproject hands over '' for what was left out."""
+    if not text:
+        return None
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise BadSetting("compare", "--threshold", text, "a score from 0 to 1")
+    return score
+
+
+@click.command()
+@click.argument("named", nargs=-1, required=True, metavar="A B [C ...]")
+@click.option("--baseline", default="", metavar="A", help="What all are compared with. Left out: the first.")
+@click.option(
+    "--split",
+    type=click.Choice(("test", "val", "train")),
+    default="test",
+    show_default=True,
+    help="Whose per-sample tables are read.",
+)
+@click.option(
+    "--primary", default="", metavar="FIGURE", help="What decides. Left out: mAP50-95, or macro_f1."
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=0.005,
+    show_default=True,
+    help="How much less than the baseline still counts as not worse.",
+)
+@click.option(
+    "--threshold",
+    default="",
+    metavar="SCORE",
+    help="The score from which a box counts in precision, recall and F1. Left out: what `mlops evaluate` "
+    "chose for each, else 0.25.",
+)
+@click.option(
+    "--draws", type=click.IntRange(100, 100_000), default=2000, show_default=True, help="Bootstrap draws."
+)
+@click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--apart", is_flag=True, help="Compare seeds of one configuration each by itself.")
+@click.option("--out", metavar="FOLDER", help="Write the comparison there as Markdown, PNG and JSON.")
+@click.option("--log", "logged", is_flag=True, help="Put the same onto the run of each training compared.")
+@json_option
+def compare(
+    named: tuple[str, ...],
+    baseline: str,
+    split: str,
+    primary: str,
+    margin: float,
+    threshold: str,
+    draws: int,
+    confidence: float,
+    seed: int,
+    apart: bool,
+    out: str | None,
+    logged: bool,
+    as_json: bool,
+) -> None:
+    """Compare versions, runs or studies on the same samples: differences with intervals, costs, what to take.
+
+    Each is NAME/VERSION, NAME@ALIAS, a run's id or a study's name. Trainings that differ in their seed alone
+    are taken as one configuration.
+
+    \b
+    Examples:
+      mlops compare railway-detector@production railway-detector/7
+      mlops compare yolo11n yolo11s --margin 0.01 --out comparison/
+      mlops compare small-0 small-1 small-2 full-0 full-1 full-2 --baseline small-0
+    """
+    from mlops.cli.train import split_parts
+    from mlops.comparison.compare import ComparisonRequest, compare_sides, read_sides
+    from mlops.comparison.output_files import log, write
+    from mlops.comparison.text import as_text
+    from mlops.metrics.statistics.metric_differences import ComparisonSettings
+    from mlops.store.client import connect
+    from mlops.terminal.progress import bar, tracked
+
+    request = ComparisonRequest(
+        named=split_parts(named),
+        baseline=baseline,
+        split=split,
+        threshold=_score(threshold),
+        primary=primary,
+        apart=apart,
+        settings=ComparisonSettings(draws=draws, seed=seed, confidence=confidence, margin=margin),
+    )
+    client = connect()
+    sides = read_sides(client, request, lambda names: tracked(names, "Reading the tables"))
+    with bar("Drawing the samples anew") as drawn:
+        found = compare_sides(sides, request, drawn)
+    if out:
+        files = write(found, plain(found), Path(out))
+        click.echo(f"wrote {', '.join(str(file) for file in files)}", err=True)
+    if logged:
+        folder = log(client, found, plain(found))
+        click.echo(f"logged to the runs that were compared, in {folder}", err=True)
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    show(found, as_json, as_text(found, width=width, colour=terminal))

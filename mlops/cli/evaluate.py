@@ -1,0 +1,108 @@
+"""`mlops evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from mlops.cli.output import json_option, show
+from mlops.cli.train import split_parts
+
+
+@click.command()
+@click.argument("model_or_run")
+@click.option(
+    "--data",
+    multiple=True,
+    help="Folder, data.yaml, file or s3://bucket/prefix. Left out: what the run was trained on.",
+)
+@click.option("--class-map", help="What --data's classes are called. Left out: as in training.")
+@click.option(
+    "--split", type=click.Choice(("train", "val", "test")), default="test", show_default=True, help="Of them."
+)
+@click.option(
+    "--other-data", is_flag=True, help="Allow data of another digest; their figures are kept apart."
+)
+@click.option(
+    "--threshold-rule",
+    "rule",
+    default="",
+    metavar="RULE",
+    help="F1, F2, recall>=0.9, image-F2, image-recall>=0.95 or a score. Left out: F2 for medical systems, "
+    "else F1.",
+)
+@click.option("--froc/--no-froc", default=None, help="FROC of the boxes. Left out: for medical systems.")
+@click.option("--tta", is_flag=True, help="Ask about mirrored pictures as well; what it gains and costs.")
+@click.option(
+    "--with", "others", multiple=True, metavar="VERSION", help="Let this version vote, too; several may."
+)
+@click.option("--again", is_flag=True, help="Ask the ONNX file though a table of the split is on the run.")
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 200),
+    default=12,
+    show_default=True,
+    help="Pictures of each kind for the reviewer's page; 0: none.",
+)
+@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: one a core.")
+@click.option("--out", metavar="FOLDER", help="Write here, too, what the run gets.")
+@json_option
+def evaluate(
+    model_or_run: str,
+    data: tuple[str, ...],
+    class_map: str | None,
+    split: Literal["train", "val", "test"],
+    other_data: bool,
+    rule: str,
+    froc: bool | None,
+    tta: bool,
+    others: tuple[str, ...],
+    again: bool,
+    examples: int,
+    threads: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Measure a version on held-out data: figures, curves, its errors, and a page for a reviewer.
+
+    MODEL_OR_RUN is NAME/VERSION, NAME@ALIAS, NAME for the newest version, or a run's id. What is found is
+    kept on the run, and computed from a table of every sample, which is asked for once.
+
+    \b
+    Examples:
+      mlops evaluate blood-cell-classifier
+      mlops evaluate railway-detector/3 --threshold-rule "recall>=0.9" --tta
+      mlops evaluate oct-detector@staging --with oct-detector/2 --split val
+    """
+    from mlops.metrics.thresholds import read_rule
+
+    wanted = read_rule(rule) if rule else None
+
+    from mlops.evaluation.context_values import EvaluationRequest
+    from mlops.evaluation.evaluate import evaluate as evaluated
+    from mlops.evaluation.result import as_text
+    from mlops.files.home import home_folder
+    from mlops.store.client import connect
+
+    found = evaluated(
+        connect(),
+        EvaluationRequest(
+            given=model_or_run,
+            cache=home_folder() / "cache",
+            data=split_parts(data),
+            class_map=Path(class_map) if class_map else None,
+            split=split,
+            rule=wanted,
+            again=again,
+            other_data=other_data,
+            froc=froc,
+            tta=tta,
+            others=split_parts(others),
+            examples=examples,
+            threads=threads,
+            out=Path(out) if out else None,
+        ),
+    )
+    show(found, as_json, as_text(found))

@@ -1,0 +1,196 @@
+"""`mlops export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops.cli.output import json_option, show
+from mlops.errors import BadSetting, GateRefused, MlopsError
+
+if TYPE_CHECKING:
+    from registry.export.bundle.bundle_folder import VerifiedBundle
+    from registry.export.export import Exported
+    from registry.export.proof.certificate import FileCertificate
+
+
+@click.command()
+@click.argument("version", metavar="MODEL[/VERSION|@ALIAS]", default="")
+@click.option(
+    "--format",
+    "formats",
+    default="onnx",
+    show_default=True,
+    help="onnx, torchscript, openvino, coreml, tensorrt; several with commas between.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    default="fp32",
+    show_default=True,
+    help="fp32, fp16, int8; each for the formats that are written in it.",
+)
+@click.option("--out", metavar="DIR", default="", help="The bundle's folder. Left out: export/MODEL-VERSION.")
+@click.option("--data", multiple=True, help="The version's data, where they are not where its run says.")
+@click.option("--class-map", default="", metavar="FILE", help="Left out: what the run recorded of it.")
+@click.option(
+    "--pictures",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Held-out pictures to compare on, at most.",
+)
+@click.option(
+    "--calibrate",
+    default=200,
+    show_default=True,
+    type=click.IntRange(8),
+    help="Train pictures that int8 takes its scales from, at most.",
+)
+@click.option("--calls", default=100, show_default=True, type=click.IntRange(5), help="Runs to time.")
+@click.option(
+    "--verify", "bundle", metavar="DIR", default="", help="Export nothing; hold a bundle against its digests."
+)
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="With --verify: also run predict.py in a new environment of onnxruntime, pillow and numpy.",
+)
+@json_option
+def export(
+    version: str,
+    formats: str,
+    precisions: str,
+    out: str,
+    data: tuple[str, ...],
+    class_map: str,
+    pictures: int,
+    calibrate: int,
+    calls: int,
+    bundle: str,
+    isolated: bool,
+    as_json: bool,
+) -> None:
+    """Write a version as what is deployed: model files, certificate, manifest, predict.py.
+
+    Each file is compared with the original on held-out pictures of the version's own data, timed and hashed.
+    MODEL alone is its newest version. Leaves with 0 when every file asked for was made and passed, with 3
+    when one is not as the original (it is left out of the bundle), with 1 when one cannot be made or run
+    here. --verify leaves with 3 when a file was changed, added or is missing.
+
+    \b
+    Examples:
+      mlops export blood-cell-classifier@production --format onnx,openvino --out bundle
+      mlops export railway-detector/3 --precision fp32,fp16,int8
+      mlops export --verify bundle --isolated
+    """
+    if bundle:
+        _verify(Path(bundle), isolated, as_json)
+        return
+    if isolated:
+        raise BadSetting("export", "--isolated", "alone", "together with --verify DIR")
+    if not version:
+        raise click.UsageError("give MODEL/VERSION or MODEL@ALIAS, or --verify DIR")
+    from registry.export.formats.format_names import formats_asked, precisions_asked
+
+    asked = formats_asked(formats), precisions_asked(precisions)
+    from mlops.cli.train import split_parts
+    from mlops.files.home import home_folder
+    from registry.connect import connect
+    from registry.export.export import ExportRequest, export_version
+    from registry.export.exported_version import bundle_folder
+
+    client = connect()
+    request = ExportRequest(
+        given=version,
+        formats=asked[0],
+        precisions=asked[1],
+        out=Path(out) if out else bundle_folder(client, version),
+        data=split_parts(data),
+        class_map=Path(class_map) if class_map else None,
+        cache=home_folder() / "cache",
+        pictures=pictures,
+        calibrate=calibrate,
+        calls=calls,
+    )
+    told = sys.stderr.isatty()
+    found = export_version(
+        client, request, lambda step: click.echo(f"  {step} ...", err=True) if told else None
+    )
+    show(found, as_json, _as_text(found))
+    if found.failed:
+        raise GateRefused(f"{found.certificate.of}: {_names(found.failed)} not as the original, so left out")
+    if found.short:
+        raise MlopsError(f"{found.certificate.of}: {_names(found.short)} not made or not run here")
+
+
+def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
+    from registry.export.bundle.bundle_folder import read_manifest, verify
+
+    found = verify(bundle)
+    show(found, as_json, _verified_text(found))
+    if not found.well:
+        raise GateRefused(f"{bundle} is not as it was written: {found.faults[0]}{_more(found.faults)}")
+    if isolated:
+        from registry.export.bundle.isolated import run_isolated
+
+        said = run_isolated(bundle, read_manifest(bundle))
+        if not as_json:
+            click.echo(
+                f"predict.py with onnxruntime, pillow and numpy alone says of its check picture:\n{said}"
+            )
+
+
+def _as_text(found: Exported) -> str:
+    from mlops.cli.registry.options import columns
+
+    c = found.certificate
+    head = ("format", "precision", "result", "agreement", "difference", "costs", "p50", "p95", "size")
+    rows: list[tuple[str, ...]] = [head, *(_row(file) for file in c.files)]
+    lines = [
+        f"{c.of}, compared with {c.original} on {c.pictures} pictures of its {c.split} split",
+        "",
+        columns(rows),
+        *(f"  {file.format} {file.precision}: {file.reason}" for file in c.files if file.reason),
+        "",
+    ]
+    if found.bundle:
+        lines += [f"bundle {found.bundle}", f"  SHA-256 over all {found.digest}"]
+        lines.append(f"  mlops export --verify {found.bundle}   whether it is still as written")
+    lines.append(f"certificate on run {found.run_id}, folder export/")
+    return "\n".join(lines)
+
+
+def _row(file: FileCertificate) -> tuple[str, ...]:
+    parity, speed = file.parity, file.speed
+    return (
+        file.format,
+        file.precision,
+        file.status.value,
+        f"{parity.agreement:.2%}" if parity else "-",
+        f"{parity.difference:.2g}" if parity else "-",
+        f"{parity.cost:+.4f} {parity.judged_by}" if parity else "-",
+        f"{speed.p50_ms:.2f} ms" if speed else "-",
+        f"{speed.p95_ms:.2f} ms" if speed else "-",
+        f"{file.size_bytes / 1e6:.2f} MB" if file.size_bytes else "-",
+    )
+
+
+def _verified_text(found: VerifiedBundle) -> str:
+    if not found.well:
+        return "\n".join(found.faults)
+    return (
+        f"{found.bundle}: {found.model}/{found.version}, {found.files} files as they were written\n"
+        f"  SHA-256 over all {found.digest}"
+    )
+
+
+def _names(files: tuple[FileCertificate, ...]) -> str:
+    return ", ".join(file.key for file in files)
+
+
+def _more(faults: tuple[str, ...]) -> str:
+    return f" and {len(faults) - 1} more" if len(faults) > 1 else ""

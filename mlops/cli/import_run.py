@@ -1,0 +1,152 @@
+"""`mlops import-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from mlops.cli.output import json_option, show
+from mlops.errors import BadSetting
+
+if TYPE_CHECKING:
+    from mlops.past_runs import Imported, PastRun
+    from mlops.tracking import SyncReport, Tracker
+
+_LAST_DELIVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """left, left_because: entries that wait in the outbox for the store, and why they could not go."""
+
+    tracking_uri: str
+    runs: tuple[Imported, ...]
+    run_ids: tuple[str, ...]
+    left: int
+    left_because: str
+
+
+@click.command("import-run")
+@click.argument("paths", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--system", default="", help="The system that the run trained; its runs go among that system's."
+)
+@click.option("--experiment", default="", help="Where the runs go.  [default: the system, else 'imported']")
+@click.option(
+    "--started",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"]),
+    default=None,
+    help="When training started, local time, where a copy has lost it; for one DIR.",
+)
+@click.option(
+    "--status",
+    type=click.Choice(["FINISHED", "FAILED", "KILLED"]),
+    default=None,
+    help="How the run ended, if the folder leads to a wrong guess.",
+)
+@click.option("--no-weights", is_flag=True, help="Leave the files under weights/ out.")
+@json_option
+def import_run(
+    paths: tuple[Path, ...],
+    system: str,
+    experiment: str,
+    started: datetime | None,
+    status: str | None,
+    no_weights: bool,
+    as_json: bool,
+) -> None:
+    """Take past runs into MLflow, with their original times, so that they can be compared.
+
+    DIR is an Ultralytics run folder (args.yaml, results.csv, weights/, plots), a folder with a history.json,
+    or such a file: {"loss": [...], "val_accuracy": [...]} or [{"epoch": 1, "loss": ...}, ...], either also
+    under "history" beside "params" and "started".
+
+    The same run twice adds nothing; one that has grown meanwhile gets its new epochs. All that is named is
+    read before anything is recorded. Weights are kept, and never opened.
+
+    \b
+    Examples:
+      mlops import-run runs/detect/train --system railway-detector
+      mlops import-run runs/detect/* --system railway-detector
+      mlops import-run history.json --experiment cells --started 2025-10-21T09:00
+    """
+    if started is not None and len(paths) > 1:
+        raise BadSetting("the command line", "--started", started.isoformat(), "given with one DIR only")
+    if system:
+        from mlops.systems import load_system
+
+        system = load_system(system).name
+    outcome = _import_all(
+        _read_all(paths, started, status, weights=not no_weights), system, experiment or system or "imported"
+    )
+    for run in outcome.runs:
+        for warning in run.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    show(outcome, as_json, _as_text(outcome))
+
+
+def _read_all(
+    paths: tuple[Path, ...], started: datetime | None, status: str | None, *, weights: bool
+) -> list[PastRun]:
+    from mlops.past_runs.read_folder import Told, read_past_run
+
+    told = Told(started, cast('Literal["FINISHED", "FAILED", "KILLED"] | None', status), weights)
+    return [read_past_run(path, told) for path in paths]
+
+
+def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutcome:
+    from mlops.files.home import home_folder
+    from mlops.past_runs import take_in
+    from mlops.store.location import without_password
+    from mlops.tracking import Tracker, ensure_store, tracking_uri
+
+    uri = tracking_uri()
+    ensure_store(uri)
+    tags = {"mlops.system": system} if system else {}
+    with Tracker(home_folder(), uri, deliver=False) as tracker:
+        imported = tuple(take_in(tracker, each, experiment, tags) for each in _shown(past))
+        delivery = _deliver(tracker)
+        ids = tuple(tracker.run(each.key).mlflow_id() or "" for each in imported)
+    return ImportOutcome(without_password(uri), imported, ids, delivery.left, delivery.error or "")
+
+
+def _shown(past: list[PastRun]) -> Iterator[PastRun]:
+    """Each run, with a bar on a terminal: weights may be large."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return iter(track(past, "recording", console=console, transient=True, disable=not console.is_terminal))
+
+
+def _deliver(tracker: Tracker) -> SyncReport:
+    from mlops.cli.sync import delivery_bar
+
+    with delivery_bar("delivering") as on_progress:
+        return tracker.sync(_LAST_DELIVERY_S, on_progress)
+
+
+def _as_text(outcome: ImportOutcome) -> str:
+    from mlops.cli.systems import table
+
+    rows = [("run", "status", "epochs", "new", "id", "")]
+    rows += [
+        (run.name, run.status, str(run.epochs), str(run.new_epochs), run_id or "-", _says(run))
+        for run, run_id in zip(outcome.runs, outcome.run_ids, strict=True)
+    ]
+    lines = [table(rows), ""]
+    experiments = ", ".join(sorted({run.experiment for run in outcome.runs}))
+    lines.append(f"Experiment {experiments} at {outcome.tracking_uri}")
+    if outcome.left:
+        lines.append(f"{outcome.left} entries wait for it; nothing is lost: {outcome.left_because}")
+        lines.append("  mlops sync           deliver them")
+    return "\n".join(lines)
+
+
+def _says(run: Imported) -> str:
+    return "imported before, nothing new" if run.unchanged else run.ended

@@ -1,0 +1,107 @@
+"""The entry point of the command line. Each command is a module, imported when it is called."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import click
+
+from mlops import __version__
+from mlops.cli.lazy_group import lazy_group
+from mlops.errors import MlopsError, Terminated
+
+# what the user's choice of a place can bring about; anything else is a fault of the machine
+MISTAKES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+STOPPED = "stopped; the same command goes on from here"
+
+# command -> (module, one line for --help): the help of `mlops` itself imports none of them
+COMMANDS: dict[str, tuple[str, str]] = {
+    "systems": ("mlops.cli.systems", "List the systems, or show one: recipe, variants and search space."),
+    "data": ("mlops.cli.data", "Make demo data, check a data set, convert one."),
+    "train": ("mlops.cli.train", "Search, train, track and register one system."),
+    "import-run": ("mlops.cli.import_run", "Take a past run's folder into MLflow, with its own times."),
+    "report": ("mlops.cli.report", "The training report of a run, a study or a model."),
+    "evaluate": ("mlops.cli.evaluate", "Measure a version on held-out data; its errors, for a reviewer."),
+    "compare": ("mlops.cli.compare", "Compare versions, runs or studies on the same samples."),
+    "registry": ("mlops.cli.registry", "Judge versions, move them through the stages, roll back, verify."),
+    "export": ("mlops.cli.export", "Write a version as what is deployed, with a certificate."),
+    "sync": ("mlops.cli.sync", "Deliver what an outage kept back."),
+    "server": ("mlops.cli.server", "Start an MLflow server and wait until it answers."),
+    "doctor": ("mlops.cli.doctor", "Look over this machine, the store and the outbox."),
+}
+
+
+@click.group(
+    cls=lazy_group(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="mlops")
+def cli() -> None:
+    """Search, train, track and release vision models.
+
+    \b
+    Example: mlops train railway-detector --data rail/data.yaml --trials 20
+             mlops systems oct-detector
+    """
+
+
+def main(*command: str) -> None:
+    """Run the command line; an error of ours is one line on stderr and its own exit code.
+
+    command: comes before the arguments of the process, for MLproject's scripts.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in every package
+    sys.exit(run([*command, *sys.argv[1:]], alone=True))
+
+
+def run(arguments: list[str], *, alone: bool = False) -> int:
+    """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM.
+
+    alone: the process is this command's and ends with it.
+    """
+    try:
+        cli.main(arguments, prog_name="mlops", standalone_mode=False, obj=alone)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return say(error.format_message() + _help_of(error), error.exit_code)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except (click.Abort, KeyboardInterrupt) as stop:  # click makes an Abort of whatever interrupts
+        return say(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
+    except MlopsError as error:
+        return say(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = error.filename or "a file"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return say(f"{where}: no room left: free some space, or name another place, and start again", 2)
+        if error.errno in MISTAKES:
+            return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
+        return say(f"{where}: {error.strerror}", 1)
+    return 0
+
+
+def _help_of(error: click.ClickException) -> str:
+    """Where to read how the command is meant, for a usage that was none."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f" `{context.command_path} --help` says more." if context is not None else ""
+
+
+def say(message: str, code: int) -> int:
+    """Print `message` as one line for a person; hand `code` through."""
+    click.echo(f"mlops: {' '.join(message.split())}", err=True)
+    return code

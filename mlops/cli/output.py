@@ -1,0 +1,43 @@
+"""Print a result as text or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """Add `--json`, handed over as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")(
+        command
+    )
+
+
+def show(value: object, as_json: bool, text: str) -> None:
+    """Print `value` as JSON, or `text` for a person."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False) if as_json else text)
+
+
+def plain(value: object) -> object:
+    """Dataclasses, pydantic models, paths, tuples and what is no number as what JSON knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
+    return value

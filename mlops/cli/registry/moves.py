@@ -1,0 +1,258 @@
+"""`mlops registry promote | rollback | archive | approve | reject | measure`: commands that write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops.cli.output import json_option, show
+from mlops.cli.registry.options import (
+    STAGES,
+    columns,
+    connected,
+    named,
+    number_of,
+    opened,
+    override_option,
+    policy_option,
+)
+from mlops.errors import BadSetting, GateRefused
+
+if TYPE_CHECKING:
+    from registry.stages.judgement import Judgement
+    from registry.stages.lifecycle import Moved
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--to", "stage", type=click.Choice(STAGES), required=True, help="The stage to enter.")
+@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
+@click.option("--dry-run", is_flag=True, help="Judge and print the gates; change nothing.")
+@override_option
+@policy_option
+@json_option
+def promote(
+    model: str,
+    version: str,
+    stage: str,
+    why: str,
+    dry_run: bool,
+    override_reason: str,
+    policy_file: str | None,
+    as_json: bool,
+) -> None:
+    """Take VERSION (a number or @alias) of MODEL to a stage, if its gates pass; else leave with 3.
+
+    The gates and what they read are kept with the training run, and the move is put into the ledger. The
+    version that was there is archived in the same step.
+
+    \b
+    Examples:
+      mlops registry promote blood-cell-classifier 3 --to staging --why "recall of monocytes"
+      mlops registry promote blood-cell-classifier @staging --to production --dry-run
+    """
+    from registry.ledger.entry import Stage
+    from registry.stages.lifecycle import promote as promoted
+
+    scene = opened(model, policy_file, override_reason)
+    moved = promoted(
+        scene,
+        named(scene, version),
+        Stage(stage.capitalize()),
+        why=why,
+        override_reason=override_reason,
+        dry_run=dry_run,
+    )
+    _tell(moved, as_json, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--to", "version", default="", metavar="VERSION", help="This one, not the last good one.")
+@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
+@override_option
+@policy_option
+@json_option
+def rollback(
+    model: str, version: str, why: str, override_reason: str, policy_file: str | None, as_json: bool
+) -> None:
+    """Bring the last good version of MODEL back to Production, its gates read again.
+
+    Good is what was in Production before and was neither rolled back from, nor archived from there, nor
+    rejected for it since.
+
+    \b
+    Example: mlops registry rollback blood-cell-classifier --why "misses blasts"
+    """
+    from registry.stages.lifecycle import rollback as rolled_back
+
+    scene = opened(model, policy_file, override_reason)
+    moved = rolled_back(scene, to=named(scene, version), why=why, override_reason=override_reason)
+    _tell(moved, as_json)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
+@policy_option
+@json_option
+def archive(model: str, version: str, why: str, policy_file: str | None, as_json: bool) -> None:
+    """Take VERSION of MODEL out of whatever stage it is in.
+
+    \b
+    Example: mlops registry archive railway-detector 2 --why "camera was replaced"
+    """
+    from registry.stages.lifecycle import archive as archived
+
+    scene = opened(model, policy_file)
+    _tell(archived(scene, named(scene, version), why=why), as_json)
+
+
+def _tell(moved: Moved, as_json: bool, *, dry_run: bool = False) -> None:
+    """Print what was done. Raises GateRefused where the gates kept the version out."""
+    from registry.stages.judgement import refused
+
+    show(moved, as_json, _as_text(moved, dry_run))
+    judged = moved.judged
+    if judged is not None and moved.entry is None and not judged.passed:
+        raise GateRefused(refused(judged))
+
+
+def _as_text(moved: Moved, dry_run: bool) -> str:
+    lines = [f"note: {says}" for says in moved.found]
+    if moved.judged is not None:
+        lines += [*gate_table(moved.judged), ""]
+    entry = moved.entry
+    if entry is not None:
+        lines.append(f"{entry.model}: {entry.in_words()}")
+        if moved.replaced and moved.replaced != entry.version:
+            lines.append(f"version {moved.replaced} was in {entry.to_stage} and is Archived now")
+        lines.append(f"ledger entry {entry.sequence}, {entry.digest[:16]}")
+    elif dry_run and moved.judged is not None and moved.judged.passed:
+        lines.append(f"{moved.judged.evidence.name} may enter {moved.judged.stage}; nothing was changed")
+    return "\n".join(lines)
+
+
+def gate_table(judged: Judgement) -> list[str]:
+    """One line a gate, then the sentences of those that refuse."""
+    from registry.stages.judgement import verdict
+
+    rows = [("gate", "measured", "limit", "result")]
+    rows += [(r.gate, r.figure, r.limit, verdict(r)) for r in judged.results]
+    return [columns(rows), *(f"  refused: {result.says}" for result in judged.refusing)]
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option(
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+)
+@click.option("--comment", default="", metavar="TEXT", help="What was looked at.")
+@click.option(
+    "--evidence", metavar="FILE", help="Verdicts that a reviewer saved from the page of `mlops evaluate`."
+)
+@policy_option
+@json_option
+def approve(
+    model: str,
+    version: str,
+    stage: str,
+    comment: str,
+    evidence: str | None,
+    policy_file: str | None,
+    as_json: bool,
+) -> None:
+    """Say that VERSION of MODEL may enter a stage, with its files as they are now.
+
+    Who trained it does not count as an approver. You are whom the tracking server lets in, else who
+    MLOPS_USER says, else this machine's user.
+
+    \b
+    Examples:
+      mlops registry approve blood-cell-classifier 3 --comment "looked at 200 errors"
+      mlops registry approve oct-detector 2 --evidence verdicts-oct-detector-2-test.json
+    """
+    _say(model, version, "approve", stage, comment, policy_file, as_json, evidence)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option(
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+)
+@click.option("--comment", required=True, metavar="TEXT", help="What is wrong with it.")
+@policy_option
+@json_option
+def reject(
+    model: str, version: str, stage: str, comment: str, policy_file: str | None, as_json: bool
+) -> None:
+    """Say that VERSION of MODEL must not enter a stage.
+
+    \b
+    Example: mlops registry reject blood-cell-classifier 3 --comment "takes platelets for debris"
+    """
+    if not comment.strip():
+        raise BadSetting("registry reject", "--comment", comment, "what is wrong with it, in words")
+    _say(model, version, "reject", stage, comment, policy_file, as_json)
+
+
+def _say(
+    model: str,
+    version: str,
+    action: str,
+    stage: str,
+    comment: str,
+    policy_file: str | None,
+    as_json: bool,
+    evidence: str | None = None,
+) -> None:
+    from registry.ledger.entry import Action, Stage
+    from registry.stages.lifecycle import give_verdict
+
+    scene = opened(model, policy_file)
+    about, digest = scene.version(named(scene, version)), ""
+    if evidence:
+        from registry.stages.reviews import keep_verdicts, read_verdicts
+
+        reviewed = read_verdicts(scene.client, model, about, Path(evidence))
+        keep_verdicts(scene.client, model, about, reviewed)
+        comment = f"{comment}; {reviewed.in_words()}" if comment else reviewed.in_words()
+        digest = reviewed.digest
+    said = give_verdict(scene, about, Action(action), Stage(stage.capitalize()), comment, digest)
+    lines = [f"note: {says}" for says in said.found]
+    if said.entry is not None:
+        lines.append(f"{model}: {said.entry.in_words()} (ledger entry {said.entry.sequence})")
+    show(said, as_json, "\n".join(lines))
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Runs to time.")
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, show_default=True, help="For one operator; 0: one a core."
+)
+@json_option
+def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
+    """Time the ONNX file of VERSION (a number or @alias) of MODEL here, on the processor, and keep what was
+    found with the version.
+
+    \b
+    Example: mlops registry measure blood-cell-classifier 3
+    """
+    from registry.evidence.latency import measure_version
+
+    client = connected()
+    number = number_of(client, model, version)
+    found = measure_version(client, model, number, calls=calls, threads=threads)
+    says = (
+        f"{model}/{number}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "
+        f"{found.size_bytes / 1e6:.2f} MB, on {found.device}"
+    )
+    show(found, as_json, says)

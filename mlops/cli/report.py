@@ -1,0 +1,137 @@
+"""`mlops report`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops.cli.output import json_option, show
+from mlops.cli.registry.options import connected, policy_option
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from mlops.reports.document import Report
+    from mlops.reports.report import Written
+    from mlops.reports.tracked_facts import ReportData
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOutcome:
+    """logged_to: the run that has the report among its files, "" with --no-log."""
+
+    report: Written
+    run_id: str
+    logged_to: str
+
+
+@click.command()
+@click.argument("name", metavar="RUN|STUDY|MODEL[/VERSION|@ALIAS]")
+@click.option(
+    "--out",
+    default="",
+    metavar="FOLDER",
+    help="Folder for the report; one that is in it is replaced.  [default: report-NAME]",
+)
+@click.option(
+    "--equal-weights", default="", metavar="RUN", help="A run to hold a GradNorm run's losses against."
+)
+@click.option("--no-log", is_flag=True, help="Write the files here only, and put none onto the run.")
+@policy_option
+@json_option
+def report(
+    name: str, out: str, equal_weights: str, no_log: bool, policy_file: str | None, as_json: bool
+) -> None:
+    """The training report: Markdown, one HTML page that works offline, PNG figures, and JSON with sources.
+
+    NAME is a run's id or name, a study's name (its best training is told of, beside the search), or a
+    registered model (@production, else @staging, else its newest version). The report is also put onto the
+    run, in the folder `report`, where the MLflow UI opens it.
+
+    \b
+    Examples:
+      mlops report 470744d606624b4485b12c4b9df22291
+      mlops report blood-cell-classifier@production --out reports/blood
+      mlops report joint-gradnorm --equal-weights joint-equal --no-log
+    """
+    from mlops.reports.reading.report_data import read_subject
+    from mlops.reports.report import log_report, report_of
+
+    # a report asks a lot and changes nothing until its end: a connection that the server let go is no failure
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    client = connected()
+    data = read_subject(client, name, equal_weights=equal_weights)
+    data = _with_criteria(client, data, policy_file)
+    written = _write(report_of(data), Path(out or f"report-{_file_name(data.title)}"))
+    run_id = data.study.run.run_id if data.kind == "study" and data.study else data.run.run_id
+    if not no_log:
+        log_report(client, written, run_id)
+    outcome = ReportOutcome(written, data.run.run_id, "" if no_log else run_id)
+    show(outcome, as_json, _as_text(outcome))
+
+
+def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | None) -> ReportData:
+    """Beside what the policy asks for: only the registry knows policies, and reports know no registry."""
+    from dataclasses import replace
+
+    from mlops.cli.registry.options import policy_of
+    from registry.policies.policy import list_policies, load_policy
+    from registry.stages.criteria import criteria_of
+
+    model = data.version.model if data.version else data.run.tags.get("mlops.system", "")
+    if not policy_file and not model:
+        return replace(
+            data, no_criteria="The run names no system, so no release policy says what it should reach."
+        )
+    if not policy_file and model not in list_policies():
+        says = f"No release policy comes with the product for {model}; --policy FILE gives one."
+        return replace(data, no_criteria=says)
+    policy = policy_of(model, policy_file) if model else load_policy(str(policy_file))
+    return replace(data, criteria=criteria_of(client, data, policy))
+
+
+def _write(made: Report, folder: Path) -> Written:
+    from rich.console import Console
+
+    from mlops.reports.report import write_report
+
+    console = Console(stderr=True)
+    with console.status("drawing") if console.is_terminal else _quiet() as status:
+        if status is None:
+            return write_report(made, folder)
+        return write_report(made, folder, lambda figure: status.update(f"drawing {figure}"))
+
+
+class _quiet:  # noqa: N801  reads as a function where it is used
+    """Nothing is shown where the output is no terminal."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^\w.]+", "-", title)[:80].strip("-.")
+
+
+def _as_text(outcome: ReportOutcome) -> str:
+    written = outcome.report
+    lines = [
+        written.title,
+        f"  {written.page}",
+        f"  {written.markdown}",
+        f"  {written.folder / 'figures'}/ ({len(written.figures)})",
+    ]
+    if written.left_out:
+        lines.append("Left out, for want of data:")
+        lines += [f"  {title}: {reason}" for title, reason in written.left_out.items()]
+    if outcome.logged_to:
+        lines.append(f"Logged to run {outcome.logged_to}, folder report")
+    return "\n".join(lines)

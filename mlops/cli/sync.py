@@ -1,0 +1,114 @@
+"""`mlops sync`: deliver what waits in the outbox."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops.cli.output import json_option, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlops.tracking.outbox.entries import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSync:
+    """What became of the entries for one store."""
+
+    store: str
+    delivered: int
+    left: int
+    error: str | None
+    rejected: tuple[Rejected, ...]
+
+
+@click.command()
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="Give up after this many seconds.",
+)
+@click.option("--retry-rejected", is_flag=True, help="Give the store once more what it has refused.")
+@click.option("--retry-rejected-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
+@json_option
+def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool, as_json: bool) -> None:
+    """Deliver what an outage kept back, the registration of versions included.
+
+    Leaves with 1 when something remains; nothing is ever dropped.
+
+    \b
+    Example: mlops sync
+             mlops sync --retry-rejected
+    """
+    from mlops.files.home import home_folder
+
+    home = home_folder()
+    if not (home / "outbox.db").is_file():
+        show([], as_json, f"Nothing to deliver: there is no outbox in {home}.")
+        return
+    results = _sync_all(home, timeout_s, retry_rejected or retry_rejected_if)
+    show(results, as_json, _as_text(results))
+    waiting = [r for r in results if r.left]
+    refused = sum(len(r.rejected) for r in results)
+    if waiting:
+        click.echo(f"mlops: {sum(r.left for r in waiting)} entries wait: {waiting[0].error}", err=True)
+    elif refused:
+        click.echo(
+            f"mlops: {refused} entries were refused; mend the cause, then: mlops sync --retry-rejected",
+            err=True,
+        )
+    if waiting or refused:
+        sys.exit(1)
+
+
+def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
+    from mlops.store.location import without_password
+    from mlops.tracking import Tracker
+    from mlops.tracking.delivery.book import DeliveryBook
+
+    book = DeliveryBook(home)
+    if retry_rejected:
+        book.retry_rejected()
+    results = []
+    for uri in book.uris():
+        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(without_password(uri)) as on_progress:
+            report = tracker.sync(timeout_s, on_progress)
+        refused = tuple(book.rejected(uri))
+        results.append(StoreSync(without_password(uri), report.delivered, report.left, report.error, refused))
+    book.close()
+    return results
+
+
+class delivery_bar:  # noqa: N801  reads as a function where it is used
+    """A progress bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, store: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task(store, total=None)
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self._bar.start()
+        return lambda done, left: self._bar.update(self._task, completed=done, total=done + left)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+def _as_text(results: list[StoreSync]) -> str:
+    lines = [f"{'delivered':>9} {'left':>6} {'refused':>8}  store"]
+    for result in results:
+        lines.append(f"{result.delivered:>9} {result.left:>6} {len(result.rejected):>8}  {result.store}")
+        lines += [f"  refused: run {r.run_key}, {r.kind} {r.what}: {r.reason}" for r in result.rejected]
+    return "\n".join(lines)

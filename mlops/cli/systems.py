@@ -1,0 +1,83 @@
+"""`mlops systems`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops.cli.output import json_option, show
+
+if TYPE_CHECKING:
+    from mlops.systems.spec import SystemSpec
+
+
+@click.command()
+@click.argument("system", required=False)
+@json_option
+def systems(system: str | None, as_json: bool) -> None:
+    """List the systems, or show one: its recipe, variants, demo size and search space.
+
+    \b
+    Examples:
+      mlops systems
+      mlops systems oct-detector
+      mlops systems my/system.yaml --json
+    """
+    from mlops.systems import list_systems, load_system
+
+    if system:
+        spec = load_system(system)
+        show(spec, as_json, one_system(spec))
+        return
+    specs = [load_system(name) for name in list_systems()]
+    show(specs, as_json, all_systems(specs))
+
+
+def all_systems(specs: list[SystemSpec]) -> str:
+    """One line a system."""
+    from mlops.systems.spec import TRAINED_BY
+
+    rows = [("system", "task", "trained by", "model", "maximises", "report's headline")]
+    rows += [(s.name, s.task, TRAINED_BY[s.task], s.recipe.model, s.objective, s.headline) for s in specs]
+    return table(rows) + "\n\n`mlops systems SYSTEM` shows one."
+
+
+def one_system(spec: SystemSpec) -> str:
+    """Everything that the system's file declares."""
+    from mlops.systems.space import describe
+    from mlops.systems.spec import TRAINED_BY
+
+    recipe = spec.recipe.model_dump()
+    rows = [("recipe", "value", "searched")]
+    rows += [
+        (key, str(value), describe(spec.space[key]) if key in spec.space else "")
+        for key, value in recipe.items()
+    ]
+    lines = [f"{spec.name}: {spec.title}", f"Classes: {', '.join(spec.classes)}"]
+    lines.append(f"Trained by: {TRAINED_BY[spec.task]}; maximises {spec.objective}; licence {spec.licence}")
+    if spec.seed_report:
+        lines.append(f"Recipe from report {spec.seed_report}: {spec.headline}")
+    lines += ["", table(rows), ""]
+    for name, changes in spec.variants.items():
+        lines.append(f"--set variant={name}: {_changes(changes)}")
+    if spec.demo:
+        lines.append(f"On demo data: {_changes(spec.demo)}")
+    if spec.search.trial_epochs:
+        trial, full = spec.search.trial_epochs, recipe["epochs"]
+        lines.append(f"A search's trials take {trial} epochs; the best is then fitted for {full}.")
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as they need be, the first row underlined."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _changes(changes: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in changes.items())

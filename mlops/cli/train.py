@@ -1,0 +1,173 @@
+"""`mlops train`, and its `--profile`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from mlops.cli.output import json_option, show
+
+if TYPE_CHECKING:
+    from mlops.search import StudyRequest
+    from mlops.search.profiling import Profile
+
+
+def split_parts(given: tuple[str, ...]) -> tuple[str, ...]:
+    """`("a;b", "", "c")` as `("a", "b", "c")`."""
+    return tuple(part for text in given for part in text.split(";") if part)
+
+
+DEFAULT_SYSTEM = "blood-cell-classifier"
+
+
+@click.command()
+@click.argument("system", default=DEFAULT_SYSTEM)
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    help="Folder, data.yaml, file or s3://bucket/prefix; several are trained together. Left out: demo data.",
+)
+@click.option(
+    "--class-map", help="YAML that maps each source's classes to those trained, for several --data."
+)
+@click.option("--data-version", default="", help="Your own name for this state of the data, e.g. v12.")
+@click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Trainings to spend.")
+@click.option("--epochs", help="Short for --set epochs=N.")
+@click.option("--workers", help="Short for --set workers=N: data-loading processes.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of data, search and training."
+)
+@click.option("--study", default="", help="Name of the study. Left out: from system, data digest and space.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
+@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where trials are trained: on this machine, or on the nodes of a Ray cluster.",
+)
+@click.option("--address", default="", help="The Ray cluster's address.  [default: one started here]")
+@click.option("--no-register", is_flag=True, help="Log the best model, but register no version.")
+@click.option("--no-register-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
+@click.option(
+    "--profile", is_flag=True, help="Train nothing: measure which settings would train faster here."
+)
+@click.option(
+    "--profile-budget",
+    default=120,
+    show_default=True,
+    type=click.FloatRange(min=10),
+    help="Seconds that --profile may take.",
+)
+@json_option
+def train(
+    system: str,
+    data: tuple[str, ...],
+    class_map: str | None,
+    data_version: str,
+    trials: int,
+    epochs: str | None,
+    workers: str | None,
+    device: str,
+    seed: int,
+    study: str,
+    settings: tuple[str, ...],
+    parallel: int,
+    engine: str,
+    address: str,
+    no_register: bool,
+    no_register_if: bool,
+    profile: bool,
+    profile_budget: float,
+    as_json: bool,
+) -> None:
+    """Search, train, track and register one system. Ended by anything, the same command goes on.
+
+    SYSTEM is one that `mlops systems` lists, or a YAML file of your own.
+
+    \b
+    Examples:
+      mlops train
+      mlops train railway-detector --data rail/data.yaml --trials 20
+      mlops train oct-detector --data oct/ --set variant=yolo26s --set batch=8
+      mlops train blood-cell-classifier --data cells.npz --trials 8 --parallel 2
+      mlops train railway-detector --data rail/data.yaml --profile
+      mlops train oct-detector --data s3://lab/oct --trials 40 --parallel 8 --engine ray --address ray://head:10001
+    """
+    from mlops.systems import configure, load_system
+
+    # MLproject hands over one text for each parameter: '' for one that was left out, `a;b` for several
+    settings = split_parts(settings)
+    settings += tuple(f"{key}={value}" for key, value in (("epochs", epochs), ("workers", workers)) if value)
+    data = split_parts(data)
+    demo = not data
+    spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
+
+    from mlops.data import demo_dataset
+    from mlops.files.home import home_folder
+    from mlops.search import StudyRequest, as_text, run_study
+    from mlops.tracking import tracking_uri
+
+    home = home_folder()
+    request = StudyRequest(
+        spec=spec,
+        data=data,
+        class_map=Path(class_map) if class_map else None,
+        data_version=data_version,
+        demo=demo,
+        trials=trials,
+        parallel=parallel,
+        engine=cast('Literal["local", "ray"]', engine),
+        address=address,
+        device=device or "auto",
+        seed=seed,
+        study=study,
+        register_version=not (no_register or no_register_if),
+        home=home,
+        tracking_uri=tracking_uri(),
+        adopt_run=os.environ.get("MLFLOW_RUN_ID", ""),
+        progress=sys.stderr.isatty(),
+    )
+    if profile:
+        show_profile(request, profile_budget, as_json)
+        return
+    if demo:
+        made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
+        request = request.model_copy(update={"data": (str(made),)})
+        click.echo(f"No --data given: training {spec.name} on demo data, which code made.", err=True)
+    outcome = run_study(request)
+    show(outcome, as_json, as_text(outcome))
+
+
+def show_profile(request: StudyRequest, budget_s: float, as_json: bool) -> None:
+    """Measure and print; progress goes to a terminal only. Without data: on demo data, which go again."""
+    from mlops.data import demo_dataset
+    from mlops.search.profiling import as_text
+
+    with TemporaryDirectory(prefix="mlops-profile-demo-") as folder:
+        if request.demo:
+            made = demo_dataset(request.spec.name, Path(folder) / "data", seed=request.seed)
+            request = request.model_copy(update={"data": (str(made),)})
+        profile = _measured(request, budget_s)
+    text = as_text(profile.system, profile.device, profile.pictures, profile.measured, profile.advice)
+    show(profile, as_json, text)
+
+
+def _measured(request: StudyRequest, budget_s: float) -> Profile:
+    from rich.console import Console
+
+    from mlops.search.profiling import profile_training
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return profile_training(request, budget_s)
+    with console.status("measuring") as status:
+        return profile_training(request, budget_s, lambda what: status.update(f"measuring {what}"))

@@ -1,0 +1,137 @@
+"""Open each image once: can it be read, does its suffix match, and what is its perceptual hash."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.pixels import as_8_bits
+from mlops.data.readers.layout import lies_on_its_side
+from mlops.files.digests import FileCache, FileKey
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+THUMB = 16  # pixels, square
+_DRAFT = 64  # pixels: a JPEG is decoded at an eighth, a quarter, ... as long as it stays above
+_LAYOUT = 2  # part of what is remembered: raise it when a look changes
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a picture is and looks like.
+
+    problem: why it cannot be read, or "".
+    format: Pillow's name of its format, whatever its suffix says; width, height: pixels as stored, before any
+        rotation that EXIF asks for; turned: EXIF asks for a quarter turn.
+    phash: 64-bit perceptual hash; thumb: THUMB x THUMB grey values, base64.
+    """
+
+    sha256: str
+    problem: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    turned: bool = False
+    phash: int = 0
+    thumb: str = ""
+
+
+def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -> dict[Path, Look]:
+    """A look at each file; those that have not changed since the last time are not read again.
+
+    Threads do it: hashing and decoding let go of the interpreter. A file that is not there is a problem.
+    """
+    looks, keys = _remembered(files, cache)
+    missing = [file for file in files if file not in looks]
+    new: list[tuple[Path, Look]] = []
+    on_progress(len(looks), len(files))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for file, look in zip(missing, pool.map(_look_at_file, missing), strict=True):
+            looks[file] = look
+            new.append((file, look))
+            on_progress(len(looks), len(files))
+            if len(new) >= 2000:  # what an interruption then costs
+                _remember(new, keys, cache)
+                new.clear()
+    _remember(new, keys, cache)
+    return looks
+
+
+def look_at_tiles(tiles: NDArray[np.uint8]) -> Iterator[Look]:
+    """A look at each of (N, H, W, 3) RGB pictures."""
+    from PIL import Image
+
+    for tile in tiles:
+        picture = Image.fromarray(tile)
+        sha256 = hashlib.sha256(tile.tobytes()).hexdigest()
+        yield Look(sha256, "", "tile", picture.width, picture.height, False, *_appearance(picture))
+
+
+def thumb_of(look: Look) -> bytes:
+    return base64.b64decode(look.thumb)
+
+
+def _look_at_file(file: Path) -> Look:
+    from io import BytesIO
+
+    from PIL import Image
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        return Look("", error.strerror or str(error))
+    sha256 = hashlib.sha256(content).hexdigest()
+    try:
+        with warnings.catch_warnings(), Image.open(BytesIO(content)) as picture:
+            warnings.simplefilter("ignore")  # of odd EXIF and great size; what matters is an error
+            known, (width, height) = picture.format or "", picture.size
+            turned = lies_on_its_side(picture)
+            picture.draft("L", (_DRAFT, _DRAFT))
+            picture.load()
+            return Look(sha256, "", known, width, height, turned, *_appearance(picture))
+    except Exception as error:  # noqa: BLE001 (Pillow's decoders raise whatever they like on broken content)
+        return Look(sha256, " ".join(str(error).replace("<_io.BytesIO object at", "<content at").split()))
+
+
+def _appearance(picture: Image) -> tuple[int, str]:
+    """Perceptual hash and thumb."""
+    import imagehash
+    import numpy as np
+    from PIL import Image
+
+    grey = as_8_bits(picture).convert("L")
+    bits = imagehash.phash(grey).hash.ravel()
+    thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
+    return int(np.packbits(bits).view(">u8")[0]), base64.b64encode(thumb).decode()
+
+
+def _remembered(files: Sequence[Path], cache: Path) -> tuple[dict[Path, Look], dict[Path, FileKey]]:
+    keys: dict[Path, FileKey] = {}
+    for file in files:
+        try:
+            keys[file] = FileKey.of(file)
+        except OSError:  # said when it is looked at
+            continue
+    known = FileCache(cache, "looks").known(list(keys.values()))
+    stored = ((file, json.loads(known[key])) for file, key in keys.items() if key in known)
+    return {file: Look(**fields) for file, (layout, fields) in stored if layout == _LAYOUT}, keys
+
+
+def _remember(looks: Iterable[tuple[Path, Look]], keys: dict[Path, FileKey], cache: Path) -> None:
+    """Keep looks, and the digests that were taken on the way."""
+    kept = [(keys[file], look) for file, look in looks if file in keys and look.sha256]
+    if kept:
+        FileCache(cache, "looks").remember((key, json.dumps([_LAYOUT, asdict(look)])) for key, look in kept)
+        FileCache(cache, "digests").remember((key, look.sha256) for key, look in kept)

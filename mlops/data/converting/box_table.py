@@ -1,0 +1,172 @@
+"""Read a table of boxes: a CSV with a picture, a label and the corners of a box, in pixels, on each row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_OF_WORD, table_file, upright_size
+from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
+from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
+from mlops.errors import DataFault
+from mlops.files.text_files import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+
+
+@dataclass(frozen=True, slots=True)
+class BoxRow:
+    """corners: left, top, right, bottom in pixels; None where the row is a picture without objects."""
+
+    line: int
+    picture: str
+    label: str
+    corners: tuple[float, float, float, float] | None
+    split: SplitName | None
+
+
+def boxes_table(path: Path) -> Path | None:
+    """The table of boxes that `path` is or holds; None where it has no corners."""
+    file = path if path.is_file() else table_file(path)
+    if file is None or file.suffix.lower() not in (".csv", ".tsv"):
+        return None
+    _, names = next(read_table(file), (1, []))
+    header = {name.strip().lower() for name in names}
+    return file if any(header.issuperset(corners) for corners in CORNERS) else None
+
+
+def read_boxes_table(file: Path, name: str) -> DetectionSource:
+    """Read a table of boxes. Pictures are named relative to it, or to images/ beside it.
+
+    A column `split` gives the splits. An empty label with empty corners: a picture without objects.
+    """
+    faults: list[Fault] = []
+    rows = list(_rows(file, faults))
+    if not rows:
+        raise DataFault(f"{file}: no row that can be read" + (f"; {faults[0].says}" if faults else ""))
+    classes = tuple(sorted({row.label for row in rows if row.corners and row.label}))
+    reading = _BoxTableReading(file, classes, Pictures(file.parent), faults)
+    for row in rows:
+        reading.take(row)
+    given = {row.split for row in rows}
+    return DetectionSource(
+        name=name,
+        root=file.parent,
+        classes=classes,
+        splits=reading.splits(),
+        files=(file, *reading.boxes),
+        faults=tuple(faults),
+        sizes=reading.sizes,
+        made_split=given == {None},
+    )
+
+
+@dataclass(slots=True)
+class _BoxTableReading:
+    """What the rows before gave, by picture."""
+
+    file: Path
+    classes: tuple[str, ...]
+    places: Pictures
+    faults: list[Fault]
+    boxes: dict[Path, list[Box]] = field(default_factory=dict)
+    split_of: dict[Path, SplitName] = field(default_factory=dict)
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def take(self, row: BoxRow) -> None:
+        picture = self.places.find(row.picture)
+        if picture is None:
+            says = f"picture {row.picture!r} is not there"
+            self.faults.append(fault("missing-image", self.file, says, row.line))
+            return
+        split = self.split_of.setdefault(picture, row.split or "train")
+        if split != (row.split or "train"):
+            says = f"{row.picture} is in {row.split} here and in {split} above"
+            self.faults.append(fault("conflicting-label", self.file, says, row.line))
+            return
+        own = self.boxes.setdefault(picture, [])
+        if row.corners is not None and not row.label:
+            self.faults.append(
+                fault("unknown-class", self.file, f"{row.picture}: a box without a label", row.line)
+            )
+        elif row.corners is not None:
+            if picture not in self.sizes:
+                self.sizes[picture] = _size(picture)
+            index = self.classes.index(row.label)
+            box, wrong = _box(row, row.corners, index, self.sizes[picture], self.file)
+            self.faults.extend(wrong)
+            own.extend([box] if box else [])
+
+    def splits(self) -> dict[SplitName, tuple[BoxedImage, ...]]:
+        found = {split: [p for p, its in self.split_of.items() if its == split] for split in SPLITS}
+        return {
+            split: tuple(BoxedImage(picture, tuple(self.boxes[picture])) for picture in own)
+            for split, own in found.items()
+            if own
+        }
+
+
+def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
+    rows = read_table(file)
+    header = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    image, label, split = (
+        next((name for name in header if name in known), "")
+        for known in (IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
+    )
+    if not image or not label:
+        raise DataFault(f"{file}: columns are {', '.join(header)}; it needs image and label beside corners")
+    corners = next(names for names in CORNERS if set(names) <= set(header))
+    for line, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            says = f"{len(cells)} columns, the header has {len(header)}"
+            faults.append(fault("wrong-columns", file, says, line))
+            continue
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        if split and row[split].lower() not in SPLIT_OF_WORD:
+            says = f"split {row[split]!r} is none of train, val, test"
+            faults.append(fault("unknown-split", file, says, line))
+            continue
+        try:
+            yield _row(row, (image, label, split), corners, line)
+        except ValueError as error:
+            faults.append(fault("not-a-number", file, str(error), line))
+
+
+def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[str], line: int) -> BoxRow:
+    """named: the columns of picture, label and split ("" where there is none)."""
+    picture, label, word = (row.get(name, "") for name in named)
+    split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word.lower()) == each), None)
+    texts = [row[name] for name in corners]
+    if not any(texts) and not label:
+        return BoxRow(line, picture, "", None, split)
+    left, top, right, bottom = (float(text) for text in texts)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise ValueError(f"{picture}: a corner is NaN or infinite")
+    return BoxRow(line, picture, label, (left, top, right, bottom), split)
+
+
+def _box(
+    row: BoxRow, corners: tuple[float, float, float, float], index: int, size: tuple[int, int], file: Path
+) -> tuple[Box | None, list[Fault]]:
+    width, height = size
+    left, top, right, bottom = (value / side for value, side in zip(corners, size * 2, strict=True))
+    if min(left, top) < -TOLERANCE or max(right, bottom) > 1 + TOLERANCE:
+        says = f"{row.picture}: the box {corners} leaves the {width}x{height} picture"
+        return None, [fault("outside-image", file, says, row.line)]
+    return box_of_corners(index, left, top, right, bottom, file, row.line)
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    try:
+        return upright_size(picture)
+    except OSError as error:
+        raise DataFault(f"{picture}: no picture that can be read ({error})") from error

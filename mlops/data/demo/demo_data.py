@@ -1,0 +1,172 @@
+"""Writes the demo data of a system into a folder: whole or not at all, and only once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.data.demo.blood import write_blood
+from mlops.data.demo.oct import write_joint, write_oct
+from mlops.data.demo.railway import write_railway
+from mlops.data.demo.scene import DemoPlan, make_plan
+from mlops.data.demo.xray import write_xray
+from mlops.errors import BadSetting, DataFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlops.data.dataset import SplitName
+
+MARKER = "demo.json"
+FORMAT = 1  # raise it when the pictures change, so that data made before is made again
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """side: of every picture in pixels; then pictures a split."""
+
+    side: int
+    train: int
+    val: int
+    test: int
+
+    def pictures(self) -> dict[SplitName, int]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoWriter:
+    write: Callable[[Path, DemoPlan], tuple[str, ...]]
+    small: Amount
+    tiny: Amount
+
+
+SYSTEMS: dict[str, DemoWriter] = {
+    "blood-cell-classifier": DemoWriter(write_blood, Amount(48, 1600, 320, 320), Amount(28, 160, 64, 64)),
+    "railway-detector": DemoWriter(write_railway, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
+    "oct-detector": DemoWriter(write_oct, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
+    "joint-detector": DemoWriter(write_joint, Amount(160, 160, 40, 40), Amount(96, 24, 8, 8)),
+    "xray-detector": DemoWriter(write_xray, Amount(160, 240, 60, 60), Amount(96, 42, 28, 28)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What `demo.json` says: what was asked for, the classes, and every other file with its size in bytes.
+
+    converted: the files were made from demo data, and are not what the system, seed and size would give.
+    """
+
+    format: int
+    system: str
+    seed: int
+    size: str
+    classes: tuple[str, ...]
+    files: dict[str, int]
+    converted: bool = False
+
+
+def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "small") -> Path:
+    """Make the demo data of a system in `folder`, and return the folder.
+
+    The same system, seed and size give the same bytes. A folder that holds just that is left alone; other or
+    incomplete demo data is replaced in one move. `demo.json` in it says what it is.
+
+    Raises BadSetting for a system without demo data or an unknown size, DataFault for a folder that holds
+    anything but demo data.
+    """
+    if system_name not in SYSTEMS:
+        raise BadSetting("demo data", "system", system_name, ", ".join(SYSTEMS))
+    if size not in ("small", "tiny"):
+        raise BadSetting("demo data", "size", size, "small, tiny")
+    if seed < 0:
+        raise BadSetting("demo data", "seed", seed, "0 and above")
+    folder = folder.absolute()
+    if _holds(folder, system_name, seed, size):
+        return folder
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+        fresh = Path(work) / "fresh"
+        fresh.mkdir()
+        _write(fresh, system_name, seed, size)
+        _move_in(fresh, folder, Path(work) / "old")
+    return folder
+
+
+def read_marker(folder: Path) -> Marker | None:
+    """The marker of a folder, or None where there is none that can be read."""
+    try:
+        fields = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return Marker(**(fields | {"classes": tuple(fields["classes"])}))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def pass_on_marker(source: Path, converted: Path) -> None:
+    """Mark what was converted from `source` as demo data, if `source` is: it can no more be released."""
+    marker = read_marker(source)
+    if marker is not None:
+        _mark(converted, replace(marker, files=_sizes(converted), converted=True))
+
+
+def _holds(folder: Path, system_name: str, seed: int, size: str) -> bool:
+    marker = read_marker(folder)
+    if marker is None or marker.converted:
+        return False
+    if (marker.format, marker.system, marker.seed, marker.size) != (FORMAT, system_name, seed, size):
+        return False
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return all((folder / name).stat().st_size == length for name, length in marker.files.items())
+    return False
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise DataFault unless `folder` is absent, empty or holds demo data and nothing else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DataFault(f"{folder} is a file; name a folder for the demo data")
+    marker = read_marker(folder)
+    ours = {MARKER, *marker.files} if marker and not marker.converted else set()
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and path.relative_to(folder).as_posix() not in ours:
+            what = "more than demo data" if ours else "files that are no demo data"
+            first = path.relative_to(folder)
+            raise DataFault(f"{folder} holds {what}, such as {first}; name an empty or a new folder")
+
+
+def _write(folder: Path, system_name: str, seed: int, size: str) -> None:
+    recipe = SYSTEMS[system_name]
+    amount = recipe.small if size == "small" else recipe.tiny
+    classes = recipe.write(folder, make_plan(system_name, seed, amount.side, amount.pictures()))
+    _mark(folder, Marker(FORMAT, system_name, seed, size, classes, _sizes(folder)))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _mark(folder: Path, marker: Marker) -> None:
+    (folder / MARKER).write_text(json.dumps(asdict(marker), indent=1) + "\n", encoding="utf-8")
+
+
+def _move_in(fresh: Path, folder: Path, old: Path) -> None:
+    """Put `fresh` where `folder` is; who does it at the same time leaves the same bytes there."""
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if read_marker(folder) is None:
+            raise
+    shutil.rmtree(old, ignore_errors=True)

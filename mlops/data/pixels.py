@@ -1,0 +1,71 @@
+"""Images with 8 bits a channel, and arrays of images written as files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.terminal.progress import tracked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+def as_8_bits(picture: Image) -> Image:
+    """Of 16 bits grey, as X-rays have them, the upper 8, as OpenCV does it; all else as it is.
+
+    Pillow itself would make white of all above 255.
+    """
+    import numpy as np
+    from PIL.Image import fromarray
+
+    if picture.mode.startswith("I;16"):
+        return fromarray((np.asarray(picture) // 256).astype(np.uint8))
+    return picture
+
+
+def as_rgb(picture: Image) -> Image:
+    """`picture` in RGB, 8 bits a channel, as networks take it."""
+    return as_8_bits(picture).convert("RGB")
+
+
+def as_files(images: NDArray[np.uint8], cache: Path) -> list[Path]:
+    """PNG files of (N, H, W, 3) RGB pictures, in `<cache>/tiles/<digest>`; made once, whole or not at all."""
+    import numpy as np
+
+    key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[
+        :24
+    ]
+    folder = cache.resolve() / "tiles" / key
+    if not folder.is_dir():
+        _write(images, folder)
+    return [folder / f"{index:06d}.png" for index in range(len(images))]
+
+
+def _write(images: NDArray[np.uint8], folder: Path) -> None:
+    from PIL import Image
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        for index, picture in enumerate(tracked(images, "Writing pictures")):
+            Image.fromarray(picture).save(work / f"{index:06d}.png", compress_level=1)
+        publish(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def publish(work: Path, folder: Path) -> None:
+    """Move a finished folder to its place in one step; another process's, made meanwhile, is left there."""
+    work.chmod(0o755)  # mkdtemp's is for its owner alone
+    try:
+        os.rename(work, folder)  # noqa: PTH104
+    except OSError:
+        if not folder.is_dir():
+            raise

@@ -1,0 +1,143 @@
+"""Detect the format of a path, and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Literal
+
+from mlops.data.dataset import Source
+from mlops.data.readers.layout import (
+    SPLIT_OF_WORD,
+    coco_files,
+    is_picture,
+    only_file,
+    pictures_in,
+    subfolders,
+    table_file,
+    yolo_yaml,
+)
+from mlops.errors import DataFault
+
+Format = Literal["yolo", "voc", "coco", "npz", "imagefolder", "table"]
+FORMATS: tuple[Format, ...] = ("yolo", "voc", "coco", "npz", "imagefolder", "table")
+
+_OF_SUFFIX: dict[str, Format] = {
+    ".yaml": "yolo",
+    ".yml": "yolo",
+    ".json": "coco",
+    ".npz": "npz",
+    ".csv": "table",
+    ".tsv": "table",
+}
+ACCEPTED = (
+    "a YOLO folder or data.yaml, a Pascal VOC folder, COCO JSON, a MedMNIST npz, "
+    "a folder of class folders, or a CSV of image and label"
+)
+
+
+def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[str] = ()) -> Source:
+    """Read one path, whatever its format.
+
+    name: what to call the source; "" for the folder's or file's own name.
+    seed: used where the source has no splits and they have to be drawn.
+    classes: names for the labels where the format has none (npz).
+
+    Raises DataFault where nothing can be made of the path at all; what is wrong with single files or rows
+    is in the source's `faults`.
+    """
+    found = detect_format(path)
+    name = name or source_name(path)
+    if found == "yolo":
+        from mlops.data.readers import yolo
+
+        return yolo.read(path, name, seed)
+    if found == "voc":
+        from mlops.data.readers import voc
+
+        return voc.read(path, name, seed)
+    if found == "coco":
+        from mlops.data.readers import coco
+
+        return coco.read(path, name, seed)
+    if found == "npz":
+        from mlops.data.readers import npz
+
+        return npz.read(path, name, tuple(classes))
+    if found == "imagefolder":
+        from mlops.data.readers import imagefolder
+
+        return imagefolder.read(path, name, seed)
+    from mlops.data.readers import table
+
+    return table.read(path, name, seed)
+
+
+def source_name(path: Path) -> str:
+    """A folder's own name, or a file's: see `name_of_file`."""
+    path = path.resolve()
+    return path.name if path.is_dir() else name_of_file(path)
+
+
+def name_of_file(path: PurePath) -> str:
+    """A file's stem, or its folder's name where the file's says nothing (data.yaml, labels.csv)."""
+    says_nothing = path.suffix in (".yaml", ".yml", ".json") or path.stem in ("labels", "files", "data")
+    return path.parent.name if says_nothing else path.stem
+
+
+def is_file_of_a_set(path: PurePath) -> bool:
+    """By its suffix, one that `--data` takes."""
+    return path.suffix.lower() in _OF_SUFFIX
+
+
+def detect_format(path: Path) -> Format:
+    """The format of a file or folder. Raises DataFault when it is none that can be read, or not there."""
+    if not path.exists():
+        raise DataFault(f"{path} does not exist; --data takes {ACCEPTED}")
+    if path.is_file():
+        if path.suffix.lower() not in _OF_SUFFIX:
+            raise DataFault(f"{path} is no data set; --data takes {ACCEPTED}")
+        return _OF_SUFFIX[path.suffix.lower()]
+    found = _of_folder(path)
+    if found is None:
+        raise DataFault(f"{path} holds no data set that can be read; --data takes {ACCEPTED}")
+    return found
+
+
+def _of_folder(folder: Path) -> Format | None:
+    names = [each.name for each in folder.iterdir()]
+    if yolo_yaml(folder) is not None:
+        return "yolo"
+    if "JPEGImages" in names or ("Annotations" in names and any((folder / "Annotations").glob("*.xml"))):
+        return "voc"
+    if coco_files(folder):
+        return "coco"
+    if only_file(folder, (".npz",)) is not None:
+        return "npz"
+    if table_file(folder) is not None:
+        return "table"
+    if _has_labels(folder):
+        return "yolo"
+    if any(name.endswith(".xml") for name in names) or _has_annotations(folder):
+        return "voc"
+    if any(_holds_pictures(each) for each in subfolders(folder)):
+        return "imagefolder"
+    if any(is_picture(name) for name in names) and any(name.endswith(".txt") for name in names):
+        return "yolo"
+    return None
+
+
+def _has_labels(folder: Path) -> bool:
+    """labels/, train/labels/ or labels/train/ beside pictures."""
+    return (folder / "labels").is_dir() or any(
+        (each / "labels").is_dir() for each in subfolders(folder) if each.name in SPLIT_OF_WORD
+    )
+
+
+def _has_annotations(folder: Path) -> bool:
+    """train/*.xml beside pictures, as Roboflow writes VOC."""
+    return any(any(each.glob("*.xml")) for each in subfolders(folder) if each.name in SPLIT_OF_WORD)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return bool(pictures_in(folder))

@@ -1,0 +1,225 @@
+"""The files of a YOLO set: `data.yaml` with class names and splits, and the label files.
+
+A label row is `class x y w h`, or `class x1 y1 x2 y2 x3 y3 ...` for an outline, as fractions:
+docs.ultralytics.com/datasets/detect and /datasets/segment
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.data.dataset import SPLITS, Box, SplitName
+from mlops.data.faults import Fault, fault
+from mlops.data.readers.layout import SPLIT_OF_WORD, SPLIT_WORDS
+from mlops.errors import DataFault
+from mlops.files.text_files import read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class YoloConfig:
+    """root: the folder that data.yaml lies in. places: folders or list files (.txt) of each split."""
+
+    root: Path
+    classes: tuple[str, ...]
+    places: Mapping[SplitName, tuple[Path, ...]]
+    faults: tuple[Fault, ...] = ()
+
+
+def read_config(file: Path) -> YoloConfig:
+    """Read data.yaml.
+
+    A `path:` from another machine is passed over: places are looked for under it, then beside data.yaml, then
+    with leading parts taken off. Raises DataFault where the file is broken, or train or val is named and not
+    there.
+    """
+    fields = _fields(file)
+    classes = _classes(file, fields)
+    places: dict[SplitName, tuple[Path, ...]] = {}
+    faults: list[Fault] = []
+    for split in SPLITS:
+        entry = next((fields[word] for word in SPLIT_WORDS[split] if fields.get(word)), None)
+        if entry is None:
+            continue
+        entries = entry if isinstance(entry, list) else [entry]
+        found = [_place(file, fields.get("path"), str(each)) for each in entries]
+        if all(found):
+            places[split] = tuple(each for each in found if each is not None)
+        elif split == "test":
+            faults.append(
+                fault("no-test-split", file, f"test: {entry} is not there; going on without a test split")
+            )
+        else:
+            lost = entries[found.index(None)]
+            raise DataFault(
+                f"{file}: {split}: {lost} is not there; write where it is, relative to {file.parent}"
+            )
+    if "train" not in places:
+        raise DataFault(f"{file}: no train: entry; name the folder of training pictures")
+    return YoloConfig(file.parent, classes, places, tuple(faults))
+
+
+def _fields(file: Path) -> dict[str, object]:
+    fields = read_yaml(file)
+    if not isinstance(fields, dict):
+        raise DataFault(f"{file}: holds no keys; a data.yaml names train, val and names")
+    return {str(key): value for key, value in fields.items()}
+
+
+def _classes(file: Path, fields: Mapping[str, object]) -> tuple[str, ...]:
+    names, count = fields.get("names"), fields.get("nc")
+    if isinstance(names, dict):
+        try:
+            named = {int(key): str(value) for key, value in names.items()}
+        except (TypeError, ValueError) as error:
+            raise DataFault(f"{file}: names: {error}; the keys are class numbers, counted from 0") from error
+        if sorted(named) != list(range(len(named))):
+            raise DataFault(
+                f"{file}: names: the numbers are {sorted(named)}; they go from 0 on with none left out"
+            )
+        classes = tuple(named[index] for index in range(len(named)))
+    elif isinstance(names, list):
+        classes = tuple(str(each) for each in names)
+    elif names is None and isinstance(count, int) and count > 0:
+        classes = tuple(f"class_{index}" for index in range(count))
+    else:
+        raise DataFault(f"{file}: names is {names!r}; give a list of class names, or numbers and names")
+    if not classes:
+        raise DataFault(f"{file}: names is empty; give one name a class")
+    if isinstance(count, int) and count != len(classes):
+        raise DataFault(f"{file}: nc is {count}, but names has {len(classes)}")
+    if len(set(classes)) != len(classes):
+        twice = next(each for each in classes if classes.count(each) > 1)
+        raise DataFault(f"{file}: names has {twice!r} twice; give each class a name of its own")
+    return classes
+
+
+def _place(file: Path, base: object, entry: str) -> Path | None:
+    """Where an entry lies on this machine; None where it is nowhere."""
+    home = file.resolve().parent
+    roots = [home / str(base), home] if base else [home]
+    for variant in _spellings(entry):
+        for root in roots:
+            if (root / variant).exists():
+                return (root / variant).resolve()
+    return None
+
+
+def _spellings(entry: str) -> list[str]:
+    """The entry as it stands, then with leading parts off (Roboflow's `../train/images`, a foreign path)."""
+    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]
+    tails = [tail for tail in tails if "/" in tail or tail.split(".")[0] in SPLIT_OF_WORD]
+    spellings = [entry, *tails]
+    swapped = [
+        "/".join(other if part == word else part for part in Path(each).parts).replace("//", "/")
+        for each in spellings
+        for word, other in (("val", "valid"), ("valid", "val"))
+        if word in Path(each).parts
+    ]
+    return spellings + swapped
+
+
+TOLERANCE = 1e-3
+_EDGE_TOLERANCE = 1e-2
+
+
+def read_labels(file: Path, classes: Sequence[str]) -> tuple[tuple[Box, ...], list[Fault]]:
+    """The boxes of one label file, and what is wrong with it; a row with an error gives no box."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return (), [fault("unreadable-label", file, "the label file is no text (UTF-8)")]
+    boxes: list[Box] = []
+    faults: list[Fault] = []
+    for line, row in enumerate(text.splitlines(), start=1):
+        tokens = row.split()
+        if tokens:
+            box, wrong = read_row(tokens, classes, file, line)
+            faults.extend(wrong)
+            if box is not None:
+                boxes.append(box)
+    return tuple(boxes), faults
+
+
+def read_row(
+    tokens: Sequence[str], classes: Sequence[str], file: Path, line: int
+) -> tuple[Box | None, list[Fault]]:
+    """One row's box (None where it has an error or no area) and its faults."""
+    count = len(tokens)
+    if count != 5 and (count < 7 or count % 2 == 0):
+        says = f"{count} columns; a box has 5 (class x y w h), an outline an odd number from 7 on"
+        return None, [fault("wrong-columns", file, says, line)]
+    try:
+        numbers = [float(token) for token in tokens]
+    except ValueError:
+        wrong = next(token for token in tokens if not _is_number(token))
+        what = "class" if wrong == tokens[0] else "coordinate"
+        return None, [fault("not-a-number", file, f"{what} {wrong!r} is no number", line)]
+    if not all(map(math.isfinite, numbers)):
+        return None, [fault("not-a-number", file, "a value is NaN or infinite", line)]
+    index, points = numbers[0], numbers[1:]
+    if index != int(index) or not 0 <= index < len(classes):
+        says = f"class {tokens[0]} is unknown; the set has {len(classes)} classes, 0 to {len(classes) - 1}"
+        return None, [fault("unknown-class", file, says, line)]
+    if min(points) < -TOLERANCE or max(points) > 1 + TOLERANCE:
+        outside = next(value for value in points if not -TOLERANCE <= value <= 1 + TOLERANCE)
+        return None, [fault("outside-image", file, f"coordinate {outside:g} is outside 0..1", line)]
+    if count == 5:
+        return _box(int(index), points, file, line)
+    return box_of_outline(int(index), points, file, line)
+
+
+def box_of_outline(
+    index: int, points: Sequence[float], file: Path, line: int | None
+) -> tuple[Box | None, list[Fault]]:
+    """The box around an outline, which is kept with it; coordinates just outside are moved to the edge."""
+    inside = tuple(min(max(value, 0.0), 1.0) for value in points)
+    left, right = min(inside[0::2]), max(inside[0::2])
+    top, bottom = min(inside[1::2]), max(inside[1::2])
+    return box_of_corners(index, left, top, right, bottom, file, line, inside)
+
+
+def box_of_corners(
+    index: int,
+    left: float,
+    top: float,
+    right: float,
+    bottom: float,
+    file: Path,
+    line: int | None,
+    polygon: tuple[float, ...] = (),
+) -> tuple[Box | None, list[Fault]]:
+    """A box from its corners, cut at the picture's edge; None, with a fault, where no area is left."""
+    left, right = max(left, 0.0), min(right, 1.0)
+    top, bottom = max(top, 0.0), min(bottom, 1.0)
+    if right <= left or bottom <= top:
+        return None, [fault("zero-area", file, "the box has no area and is left out", line)]
+    return Box(index, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, polygon), []
+
+
+def _box(index: int, numbers: Sequence[float], file: Path, line: int) -> tuple[Box | None, list[Fault]]:
+    x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        return None, [fault("zero-area", file, "the box has no area and is left out", line)]
+    over = max(width / 2 - x, height / 2 - y, x + width / 2 - 1, y + height / 2 - 1)
+    if over <= 1e-6:  # rounding of the writer: left as it is
+        return Box(index, x, y, width, height), []
+    box, faults = box_of_corners(
+        index, x - width / 2, y - height / 2, x + width / 2, y + height / 2, file, line
+    )
+    if over > _EDGE_TOLERANCE and box is not None:
+        faults.append(
+            fault("over-edge", file, f"the box reaches {over:.3f} past the edge and is cut there", line)
+        )
+    return box, faults
+
+
+def _is_number(token: str) -> bool:
+    try:
+        float(token)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Plots of metrics, and which images a person should look at."""

@@ -1,1 +1,0 @@
-"""How figures are drawn, which pictures a person should look at, and the one palette."""

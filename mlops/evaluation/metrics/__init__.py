@@ -1,1 +1,0 @@
-"""Figures of one table of answers. Pure; average precision is pycocotools', the rest scikit-learn's."""

@@ -1,0 +1,157 @@
+"""Read YAML into pydantic models, with errors that point at file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+
+from mlops.errors import UserError
+
+NOUNS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
+
+
+def allowed(field: FieldInfo) -> str:
+    """`a whole number, at least 1` or `SGD, MuSGD or auto`, and what the field means where it says so."""
+    parts = (_words(field.annotation, field.metadata), field.description or "")
+    return ": ".join(part for part in parts if part)
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The names that a field may hold; none for one that holds something else."""
+    is_literal = get_origin(field.annotation) is Literal
+    return tuple(str(value) for value in get_args(field.annotation)) if is_literal else ()
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """` (did you mean X?)` where one of `known` is close to `given`, else nothing."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+
+
+def _words(annotation: Any, metadata: Iterable[Any]) -> str:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        return _words(inner, [m for each in more for m in getattr(each, "metadata", [each])])
+    if origin in (Union, UnionType):
+        return " or ".join(filter(None, (_words(part, ()) for part in get_args(annotation))))
+    if origin is Literal:
+        return _list([str(value) for value in get_args(annotation)])
+    if annotation is type(None):
+        return "none"
+    noun = NOUNS.get(annotation, "")
+    return ", ".join([noun, *_bounds(metadata)]) if noun else ""
+
+
+def _bounds(metadata: Iterable[Any]) -> list[str]:
+    return [
+        f"{words} {getattr(each, name):g}"
+        for each in metadata
+        for name, words in BOUNDS.items()
+        if getattr(each, name, None) is not None
+    ]
+
+
+def _list(values: list[str]) -> str:
+    *most, last = values
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+Lines: TypeAlias = dict[KeyPath, int]
+
+# what PyYAML raises for a value that is none, as 2026-13-45, or !!bool x
+NO_VALUE = (ValueError, KeyError, AttributeError, IndexError)
+NO_YAML = (yaml.YAMLError, RecursionError, *NO_VALUE)  # and for any other text that it cannot make values of
+
+
+def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
+    """The mapping that `text` holds, and the line (from 1) at which each key's path stands.
+
+    Raises UserError for what is no YAML, no mapping, or gives a key twice (YAML keeps the last silently).
+    """
+    lines: Lines = {}
+    try:
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        if root is not None:
+            _walk(root, (), lines, where)
+        content = loader.construct_document(root) if root is not None else None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        says = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{where}{line}: not valid YAML: {says}; mend that line") from error
+    except NO_VALUE as error:
+        raise UserError(f"{where}: not valid YAML: {error}; mend that value") from error
+    except RecursionError as error:
+        says = "nested too deeply, or an alias (*) stands inside its own anchor (&)"
+        raise UserError(f"{where}: {says}; write it out") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: holds no mapping; write lines of `key: value`")
+    return content, lines
+
+
+def _walk(node: yaml.Node, path: KeyPath, lines: Lines, where: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*path, index), lines, where)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        here = (*path, str(key.value))
+        line = key.start_mark.line + 1
+        if here in lines and here[-1] != "<<":
+            name = ".".join(str(part) for part in here)
+            raise UserError(
+                f"{where}:{line}: {name} is given a second time (first in line {lines[here]}); keep one"
+            )
+        lines[here] = line
+        _walk(value, here, lines, where)
+
+
+class MissingValue:
+    """What was given for a key that is not there."""
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
+def where_at(where: str, path: KeyPath, lines: Lines | None) -> str:
+    """`file.yaml:12` where the line of `path`, or of what it stands in, is known."""
+    for length in range(len(path), 0, -1):
+        if lines and path[:length] in lines:
+            return f"{where}:{lines[path[:length]]}"
+    return where
+
+
+def no_such_key(given: str, known: Iterable[str]) -> str:
+    """What to say of a key that is not one of `known`."""
+    known = tuple(known)
+    return f"only these keys{did_you_mean(given, known)}: {', '.join(known)}"
+
+
+class Strict(BaseModel):
+    """Base of the typed classes that a file is read into."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class StrictSettings(Strict):
+    """Values that `--set` may give as text, so that `20` is a number; `yes` is not."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, given: Any, info: ValidationInfo) -> Any:
+        """`epochs: yes` would otherwise be 1."""
+        if isinstance(given, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are no numbers")
+        return given

@@ -1,0 +1,140 @@
+"""COCO's average precision on thousands of weighted resamples of the images at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlops.metrics.samples.matching import Detections
+
+# From the objects found on each draw (D,), writes how many of the recalls 0.01, 0.02, ... are reached.
+Reached: TypeAlias = "Callable[[NDArray[np.float32], NDArray[np.float32]], None]"
+
+_DRAWS = 256
+RECALLS = np.linspace(0.0, 1.0, 101)  # pycocotools' own numbers, to the last bit
+
+
+@dataclass(frozen=True, slots=True)
+class RankedClass:
+    """One class's objects on M pictures and the H of its ranked boxes that are true at some IoU.
+
+    truths: (M,) objects of each picture. hit_on: (H,) the picture of each. boxes: (H, M) sparse, the boxes of
+    each picture from behind the hit before up to this one, so that boxes @ weights counts a draw's. hits: for
+    each IoU the places among H of those true at it.
+    """
+
+    index: int
+    truths: NDArray[np.float32]
+    hit_on: NDArray[np.int64]
+    boxes: Any
+    hits: tuple[NDArray[np.int64], ...]
+
+    def ap(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """AP at each IoU on D draws, weights (M, D): (IoUs, D). NaN on a draw without an object.
+
+        One draw alone is pycocotools' AP, as far as float32 tells. Of several, a recall that is a whole
+        percent is taken as reached, where its rounding leaves out ten of the hundred.
+        """
+        total = self.truths @ weights
+        seen = self._boxes_between(weights)
+        for before, row in pairwise(seen):
+            row += before
+        np.maximum(seen, 1, out=seen)
+        drawn = weights[self.hit_on]
+        reached = (_exactly if len(total) == 1 else _nearly)(np.maximum(total, 1))
+        ap = np.stack([_area(drawn, seen, at, reached) for at in self.hits]).astype(np.float64)
+        ap[:, total == 0] = np.nan
+        return ap
+
+    def _boxes_between(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """boxes @ weights, (H, D), some draws at a time: they stay in the processor's cache."""
+        between = np.empty((len(self.hit_on), weights.shape[1]), np.float32)
+        for start in range(0, weights.shape[1], _DRAWS):
+            some = slice(start, start + _DRAWS)
+            between[:, some] = self.boxes @ np.ascontiguousarray(weights[:, some])
+        return between
+
+
+def ranked_classes(boxes: Detections, matched: NDArray[np.bool_]) -> list[RankedClass]:
+    """Every class that has an object. matched: (IoUs, P), from `mlops.metrics.samples.matching`."""
+    from scipy.sparse import csr_matrix
+
+    pictures = len(boxes.pictures)
+    ranked = []
+    for index in np.unique(boxes.truth_class):
+        truths = np.bincount(boxes.truth_picture[boxes.truth_class == index], minlength=pictures)
+        start, stop = np.searchsorted(boxes.class_index, (index, index + 1))
+        picture, own = boxes.picture[start:stop], matched[:, start:stop]
+        hits = np.flatnonzero(own.any(0))
+        behind = np.searchsorted(hits, np.arange(stop - start))  # the hit that each box comes before, or is
+        counted = behind < len(hits)  # boxes behind the last hit change nothing
+        ones = np.ones(int(counted.sum()), np.float32)
+        cells = (behind[counted], picture[counted])
+        between = csr_matrix((ones, cells), shape=(len(hits), pictures), dtype=np.float32)
+        places = tuple(np.flatnonzero(row) for row in own[:, hits])
+        ranked.append(RankedClass(int(index), truths.astype(np.float32), picture[hits], between, places))
+    return ranked
+
+
+def mean_defined(ap: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over the first axis (classes), of those that are defined; NaN where none is."""
+    there = np.isfinite(ap)
+    count = there.sum(0)
+    mean: NDArray[np.float64] = np.where(there, ap, 0).sum(0) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan)
+
+
+def _area(
+    drawn: NDArray[np.float32], seen: NDArray[np.float32], hits: NDArray[np.int64], reached: Reached
+) -> NDArray[np.float32]:
+    """drawn, seen (H, D): how often each hit was drawn, and the boxes up to it. AP (D,).
+
+    From the last hit to the first, so that the largest precision at a recall or beyond is at hand. A row is
+    all draws of one hit: long enough for numpy, short enough for a processor's cache. Counts below 2^24 are
+    exact in float32.
+    """
+    found: NDArray[np.float32] = drawn[hits].sum(0)
+    best, area, precision, recalls, fewer = (np.zeros_like(found) for _ in range(5))
+    reached(found, recalls)
+    for at in hits[::-1].tolist():
+        np.divide(found, seen[at], precision)
+        np.maximum(best, precision, best)
+        np.subtract(found, drawn[at], found)
+        reached(found, fewer)
+        np.subtract(recalls, fewer, recalls)
+        np.multiply(recalls, best, recalls)
+        np.add(area, recalls, area)
+        recalls, fewer = fewer, recalls
+    area += best  # at recall 0
+    area /= len(RECALLS)
+    return area
+
+
+def _nearly(total: NDArray[np.float32]) -> Reached:
+    """Of `total` (D,) objects."""
+    percent = np.float32(100) / total
+    up = np.float32(2e-5)  # what float32 may put a whole percent below itself
+
+    def reached(found: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+        np.multiply(found, percent, into)
+        np.add(into, up, into)
+        np.floor(into, into)
+
+    return reached
+
+
+def _exactly(total: NDArray[np.float32]) -> Reached:
+    """As `_nearly`, compared with `RECALLS` as pycocotools does."""
+
+    def reached(found: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+        shares = found.astype(np.float64) / total
+        into[:] = np.searchsorted(RECALLS, shares, side="right") - 1
+
+    return reached

@@ -1,0 +1,165 @@
+"""`history.json`: what Keras, Lightning and loops of one's own keep of a training.
+
+Three shapes are read, the third around either of the others::
+
+    {"loss": [0.9, 0.4], "val_accuracy": [0.7, 0.8], "epoch": [1, 2]}          a list for each figure
+    [{"epoch": 1, "train_loss": 0.9, "val": {"f1": 0.7}}, {"epoch": 2, ...}]    an object for each epoch
+    {"history": ..., "params": {"lr": 1e-4, "epochs": 50, "patience": 10}, "started": "2025-10-21T09:00:00"}
+
+Without `epoch` the order counts, from 1; epochs that are counted from 0 are put right. Objects of the same
+epoch (Lightning logs training and validation apart) are put together. `epoch_s` (`epoch_time`, `seconds`,
+`duration`) is an epoch's length, `elapsed_s` (`elapsed`, `time`) what has passed since the start, in seconds;
+`at` (`timestamp`) is when the epoch ended, in seconds since 1970 or ISO 8601. null is a figure that is
+missing; text is passed over and warned of. Names become ours by `mlops.past_runs.results_csv.of_history`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import RunFault
+from mlops.past_runs.past_run import PastRow, Rows
+from mlops.past_runs.results_csv import counted_from_one, finite_or_nan, of_history, read_text
+
+_PARAMS = ("params", "config", "hyperparameters", "args")
+_STARTED = ("started", "start_time", "started_at")
+_EPOCH_S = ("epoch_s", "epoch_time", "epoch_seconds", "seconds", "duration")
+_ELAPSED_S = ("elapsed_s", "elapsed", "time")
+_AT = ("at", "timestamp")
+_KNOWN = {"epoch", "step", *_EPOCH_S, *_ELAPSED_S, *_AT}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingHistory:
+    """A `history.json`. started_ms: where it says so."""
+
+    rows: Rows
+    params: Mapping[str, object] = field(default_factory=dict)
+    started_ms: int | None = None
+
+
+def read_history(file: Path) -> TrainingHistory:
+    """Raises RunFault where `file` has none of the shapes above."""
+    try:
+        held = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise RunFault(f"{file} is no JSON ({error}); an unfinished file cannot be imported") from error
+    if not isinstance(held, dict) or "history" not in held:
+        return TrainingHistory(_rows(held, file))
+    started = _first(held, _STARTED)
+    params = _first(held, _PARAMS)
+    if params is not None and not isinstance(params, dict):
+        raise RunFault(f"{file}: params is {type(params).__name__}; allowed: an object of names and values")
+    return TrainingHistory(
+        _rows(held["history"], file),
+        {name: value for name, value in (params or {}).items() if value is not None},
+        None if started is None else _moment(started, f"{file}: started"),
+    )
+
+
+def _rows(held: object, file: Path) -> Rows:
+    if isinstance(held, dict):
+        objects = _turned(held, file)
+    elif isinstance(held, list) and all(isinstance(each, dict) for each in held):
+        objects = held
+    else:
+        raise RunFault(
+            f"{file} is neither an object of lists nor a list of epochs; see `mlops import-run --help`"
+        )
+    warnings: dict[str, None] = {}
+    merged: dict[int, dict[str, Any]] = {}
+    for number, each in enumerate(objects, start=1):
+        epoch = _epoch(each, number, file)
+        merged.setdefault(epoch, {}).update({k: v for k, v in _flat(each) if v is not None})
+    rows = {epoch: _row(epoch, values, file, warnings) for epoch, values in merged.items()}
+    return Rows(counted_from_one(rows), tuple(warnings))
+
+
+def _turned(lists: Mapping[str, object], file: Path) -> list[dict[str, object]]:
+    """Lists for each figure as an object for each epoch."""
+    lengths: dict[str, int] = {}
+    columns: dict[str, Sequence[object]] = {}
+    for name, values in lists.items():
+        if not isinstance(values, list):
+            raise RunFault(f"{file}: {name} is no list; put what holds for the whole run under 'params'")
+        lengths[name], columns[name] = len(values), values
+    if len(set(lengths.values())) > 1:
+        short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        raise RunFault(
+            f"{file}: {short} has {lengths[short]} epochs and {long} {lengths[long]}; "
+            "write null where a figure is missing"
+        )
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _epoch(values: Mapping[str, object], number: int, file: Path) -> int:
+    epoch = values.get("epoch", number)
+    if isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or epoch != epoch // 1 or epoch < 0:
+        raise RunFault(f"{file}: epoch {epoch!r} of entry {number} is not a whole number")
+    return int(epoch)
+
+
+def _flat(values: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+    """Objects inside an object with `/` between the names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}/")
+        else:
+            yield before + name, value
+
+
+def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, None]) -> PastRow:
+    metrics: dict[str, float] = {}
+    for name, value in values.items():
+        if name in _KNOWN or (name.endswith("_step") and f"{name.removesuffix('_step')}_epoch" in values):
+            continue
+        if not isinstance(value, (int, float)):
+            warnings[f"{file}: {name} is passed over: it holds {type(value).__name__}, not numbers"] = None
+            continue
+        metrics[of_history(name)] = finite_or_nan(as_float(value))
+        if math.isnan(metrics[of_history(name)]):
+            warnings[f"{file}: {name} of epoch {epoch} is not finite, kept as NaN"] = None
+    at = _first(values, _AT)
+    return PastRow(
+        epoch,
+        metrics,
+        elapsed_s=_seconds(values, _ELAPSED_S),
+        epoch_s=_seconds(values, _EPOCH_S),
+        at_ms=None if at is None else _moment(at, f"{file}: epoch {epoch}"),
+    )
+
+
+def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    value = _first(values, names)
+    seconds = as_float(value) if isinstance(value, (int, float)) else math.nan
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def as_float(value: float) -> float:
+    """Infinity for a whole number that no float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _first(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((values[name] for name in names if values.get(name) is not None), None)
+
+
+def _moment(given: object, where: str) -> int:
+    """ms since 1970; a time without a zone is this machine's."""
+    try:
+        if isinstance(given, (int, float)):
+            return int(datetime.fromtimestamp(given, UTC).timestamp() * 1000)
+        return int(datetime.fromisoformat(str(given)).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError) as error:
+        raise RunFault(
+            f"{where}: {given!r} is no time; allowed: 2025-10-21T09:00:00, or seconds since 1970"
+        ) from error

@@ -1,0 +1,1 @@
+"""A version's ONNX file: preprocessing, sessions, predictions of a split, and its MLflow model."""

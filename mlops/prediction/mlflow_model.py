@@ -1,0 +1,155 @@
+"""The MLflow model of a version: its ONNX file, the code that serves it, and no pickle.
+
+Two flavours of one file: `python_function` takes pictures as bytes and gives classes and boxes by their
+names; `onnx` is the network alone, tensors in and out (`mlflow.onnx.load_model`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.prediction.onnx_model import COLUMN
+from mlops.prediction.travelling import write_code
+
+if TYPE_CHECKING:
+    from mlflow.models import Model, ModelSignature
+
+
+@dataclass(frozen=True, slots=True)
+class ServingModel:
+    """The best weights as ONNX, with what MLflow needs to serve them.
+
+    input_shape, and each shape in outputs: with -1 for the free batch axis.
+    preprocessing: resize, mean, std, colour order, value range: all that a caller must do to a picture.
+    """
+
+    onnx: Path
+    input_name: str
+    input_shape: tuple[int, ...]
+    outputs: Mapping[str, tuple[int, ...]]
+    preprocessing: Mapping[str, object]
+
+
+_CODE = "code"
+_SERVED = "mlops.prediction.onnx_model"
+_NEEDED = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow")
+_NEEDED_FOR_BOXES = (("opencv-python-headless", "opencv-python"),)  # either; the first needs no display
+
+
+def model_folder(serving: ServingModel, out: Path) -> Path:
+    """Write `serving` as an MLflow model to `out`/model, in place of one that is there.
+
+    What it needs installed is named with the versions that are installed here.
+    """
+    import mlflow.onnx
+    import onnx
+    from mlflow.models import Model
+
+    folder = out / "model"
+    if folder.exists():
+        shutil.rmtree(folder)
+    model = Model()
+    mlflow.onnx.save_model(
+        onnx.load(str(serving.onnx)),
+        str(folder),
+        mlflow_model=model,
+        signature=signature_of(serving),
+        input_example=_example(serving),
+        metadata={"preprocessing": json.dumps(serving.preprocessing)},
+        pip_requirements=_requirements(serving),
+        save_as_external_data=False,
+    )
+    shutil.copyfile(serving.onnx, folder / "model.onnx")  # byte for byte what was measured
+    _serve_pictures(model, folder)
+    return folder
+
+
+def _serve_pictures(model: Model, folder: Path) -> None:
+    """Replace the flavour's own loader, which takes tensors, by ours."""
+    import mlflow.pyfunc
+
+    loader = write_code(_SERVED, folder / _CODE)
+    told = model.flavors[mlflow.pyfunc.FLAVOR_NAME]
+    mlflow.pyfunc.add_to_model(
+        model,
+        loader_module=loader,
+        data=told["data"],
+        code=_CODE,
+        conda_env=told["env"]["conda"],
+        python_env=told["env"]["virtualenv"],
+        model_config={"threads": 0},
+    )
+    model.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    model.save(str(folder / "MLmodel"))
+
+
+def signature_of(serving: ServingModel) -> ModelSignature:
+    """Bytes of pictures in; a column a kind of answer out. A model with boxes takes its thresholds too."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Map
+
+    answers: list[Any] = []
+    params: Any = None  # as it may be, whatever MLflow annotates
+    if _has(serving, rank=3):
+        answers += [
+            ColSpec(Array(Array(DataType.double)), "boxes"),
+            ColSpec(Array(DataType.double), "scores"),
+            ColSpec(Array(DataType.string), "classes"),
+        ]
+        stated: Any = serving.preprocessing.get("nms") or {}
+        params = ParamSchema(
+            [
+                ParamSpec("score", DataType.double, float(stated.get("score", 0.25))),
+                ParamSpec("iou", DataType.double, float(stated.get("iou", 0.7))),
+                ParamSpec("most", DataType.long, int(stated.get("most", 300))),
+            ]
+        )
+    if _has(serving, rank=2):
+        answers += [
+            ColSpec(DataType.string, "class"),
+            ColSpec(DataType.double, "probability"),
+            ColSpec(Map(DataType.double), "probabilities"),
+        ]
+    inputs = Schema([ColSpec(DataType.binary, COLUMN)])
+    return ModelSignature(inputs=inputs, outputs=Schema(answers), params=params)
+
+
+def _has(serving: ServingModel, *, rank: int) -> bool:
+    """Whether an output is boxes (rank 3) or probabilities (rank 2)."""
+    return any(len(shape) == rank for shape in serving.outputs.values())
+
+
+def _example(serving: ServingModel) -> Any:
+    """One grey picture as a PNG file: no picture of the data set, which may show a patient."""
+    import pandas as pd
+    from PIL import Image
+
+    height, width = serving.input_shape[2:]
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (128, 128, 128)).save(file, "PNG")
+    return pd.DataFrame({COLUMN: [file.getvalue()]})
+
+
+def _requirements(serving: ServingModel) -> list[str]:
+    names = [_installed(name) for name in _NEEDED]
+    if serving.preprocessing.get("resize") == "letterbox":
+        names += [_installed(*either) for either in _NEEDED_FOR_BOXES]
+    return names
+
+
+def _installed(*either: str) -> str:
+    """`name==version` of the first that is installed."""
+    for name in either:
+        try:
+            return f"{name}=={version(name)}"
+        except PackageNotFoundError:
+            continue
+    return either[0]

@@ -1,1 +1,0 @@
-"""matplotlib figures of plain values, in colours that anyone can tell apart."""

@@ -1,1 +1,0 @@
-"""A report as Markdown, as one HTML page, and as JSON."""

@@ -1,0 +1,126 @@
+"""The local engines: this process takes trial after trial, or N worker processes share the study."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from mlops.errors import Terminated, TrainingCrashed, UserError
+from mlops.search.trial import Bench, run_trial
+
+if TYPE_CHECKING:
+    from mlops.search.trial import Bench
+
+_POLL_S = 0.5
+WORKER = "mlops.search.engines.worker"
+
+
+def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
+    """Start `request.parallel` workers and wait until the study holds `budget` trials.
+
+    Raises TrainingCrashed, or UserError for what the user can mend, when a worker leaves with an error of its
+    own (its message went to the terminal).
+    """
+    request = bench.study.request
+    file = bench.study.folder / "request.json"
+    file.unlink(missing_ok=True)
+    file.touch(0o600)  # a database's URI may hold a password
+    file.write_text(request.model_dump_json(), encoding="utf-8")
+    running = {number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)}
+    next_number = request.parallel + 1
+    left_with = fruitless = 0
+    try:
+        while running:
+            time.sleep(_POLL_S)
+            for number, process in list(running.items()):
+                code = process.poll()
+                if code is None:
+                    continue
+                del running[number]
+                if code > 0:
+                    left_with = code
+                if code >= 0:
+                    continue
+                # ended by a signal: its trial fails alone, and a new worker takes its place
+                fruitless += not _fail_trial_of(bench, process.pid, -code)
+                if fruitless > request.parallel:  # it is not the trials that end them
+                    raise TrainingCrashed(f"workers are ended by signal {-code} before they take a trial")
+                running[next_number] = _start(file, next_number, budget, forgiven)
+                next_number += 1
+    except BaseException:
+        for process in running.values():
+            process.send_signal(signal.SIGTERM)
+        for process in running.values():
+            process.wait()
+        raise
+    if left_with:
+        kind = UserError if left_with == UserError.exit_code else TrainingCrashed
+        raise kind(f"a worker of study {bench.study.name} gave up; its reason stands above")
+
+
+def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
+    given = (file, os.getpid(), number, budget, forgiven)
+    command = [sys.executable, "-m", WORKER, *map(str, given)]
+    return subprocess.Popen(command, start_new_session=True, stdout=2)  # our output is the result alone
+
+
+def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
+    """Close the trial that a dead worker held, with the reason on its run; False where it held none."""
+    import optuna
+
+    study = bench.study
+    reason = f"its worker was ended by signal {signal_number}"
+    if signal_number == signal.SIGKILL:
+        reason += " (often the system's answer to too little memory)"
+    for frozen in study.optuna_study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        if frozen.user_attrs.get("pid") != pid:
+            continue
+        lock = study.trial_lock(frozen.number)
+        if not lock.take():
+            continue
+        try:
+            run = bench.runs.begun_trial(frozen.number)
+            if run is not None:
+                bench.runs.failed(run, TrainingCrashed(reason))
+            trial = optuna.trial.Trial(study.optuna_study, frozen._trial_id)
+            trial.set_user_attr("failure", f"crashed: {reason}")
+            study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        finally:
+            lock.give_back()
+        return True
+    return False
+
+
+def work(bench: Bench, budget: int, forgiven: int, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Run trials until the study holds `budget` of them, see `Study.claim`, or `stopped` says so."""
+    while not stopped() and (claim := bench.study.claim(budget, forgiven)) is not None:
+        try:
+            run_trial(bench, claim)
+        finally:
+            claim.lock.give_back()
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: cleanly, with runs marked KILLED."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,79 @@
+"""The MLflow client, its environment, and its refusals as errors of ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlops.errors import MlopsError, NotAllowed, ServerUnavailable, UnknownVersion
+from mlops.store.location import ensure_store, prepare_environment, quiet_store_logs, tracking_uri
+from mlops.store.refusals import Meaning, in_words, is_missing, meaning_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def connect(uri: str | None = None) -> MlflowClient:
+    """A client for `uri` (default: the store in use), its SQLite tables made."""
+    uri = uri or tracking_uri()
+    prepare_environment()
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    ensure_store(uri)
+    quiet_store_logs()
+    from mlflow import MlflowClient
+
+    keep_interruptible()
+    return MlflowClient(uri, uri)
+
+
+def keep_interruptible() -> None:
+    """Let Ctrl-C end a wait again. `import mlflow` imports polars, which has the system go on waiting.
+
+    Polars sets a handler of its own for SIGINT, with SA_RESTART (signal(7), "Interruption of system calls").
+    """
+    signal.siginterrupt(signal.SIGINT, True)
+
+
+def of_name(name: str, suffix: str = "") -> str:
+    """MLflow's filter for the model `name` + `suffix`. Raises UnknownVersion for what none can be called."""
+    if "'" in name:  # its filters know no way of writing it
+        raise UnknownVersion(f"there is no registered model {name!r}; `mlops registry status` lists them")
+    return f"name = '{name}{suffix}'"
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Say in one line what MLflow refused while doing `what`.
+
+    Raises UnknownVersion for what is not there, NotAllowed where the user lacks the right, ServerUnavailable
+    for everything else.
+    """
+    try:
+        yield
+    except MlopsError:
+        raise
+    except Exception as error:
+        if is_missing(error):
+            raise UnknownVersion(f"{what}: {_short(error)}") from error
+        if isinstance(error, _of_the_store()):
+            kind = NotAllowed if meaning_of(error) is Meaning.DENIED else ServerUnavailable
+            raise kind(f"{what}: {in_words(error, tracking_uri())}") from error
+        raise
+
+
+def _of_the_store() -> tuple[type[BaseException], ...]:
+    """What MLflow's client raises; SQLAlchemy's only where that is in use, as importing it takes long."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    database = sys.modules.get("sqlalchemy.exc")
+    errors = (MlflowException, RequestException, OSError)
+    return (*errors, database.SQLAlchemyError) if database is not None else errors
+
+
+def _short(error: BaseException) -> str:
+    return str(error).split(": ", 1)[-1].splitlines()[0]

@@ -1,0 +1,164 @@
+"""Metric histories, many at a time.
+
+MLflow's client asks for one metric of one run. Its server and its database store also give one metric of a
+hundred runs at once (what the UI's charts use); where a store does not, each run is asked for by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One metric's history, a value a step, steps ascending; values may be NaN or infinite.
+
+    times_ms: when each was logged, ms since 1970.
+    """
+
+    key: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    times_ms: tuple[int, ...]
+
+    def at(self, step: int) -> float | None:
+        """The value at `step`; None where there is none."""
+        return self.by_step().get(step)
+
+    def by_step(self) -> dict[int, float]:
+        return dict(zip(self.steps, self.values, strict=True))
+
+    def finite(self) -> Curve:
+        """Without what is no number."""
+        kept = [
+            each
+            for each in zip(self.steps, self.values, self.times_ms, strict=True)
+            if math.isfinite(each[1])
+        ]
+        steps, values, times = zip(*kept, strict=True) if kept else ((), (), ())
+        return Curve(self.key, tuple(steps), tuple(values), tuple(times))
+
+    def between(self, first: int, last: int) -> Curve:
+        """The part from step `first` to step `last`, both included."""
+        kept = [i for i, step in enumerate(self.steps) if first <= step <= last]
+        return Curve(
+            self.key,
+            tuple(self.steps[i] for i in kept),
+            tuple(self.values[i] for i in kept),
+            tuple(self.times_ms[i] for i in kept),
+        )
+
+
+_RUNS_AT_ONCE = 100  # both limits are the server's
+_POINTS_AT_ONCE = 25_000
+_REQUESTS_AT_ONCE = 8
+_INFINITE = 1e308  # MLflow stores infinity as 1.797e308
+_BULK = "/api/2.0/mlflow/metrics/get-history-bulk"
+_log = logging.getLogger(__name__)
+
+
+def curves_of(client: MlflowClient, run_id: str, keys: Iterable[str]) -> dict[str, Curve]:
+    """Every one of `keys` of one run. Raises what MLflow raises."""
+    wanted = tuple(keys)
+
+    def fetch(key: str) -> list[Metric]:
+        return list(client.get_metric_history(run_id, key))
+
+    if _is_server(client):
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            found = list(pool.map(fetch, wanted))
+    else:
+        found = [fetch(key) for key in wanted]
+    return {
+        key: curve_of(key, ((m.step, m.timestamp, m.value) for m in history))
+        for key, history in zip(wanted, found, strict=True)
+        if history
+    }
+
+
+def curves_of_many(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
+    """The metric `key` of every run that has it. A run that was deleted meanwhile is left out."""
+    found: dict[str, Curve] = {}
+    for first in range(0, len(run_ids), _RUNS_AT_ONCE):
+        found |= _curves(client, run_ids[first : first + _RUNS_AT_ONCE], key)
+    return found
+
+
+def _curves(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
+    rows = _bulk(client, run_ids, key)
+    if rows is None:
+        return _one_by_one(client, run_ids, key)
+    if len(rows) >= _POINTS_AT_ONCE:  # cut off, and MLflow does not say so
+        half = len(run_ids) // 2
+        if not half:
+            return _one_by_one(client, run_ids, key)
+        return _curves(client, run_ids[:half], key) | _curves(client, run_ids[half:], key)
+    points: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+    for row in rows:
+        points[row["run_id"]].append((int(row["step"]), int(row["timestamp"]), float(row["value"])))
+    return {run_id: curve_of(key, held) for run_id, held in points.items()}
+
+
+def _bulk(client: MlflowClient, run_ids: Sequence[str], key: str) -> list[dict[str, Any]] | None:
+    """Rows of run_id, step, timestamp, value; None where this store has no such question."""
+    store = client._tracking_client.store
+    if hasattr(store, "get_metric_history_bulk"):
+        return [row.to_dict() for row in store.get_metric_history_bulk(run_ids, key, _POINTS_AT_ONCE)]
+    if not hasattr(store, "get_host_creds"):
+        return None
+    from mlflow.utils.rest_utils import http_request
+
+    asked = {"run_id": list(run_ids), "metric_key": key, "max_results": _POINTS_AT_ONCE}
+    request: Any = http_request  # untyped in MLflow
+    answer = request(store.get_host_creds(), _BULK.replace("/api/", "/ajax-api/"), "GET", params=asked)
+    if answer.status_code != 200:
+        _log.debug("no histories in bulk: %s %s", answer.status_code, answer.text[:200])
+        return None
+    rows: list[dict[str, Any]] = answer.json()["metrics"]
+    return rows
+
+
+def _one_by_one(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
+    from mlflow.exceptions import MlflowException
+
+    from mlops.store.refusals import is_missing
+
+    found: dict[str, Curve] = {}
+    for run_id in run_ids:
+        try:
+            curve = curves_of(client, run_id, [key]).get(key)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            _log.debug("run %s is gone: %s", run_id, error)
+            continue
+        if curve is not None:
+            found[run_id] = curve
+    return found
+
+
+def curve_of(key: str, points: Iterable[tuple[int, int, float]]) -> Curve:
+    """(step, ms, value) in any order; of several values of a step the one logged last counts."""
+    held: dict[int, tuple[int, float]] = {}
+    for step, at_ms, value in sorted(points, key=lambda point: (point[0], point[1])):
+        held[step] = (at_ms, _as_logged(value))
+    steps = tuple(held)
+    return Curve(key, steps, tuple(held[s][1] for s in steps), tuple(held[s][0] for s in steps))
+
+
+def _as_logged(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) >= _INFINITE else value
+
+
+def _is_server(client: MlflowClient) -> bool:
+    return hasattr(client._tracking_client.store, "get_host_creds")

@@ -1,0 +1,99 @@
+"""What an error of the store means for the request that was refused."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from mlops.store.identity import me
+from mlops.store.location import without_password
+
+
+class Meaning(Enum):
+    AWAY = "away"  # nothing can be delivered now: wait, try again
+    DENIED = "denied"  # we may not write to this run now: leave it, go on with the others
+    FAILED = "failed"  # this did not work now: leave it, go on with the rest, try it again
+    REFUSED = "refused"  # this can never work as it is: park it and say why
+
+
+_REFUSED_CODES = {
+    "INVALID_PARAMETER_VALUE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "INVALID_STATE",
+}
+_AWAY_CODES = {
+    "TEMPORARILY_UNAVAILABLE",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+    "CUSTOMER_UNAUTHORIZED",
+    "UNAUTHENTICATED",
+    "ENDPOINT_NOT_FOUND",
+}
+
+
+def meaning_of(error: BaseException) -> Meaning:
+    """Sort what MLflow's client raised.
+
+    A status of 500 and a plain BAD_REQUEST (which MLflow also answers for its database's troubles) condemn
+    neither the entry nor the server.
+    """
+    code = code_of(error)
+    if code in _REFUSED_CODES:
+        return Meaning.REFUSED
+    if code in _AWAY_CODES:
+        return Meaning.AWAY
+    if code == "PERMISSION_DENIED":
+        return Meaning.DENIED
+    return Meaning.AWAY if _never_reached(error) else Meaning.FAILED
+
+
+def is_missing(error: BaseException) -> bool:
+    return code_of(error) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def code_of(error: BaseException) -> str:
+    """MLflow's word for it; where files are sent and fetched there is none, and the status stands for it."""
+    code = str(getattr(error, "error_code", ""))
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return code or {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}.get(status, "")
+
+
+def in_words(error: BaseException, uri: str) -> str:
+    """One line for people."""
+    text = " ".join(str(error).split())
+    shown = without_password(uri)
+    if "Connection refused" in text:
+        return f"{shown} does not answer (connection refused): is the server running?"
+    if "timed out" in text or "timeout exception" in text:
+        return f"{shown} does not answer in time"
+    if "Name or service not known" in text or "Failed to resolve" in text:
+        return f"{shown} is not a known host"
+    match = code_of(error)
+    if match == "PERMISSION_DENIED":
+        return (
+            f"{shown} does not let {me()} do that: ask its administrator for the right, or log in as another"
+        )
+    if match in ("CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
+        return f"{shown} refuses us ({match}): check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if match == "ENDPOINT_NOT_FOUND":
+        return f"{shown} is no MLflow server, or one too old: {text[:200]}"
+    return text[:400]
+
+
+def _never_reached(error: BaseException) -> bool:
+    """Whether the request failed on its way, or a gateway answered in the server's place."""
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import RequestException, RetryError, Timeout
+
+    step: BaseException | None = error
+    while step is not None:
+        if isinstance(step, RetryError):
+            return re.search(r"too many (429|502|503|504) error", str(step)) is not None
+        if isinstance(step, (NoConnection, Timeout)):
+            return True
+        if isinstance(step, RequestException) and getattr(step, "response", None) is None:
+            return True
+        step = step.__cause__ or step.__context__
+    return False

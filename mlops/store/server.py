@@ -1,0 +1,165 @@
+"""An MLflow server on this machine, over the same store and files that a run without a server uses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.errors import BadSetting, ServerUnavailable
+from mlops.store.client import keep_interruptible
+from mlops.store.location import artifact_root, ensure_store, is_database, prepare_environment
+
+START_TIMEOUT_S = 240.0  # a busy machine takes a minute
+# Its jobs are of language models alone. For them it starts eight more processes, each of which loads MLflow
+# while the first requests wait.
+_SWITCHED_OFF = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """Where the server listens and what it serves.
+
+    store: a database URI. artifacts: the folder (or bucket URI) of what is uploaded through it.
+    log: the file that its own output goes to.
+    """
+
+    host: str
+    port: int
+    store: str
+    artifacts: str
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+class Server:
+    """A started server. Stop it with `stop`; it is stopped too when the `with` block ends."""
+
+    def __init__(self, plan: ServerPlan, process: subprocess.Popen[bytes]) -> None:
+        self.plan, self._process = plan, process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self) -> int:
+        """Wait until the server ends by itself; its exit code."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """End the server and its workers."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def kill(self) -> None:
+        """End the server and its workers at once, as a crash would."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
+    """Settle where the server listens (port 0: a free one).
+
+    Raises BadSetting for a store or port that it cannot use.
+    """
+    if not is_database(store):
+        raise BadSetting("mlops server", "store", store, "a database: sqlite:///FILE or postgresql://...")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                allowed = f"an address of this machine ({error.strerror})"
+                raise BadSetting("mlops server", "--host", host, allowed) from error
+            raise BadSetting(
+                "mlops server", "--port", port, f"a free port on {host} ({error.strerror}); 0 takes any"
+            ) from error
+        port = int(probe.getsockname()[1])
+    return ServerPlan(host, port, store, str(artifact_root(store)), home / "server.log")
+
+
+def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) -> Server:
+    """Start `mlflow server` and return once it answers.
+
+    tick: called about twice a second with the seconds waited. Raises ServerUnavailable with the log's last
+    line when the server ends or has not answered in that time.
+    """
+    prepare_environment()
+    ensure_store(plan.store)
+    plan.log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", plan.host, "--port", str(plan.port)]
+    command += [
+        "--backend-store-uri",
+        plan.store,
+        "--serve-artifacts",
+        "--artifacts-destination",
+        plan.artifacts,
+    ]
+    with plan.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--workers", "2"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**_SWITCHED_OFF, **os.environ},
+        )
+    server = Server(plan, process)
+    try:
+        _wait_until_it_answers(plan, process, tick)
+    except BaseException:
+        server.stop()
+        raise
+    keep_interruptible()
+    return server
+
+
+def answers(url: str, timeout_s: float = 3.0) -> bool:
+    """Whether an MLflow server answers at `url`."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout_s) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _wait_until_it_answers(
+    plan: ServerPlan, process: subprocess.Popen[bytes], tick: Callable[[float], None] | None
+) -> None:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < START_TIMEOUT_S:
+        if process.poll() is not None:
+            raise ServerUnavailable(
+                f"the MLflow server ended at once: {_last_line(plan.log)} (see {plan.log})"
+            )
+        if answers(plan.url):
+            return
+        if tick is not None:
+            tick(waited)
+        time.sleep(0.5)
+    raise ServerUnavailable(
+        f"the MLflow server did not answer within {START_TIMEOUT_S:.0f} s (see {plan.log})"
+    )
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

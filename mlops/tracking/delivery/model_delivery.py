@@ -1,0 +1,134 @@
+"""Deliver a model folder as MLflow's LoggedModel, and register it as a version: each exactly once.
+
+Every step that the server must do once leaves its id in the entry's memo; where an answer was lost, the next
+attempt looks for what the last one made by the entry's uid, which is on it as a tag.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mlops.store.location import is_database
+from mlops.store.names import ENTRY_UID_TAG
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+    from mlops.tracking.delivery.book import DeliveryBook
+    from mlops.tracking.outbox.entries import OutboxEntry, RunRow
+
+
+class ModelDelivery:
+    """The delivery of one model entry, gone on with from its memo."""
+
+    def __init__(
+        self, client: MlflowClient, outbox: DeliveryBook, uri: str, run: RunRow, entry: OutboxEntry
+    ) -> None:
+        self._client, self._outbox, self._uri, self._run, self._entry = client, outbox, uri, run, entry
+        self._memo: dict[str, Any] = dict(entry.memo)
+
+    def deliver(self) -> None:
+        model = self._logged_model()
+        if "uploaded" not in self._memo:
+            folder = self._outbox.spool.path(self._entry.payload["spool"])
+            _name_model_inside(folder, model, str(self._run.mlflow_id))
+            self._client.log_model_artifacts(model.model_id, str(folder))
+            self._client.finalize_logged_model(model.model_id, "READY")
+            self._remember(uploaded=True)
+        self._show_on_run(model.model_id)
+        if self._entry.payload["register_as"]:
+            self._register(model)
+
+    def _remember(self, **known: object) -> None:
+        self._memo.update(known)
+        self._outbox.set_memo(self._entry.seq, self._memo)
+
+    def _logged_model(self) -> LoggedModel:
+        if "model_id" in self._memo:
+            return self._client.get_logged_model(self._memo["model_id"])
+        model = None
+        if "model_tried" in self._memo:
+            made = self._client.search_logged_models(
+                [str(self._run.experiment_id)], filter_string=f"tags.`{ENTRY_UID_TAG}` = '{self._entry.uid}'"
+            )
+            model = made[0] if made else None
+        if model is None:
+            self._remember(model_tried=True)
+            params = self._client.get_run(str(self._run.mlflow_id)).data.params
+            model = self._client.create_logged_model(
+                experiment_id=str(self._run.experiment_id),
+                name=self._entry.payload["name"],
+                source_run_id=self._run.mlflow_id,
+                tags={ENTRY_UID_TAG: self._entry.uid},
+                params=params,
+            )
+        self._remember(model_id=model.model_id)
+        return model
+
+    def _show_on_run(self, model_id: str) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        if "shown" in self._memo:
+            return
+        run_id = str(self._run.mlflow_id)
+        outputs = self._client.get_run(run_id).outputs
+        if outputs is None or all(output.model_id != model_id for output in outputs.model_outputs):
+            self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+        self._remember(shown=True)
+
+    def _register(self, model: LoggedModel) -> None:
+        name, alias = self._entry.payload["register_as"], self._entry.payload["alias"]
+        if "version" not in self._memo:
+            version = self._version_made_before(name) if "version_tried" in self._memo else None
+            if version is None:
+                self._ensure_registered_model(name)
+                self._remember(version_tried=True)
+                version = self._client.create_model_version(
+                    name,
+                    # a database used directly would look `models:/` up in MLflow's global store
+                    source=model.artifact_location if is_database(self._uri) else f"models:/{model.model_id}",
+                    run_id=self._run.mlflow_id,
+                    tags={**self._entry.payload["version_tags"], ENTRY_UID_TAG: self._entry.uid},
+                    model_id=model.model_id,
+                )
+            self._remember(version=str(version.version))
+        if "linked" not in self._memo:
+            link = json.dumps([{"name": name, "version": int(self._memo["version"])}])
+            self._client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+            if alias:
+                self._client.set_registered_model_alias(name, alias, self._memo["version"])
+            self._remember(linked=True)
+
+    def _version_made_before(self, name: str) -> ModelVersion | None:
+        for version in self._client.search_model_versions(f"name = '{name}'"):
+            if version.tags.get(ENTRY_UID_TAG) == self._entry.uid:
+                return version
+        return None
+
+    def _ensure_registered_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+                raise
+
+
+def _name_model_inside(folder: Path, model: LoggedModel, run_id: str) -> None:
+    """Write the model's id and run into its MLmodel file, as `Model.log` does for a model logged at once."""
+    from mlflow.models import Model
+
+    path = folder / "MLmodel"
+    described = Model.load(str(path))
+    described.artifact_path = model.artifact_location
+    described.model_uuid = described.model_id = model.model_id
+    described.run_id = run_id
+    fresh = path.with_name("MLmodel.new")
+    described.save(str(fresh))
+    fresh.replace(path)

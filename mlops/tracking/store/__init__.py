@@ -1,1 +1,0 @@
-"""Where the record ends up: which store it is, its client, what it answers, and a server over it."""

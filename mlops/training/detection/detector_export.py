@@ -1,0 +1,132 @@
+"""A trained detector as ONNX: one square picture size, any number of pictures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import TrainingCrashed
+from mlops.prediction.mlflow_model import ServingModel
+from mlops.systems.recipe import DetectionRecipe
+from mlops.training.failures import named
+
+INPUT, OUTPUT = "images", "output0"  # the library's own names
+CONFIDENCE, IOU, MOST = 0.25, 0.7, 300  # what the library predicts with where nothing is said
+
+
+def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
+    """Write `folder`/model.onnx; see `exported`."""
+    return exported(recipe, classes, weights, folder, (OUTPUT,))
+
+
+def exported(
+    recipe: DetectionRecipe,
+    classes: Sequence[str],
+    weights: Path,
+    folder: Path,
+    outputs: Sequence[str],
+) -> ServingModel:
+    """Write `folder`/model.onnx and check that it answers a batch of one and of two alike.
+
+    outputs: what the network gives, by name, the boxes first.
+
+    The library's exporter frees height and width together with the batch; here only the batch is free, so
+    that the grid of anchors stays a constant of the graph. The output is the raw head, (batch, 4 + classes,
+    anchors), the one that validation measured: NMS is the caller's, as `preprocessing["nms"]` says.
+    """
+    import onnx
+    import torch
+    from ultralytics.utils.export.engine import best_onnx_opset, torch2onnx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "model.onnx"
+    with named(folder):
+        model, stride = network_served(weights)
+        side = _whole_strides(recipe.image_size, stride)
+        example = torch.zeros(2, 3, side, side)
+        with torch.no_grad(), warnings.catch_warnings():
+            # the grid is built for one size, which is the size that is exported
+            warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
+            model(example)  # builds the grid of anchors
+            torch2onnx(
+                model,
+                example,
+                file,
+                opset=best_onnx_opset(onnx),
+                input_names=[INPUT],
+                output_names=list(outputs),
+                dynamic={name: {0: "batch"} for name in (INPUT, *outputs)},
+            )
+        shapes = _checked(file, side)
+        opset = onnx.load(str(file), load_external_data=False).opset_import[0].version
+    return ServingModel(
+        onnx=file,
+        input_name=INPUT,
+        input_shape=(-1, 3, side, side),
+        outputs=shapes,
+        preprocessing=_preprocessing(classes, side, stride, opset),
+    )
+
+
+def network_served(weights: Path) -> tuple[Any, int]:
+    """The network on the CPU, fused, in the form that traces well; and its largest stride.
+
+    Loads a pickle: the file is one of our own training, or was scanned.
+    """
+    from ultralytics.nn.modules import C2f, Detect
+    from ultralytics.nn.tasks import load_checkpoint
+
+    model, _ = load_checkpoint(weights, device="cpu", fuse=True)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for module in model.modules():
+        if isinstance(module, Detect):
+            module.export, module.format, module.shape = True, "onnx", None
+        elif isinstance(module, C2f):
+            module.forward = module.forward_split
+    return model.eval(), int(model.stride.max())
+
+
+def _whole_strides(side: int, stride: int) -> int:
+    """`side` as training took it: rounded up to whole strides (at least 32)."""
+    step = max(stride, 32)
+    return -(-side // step) * step
+
+
+def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
+    """Run the file on two pictures together and one by one; gives the outputs' shapes, the batch as -1."""
+    import numpy as np
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    pictures = np.random.default_rng(0).random((2, 3, side, side), dtype=np.float32)
+    both = session.run(names, {INPUT: pictures})
+    for i in range(2):
+        for alone, two in zip(session.run(names, {INPUT: pictures[i : i + 1]}), both, strict=True):
+            if alone.shape[1:] != two.shape[1:] or not np.allclose(alone[0], two[i], rtol=1e-3, atol=1e-2):
+                raise TrainingCrashed(
+                    f"{file}: a picture is answered differently alone than in a batch of two"
+                )
+    return {name: (-1, *answer.shape[1:]) for name, answer in zip(names, both, strict=True)}
+
+
+def _preprocessing(classes: Sequence[str], side: int, stride: int, opset: int) -> dict[str, object]:
+    return {
+        "resize": "letterbox",  # longer side to `side`, keeping the ratio, centred
+        "side": side,
+        "interpolation": "bilinear",
+        "pad_value": 114,
+        "colour_order": "RGB",
+        "layout": "NCHW",
+        "scale": 1 / 255,
+        "mean": [0.0, 0.0, 0.0],
+        "std": [1.0, 1.0, 1.0],
+        "stride": stride,
+        "classes": list(classes),
+        "opset": opset,
+        "output": "(batch, 4 + classes, anchors): centre x, y, width, height in input pixels; class scores",
+        "nms": {"in_model": False, "head": "one-to-many", "score": CONFIDENCE, "iou": IOU, "most": MOST},
+    }

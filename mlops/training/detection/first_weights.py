@@ -1,0 +1,121 @@
+"""What a training starts from: the architecture that Ultralytics knows, and its first weights."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.errors import BadSetting, MissingWeights
+from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
+from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
+
+if TYPE_CHECKING:
+    from mlops.systems.recipe import DetectionRecipe
+
+# a checkpoint of the library is a whole network: layers of torch's and its own, all of them classes
+LAYERS = re.compile(
+    rf"{SAFE.pattern}"
+    r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
+    r"|ultralytics\.nn\.(tasks|modules)\.(\w+\.)?[A-Z]\w*"
+    r"|ultralytics\.(utils|yolo\.utils)\.IterableSimpleNamespace"
+    r"|mlops\.training\.joint\.network\.(JointModel|ImageHead)"
+    r"|pathlib\.(Pure)?(Posix|Windows)?Path"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """`architecture` is a model YAML (the library's, by name, or a path); `weights` None means from
+    scratch.
+    """
+
+    architecture: str
+    weights: Path | None
+
+
+def starting_point(recipe: DetectionRecipe, cache: Path) -> StartingPoint:
+    """Resolve a recipe's `model` and `weights`; fetches a published file into `cache` where it must.
+
+    Raises BadSetting for a model that is no detector, MissingWeights for weights that cannot be had.
+    """
+    return StartingPoint(architecture(recipe.model), first_weights(recipe.weights, cache / "weights"))
+
+
+def architecture(model: str) -> str:
+    """`yolo11n`, `yolo11n.pt` and `yolo11n.yaml` are the same network: the last is what is built."""
+    from ultralytics.nn.tasks import guess_model_task, yaml_model_load
+
+    given = Path(model).expanduser()
+    file = (
+        given
+        if given.suffix in (".yaml", ".yml")
+        else given.with_name(f"{given.name.removesuffix('.pt')}.yaml")
+    )
+    try:
+        task = guess_model_task(yaml_model_load(file))
+    except (OSError, ValueError, TypeError):
+        task = None
+    if task != "detect":
+        raise BadSetting(
+            "the recipe", "model", model, "a detector that Ultralytics knows, e.g. yolo26m, or a model YAML"
+        )
+    return str(file)
+
+
+def first_weights(setting: str, store: Path) -> Path | None:
+    """The checkpoint file that `setting` means, None for `none`."""
+    from ultralytics.utils import SETTINGS
+
+    if wants_none(setting):
+        return None
+    name = setting if Path(setting).suffix else f"{setting}.pt"
+    found = find_weights(setting, ()) or find_weights(name, (store, Path(SETTINGS["weights_dir"])))
+    return _checked(found if found is not None else _fetched(name, store))
+
+
+def _fetched(name: str, store: Path) -> Path:
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, GITHUB_ASSETS_REPO, attempt_download_asset
+
+    if name not in GITHUB_ASSETS_NAMES:
+        raise unavailable(name, "Ultralytics publishes none of that name")
+    require_server(name, f"https://github.com/{GITHUB_ASSETS_REPO}/releases")
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(attempt_download_asset(store / name))
+    except (OSError, MemoryError) as error:
+        raise unavailable(name, f"fetching them failed ({error})") from error
+
+
+def _checked(file: Path) -> Path:
+    """`file`, once nothing unsafe was found in it and the library could read a network from it.
+
+    Raises UnsafeWeights before anything is loaded.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    refuse_unsafe(file, unsafe_in_checkpoint(file))
+    try:
+        load_checkpoint(file)
+    except Exception as error:
+        raise MissingWeights(f"weights={file} is no checkpoint of an Ultralytics network: {error}") from error
+    return file
+
+
+def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
+    """What loading `file` could call beyond layers and tensors, found without loading it; () for none."""
+    return tuple(
+        dict.fromkeys((*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
+    )
+
+
+def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
+    """The same of the pickle that torch's own reader takes out of a zip: two readers may find two."""
+    import torch
+
+    try:
+        pickled = torch._C.PyTorchFileReader(str(file)).get_record("data.pkl")
+    except RuntimeError:
+        return ()  # no zip that torch reads
+    return unsafe_names(pickled, allowed=LAYERS)

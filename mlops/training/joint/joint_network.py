@@ -1,0 +1,194 @@
+"""An Ultralytics detection network with a second head for the image's class, and its two losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from ultralytics.nn.modules import Conv
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
+
+from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
+
+# of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
+# layer, so that a short training answers single pictures worse than its own batches (docs/joint.md)
+MOMENTUM = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """The class head: image classes, channels, and the share of them that is dropped in training."""
+
+    classes: int
+    width: int
+    dropout: float
+
+
+class ImageHead(nn.Module):
+    """Features (B, C, H, W) to logits (B, classes): convolution, mean over the picture, dropout, linear."""
+
+    def __init__(self, channels: int, shape: HeadShape) -> None:
+        super().__init__()
+        self.conv = Conv(channels, shape.width, 1)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.linear = nn.Linear(shape.width, shape.classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = self.conv(features).mean((2, 3))
+        logits: Tensor = self.linear(self.dropout(pooled))
+        return logits
+
+
+class JointModel(DetectionModel):  # type: ignore[misc]
+    """Gives what the library's network gives, and beside it the class' logits, (B, image classes).
+
+    In training and validation they stand in the dictionary of raw predictions under `LOGITS`; an exported
+    network gives a pair of the boxes and the class' probabilities, or the one of them whose task alone was
+    trained (`tasks`).
+    """
+
+    tasks: tuple[str, ...] = TASKS
+
+    def __init__(
+        self,
+        cfg: Any,
+        *,
+        head: HeadShape,
+        independent: bool = False,
+        ch: int = 3,
+        nc: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(cfg, ch=ch, nc=nc, verbose=verbose)
+        self.shared_at = len(self.yaml["backbone"]) - 1
+        self.image_backbone = None
+        if independent:
+            other = DetectionModel(cfg, ch=ch, nc=nc, verbose=False)
+            self.image_backbone = other.model[: self.shared_at + 1]
+        with torch.no_grad():
+            self.model.eval()
+            channels = self._features(torch.zeros(1, ch, 64, 64)).shape[1]
+            self.model.train()
+        self.image_head = ImageHead(channels, head)
+        initialize_weights(self.image_head)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = MOMENTUM
+
+    @property
+    def backbone(self) -> Sequence[nn.Module]:
+        """The layers up to the last shared one."""
+        layers: Sequence[nn.Module] = self.model[: self.shared_at + 1]
+        return layers
+
+    def last_shared(self) -> nn.Parameter:
+        """The weights of the last convolution that both tasks' gradients go through."""
+        found = [each for each in self.backbone[-1].parameters() if each.ndim > 1]
+        return found[-1]
+
+    def begin_alike(self) -> None:
+        """Let the second backbone begin with the first one's weights."""
+        if self.image_backbone is not None:
+            self.image_backbone.load_state_dict(self.backbone.state_dict())  # type: ignore[attr-defined]
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        """What the class head is given, from a backbone alone."""
+        layers = self.image_backbone if self.image_backbone is not None else self.backbone
+        features: Tensor = _run(layers, pictures, {*self.save, self.shared_at})[0]
+        return features
+
+    def _predict_once(self, x: Tensor, profile: bool = False, embed: Any = None) -> Any:
+        head = self._modules.get("image_head")
+        if head is None or embed:  # the library asks for its strides while it builds
+            return super()._predict_once(x, profile, embed)
+        pictures = x
+        predictions, kept = _run(self.model, pictures, {*self.save, self.shared_at})
+        features = kept[self.shared_at] if self.image_backbone is None else self._features(pictures)
+        logits = head(features)
+        if isinstance(predictions, Tensor):
+            return self._answer(predictions, torch.softmax(logits.float(), 1))
+        raw = predictions[1] if isinstance(predictions, tuple) else predictions
+        raw[LOGITS] = logits
+        return predictions
+
+    def _answer(self, boxes: Tensor, probabilities: Tensor) -> Any:
+        given = {DETECTION: boxes, CLASSIFICATION: probabilities}
+        answers = tuple(given[task] for task in self.tasks)
+        return answers if len(answers) > 1 else answers[0]
+
+    def fuse(self, verbose: bool = True, imgsz: int = 640) -> JointModel:
+        super().fuse(verbose=verbose, imgsz=imgsz)
+        for part in (self.image_head, self.image_backbone):
+            for module in part.modules() if part is not None else ():
+                if isinstance(module, Conv) and hasattr(module, "bn"):
+                    module.conv = fuse_conv_and_bn(module.conv, module.bn)
+                    delattr(module, "bn")
+                    module.forward = module.forward_fuse
+        return self
+
+    def init_criterion(self) -> JointLoss:
+        return JointLoss(super().init_criterion())
+
+
+def _run(layers: Iterable[Any], x: Any, kept_at: set[int]) -> tuple[Any, dict[int, Any]]:
+    """The last layer's output, and those at `kept_at`. Layers of the library say where they take from."""
+    kept: dict[int, Any] = {}
+    for layer in layers:
+        if layer.f != -1:
+            x = kept[layer.f] if isinstance(layer.f, int) else [x if j == -1 else kept[j] for j in layer.f]
+        x = layer(x)
+        if layer.i in kept_at:
+            kept[layer.i] = x
+    return x, kept
+
+
+LOGITS = "image_logits"
+IMAGE_CLASS = "image_class"
+
+Weigh: TypeAlias = Callable[[Mapping[str, Tensor]], Tensor]
+"""From the losses of one batch, means over its pictures, to what goes backward."""
+
+
+def _plain_sum(losses: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(losses.values())).sum()
+
+
+class JointLoss:
+    """Detection: the library's own, box + class + distribution. Classification: cross-entropy.
+
+    Both are means over the pictures. What goes backward is what `weigh` makes of them, times the number of
+    pictures, which is how the library scales its losses; unset, as in validation, it is their plain sum.
+    """
+
+    def __init__(self, detection: Any) -> None:
+        self.detection = detection
+        self.weigh: Weigh = _plain_sum
+
+    def __call__(self, preds: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total and the parts, detached. `batch` holds each picture's class under `IMAGE_CLASS`."""
+        pictures = len(batch["img"])
+        parts, items = self.detection(preds, batch)
+        boxes = parts.sum() / pictures
+        raw = preds[1] if isinstance(preds, (tuple, list)) else preds
+        image = functional.cross_entropy(raw[LOGITS].float(), batch[IMAGE_CLASS])
+        total = self.weigh({DETECTION: boxes, CLASSIFICATION: image}) * pictures
+        found = {f"{DETECTION}_loss": boxes.detach(), f"{CLASSIFICATION}_loss": image.detach()}
+        return total, {**items, **found}
+
+    def update(self) -> None:
+        """Once an epoch: the schedule of a network with two heads (YOLO26)."""
+        if hasattr(self.detection, "update"):
+            self.detection.update()
+
+    @property
+    def updates(self) -> int:
+        return int(getattr(self.detection, "updates", 0))
+
+    @updates.setter
+    def updates(self, done: int) -> None:
+        self.detection.updates = done

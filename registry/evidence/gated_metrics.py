@@ -1,0 +1,167 @@
+"""The metrics that a policy's gates name, and what was measured after training."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlops.metrics.samples.matching import count_at, detections_of
+from mlops.store.names import entity_names
+from registry.connect import asking
+from registry.evidence.paired_samples import boxes_of
+from registry.gates.evidence_values import Latency, Parity, finite
+from registry.policies.conditions import Ceiling, Floor, GapLimit, PerClass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from registry.evidence.paired_samples import Samples
+    from registry.policies.policy import Policy
+
+BEST_EPOCH = "best/epoch"
+OF_BOXES = re.compile(r"test/(recall|patch_F2)@(\d*\.?\d+)")  # and from which score on
+_AT_ONCE = 6
+
+
+def metrics_read(
+    client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str], samples: Samples | None
+) -> dict[str, float]:
+    """All `test/...` of the run, and every other figure that a gate of `policy` names, where it is known.
+
+    Names are the gates' own, with the classes as the class map writes them.
+    """
+    return with_derived(kept_metrics(client, run, policy, classes), policy, classes, samples)
+
+
+def kept_metrics(client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str]) -> dict[str, float]:
+    """Those of them that MLflow has. A curve is a request each; they are read side by side."""
+    kept = finite(run.data.metrics)
+    names = [name for name in names_read(policy, classes) if not OF_BOXES.fullmatch(name)]
+    found = {name: value for name, value in kept.items() if name.startswith("test/")}
+    stored = stored_names(names)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        values = pool.map(lambda name: _value(client, run, kept, *stored[name]), names)
+        found |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    return finite(found)
+
+
+def with_derived(
+    metrics: Mapping[str, float], policy: Policy, classes: Sequence[str], samples: Samples | None
+) -> dict[str, float]:
+    """`metrics` and the figures that gates name and that are computed from them, or from the samples."""
+    names = [name for name in names_read(policy, classes) if name not in metrics]
+    derived = {name: _derived(name, metrics, samples) for name in names}
+    found = {name: value for name, value in derived.items() if value is not None}
+    return dict(sorted(finite({**metrics, **found}).items()))
+
+
+def reads_boxes(policy: Policy) -> bool:
+    """Whether some gate reads a figure that is computed from the boxes of every picture."""
+    return any(OF_BOXES.fullmatch(name) for name in names_read(policy, ()))
+
+
+def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
+    """Every metric that some gate of some stage reads, each once."""
+    names: list[str] = []
+    for gate in (gate for gates in policy.gates.values() for gate in gates):
+        if isinstance(gate, Floor | Ceiling):
+            names.append(gate.metric)
+        elif isinstance(gate, GapLimit):
+            names += [gate.of, gate.to]
+        elif isinstance(gate, PerClass):
+            names += [f"{gate.metric}/{name}" for name in dict.fromkeys((*classes, *gate.classes))]
+    return tuple(dict.fromkeys(names))
+
+
+def stored_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """name -> what MLflow has it under, and what it has the same of the best epoch under."""
+    own, best = entity_names(names), entity_names([f"best/{name}" for name in names])
+    return {name: (own[name], best[f"best/{name}"]) for name in names}
+
+
+def _value(client: MlflowClient, run: Run, kept: dict[str, float], stored: str, best: str) -> float | None:
+    """A test figure as it stands; another at the best epoch, or where the curve has one point only."""
+    if stored.startswith("test/"):
+        return kept.get(stored)
+    if best in kept:
+        return kept[best]
+    if stored not in kept:
+        return None
+    with asking(f"reading the curve of {stored}"):
+        curve = client.get_metric_history(run.info.run_id, stored)
+    at = kept.get(BEST_EPOCH)
+    if at is None and len(curve) == 1:
+        return float(curve[0].value)
+    return next((float(point.value) for point in curve if point.step == at), None)
+
+
+def _derived(name: str, kept: Mapping[str, float], samples: Samples | None) -> float | None:
+    """`test/F1` from mean precision and recall, `test/recall@T` and `test/patch_F2@T` from the boxes."""
+    if name == "test/F1" and {"test/precision", "test/recall"} <= kept.keys():
+        precision, recall = kept["test/precision"], kept["test/recall"]
+        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    asked, boxes = OF_BOXES.fullmatch(name), boxes_of(samples)
+    if asked is None or boxes is None:
+        return None
+    counted = count_at(detections_of(boxes), float(asked[2]))
+    return round(counted.recall if asked[1] == "recall" else counted.patch_f2, 9)
+
+
+_LATENCY, _PARITIES = TypeAdapter(Latency), TypeAdapter(tuple[Parity, ...])
+LATENCY_TAG = "mlops.latency"
+PARITY_TAG = "mlops.parity"
+
+
+def write_latency(client: MlflowClient, model: str, version: str, latency: Latency) -> None:
+    """Keep a measurement; it takes the place of the one before."""
+    with asking(f"keeping the latency of {model}/{version}"):
+        client.set_model_version_tag(model, version, LATENCY_TAG, _as_json(asdict(latency)))
+
+
+def write_parity(client: MlflowClient, model: str, version: str, parity: Sequence[Parity]) -> None:
+    """Keep what an export found, one for each format; all at once, in place of those before."""
+    with asking(f"keeping the export parity of {model}/{version}"):
+        client.set_model_version_tag(model, version, PARITY_TAG, _as_json([asdict(each) for each in parity]))
+
+
+def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> Latency | None:
+    """The latency among a version's tags; None where there is none that could have been measured, as anyone
+    may set a tag, or it is of a file now not in `files`.
+    """
+    try:
+        found = _LATENCY.validate_json(tags.get(LATENCY_TAG, ""))
+    except ValidationError:
+        return None
+    possible = 0 < found.p50_ms <= found.p95_ms < math.inf and found.calls > 0 and found.size_bytes > 0
+    return found if possible and files and found.onnx_digest in files.values() else None
+
+
+def read_parity(tags: Mapping[str, str], files: Mapping[str, str] | None) -> tuple[Parity, ...]:
+    """The parities among a version's tags, by format, of exports of a file that is still in `files`; () where
+    there is none that can be read.
+    """
+    try:
+        found = _PARITIES.validate_json(tags.get(PARITY_TAG, ""))
+    except ValidationError:
+        return ()
+    there = set((files or {}).values())
+    kept = (each for each in found if each.original in there and _possible(each))
+    return tuple(sorted(kept, key=lambda each: each.format))
+
+
+def _possible(parity: Parity) -> bool:
+    return parity.pictures > 0 and 0 <= parity.difference < math.inf and 0 <= parity.agreement <= 1
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)

@@ -1,0 +1,242 @@
+"""Moving versions through the stages: the entry first, then MLflow is made to agree with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, NotAllowed, UserError
+from registry.connect import asking, me
+from registry.evidence.version_files import ONNX_DIGEST_TAG, file_digests
+from registry.ledger.entry import Action, LedgerEntry, Stage
+from registry.ledger.log import append
+from registry.ledger.signing import counting, signature_for
+from registry.ledger.state import changed_files, last_good, periods, verdicts
+from registry.stages.in_progress import lower_hand, now, raise_hand
+from registry.stages.model_state import ModelState, begin
+from registry.stages.reconcile import agree
+
+if TYPE_CHECKING:
+    from registry.policies.policy import Policy
+    from registry.stages.judgement import Judgement
+
+_JUDGED_AGAIN = 5
+_LONGEST = 1500  # characters of each text; of all that MLflow shows of an entry, PostgreSQL holds 5,000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be recorded; the rest of the entry follows from where and by whom."""
+
+    action: Action
+    version: str
+    to_stage: Stage
+    why: str = ""
+    evidence_digest: str = ""
+    file_digests: Mapping[str, str] = field(default_factory=dict)
+    override_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a command did: its entry, and who was replaced. judged: the gates it read.
+
+    found: what it saw first that was not as the ledger says, a sentence each.
+    """
+
+    entry: LedgerEntry | None
+    replaced: str | None
+    found: tuple[str, ...]
+    judged: Judgement | None = None
+
+
+def record(scene: ModelState, draft: Draft) -> LedgerEntry:
+    """Write `draft` as the entry that follows what `scene` saw, and make MLflow agree.
+
+    Raises MoveLost when someone else's entry came first, ServerUnavailable when the server goes away; the
+    next command then finds out whether the entry is in place, and finishes what it decided.
+    """
+    client, model = scene.client, scene.model
+    unsigned = LedgerEntry(
+        sequence=scene.chain.next_sequence,
+        time=now(),
+        who=_kept_whole(me()),
+        action=draft.action,
+        model=model,
+        version=draft.version,
+        from_stage=scene.state.stage_of(draft.version),
+        to_stage=draft.to_stage,
+        why=_kept_whole(draft.why),
+        previous=scene.chain.head,
+        uid=uuid4().hex,
+        evidence_digest=draft.evidence_digest,
+        file_digests=draft.file_digests,
+        override_reason=_kept_whole(draft.override_reason),
+        over=scene.lost_head,
+        policy=_own_policy(scene.policy) if draft.action in (Action.PROMOTE, Action.ROLLBACK) else "",
+    )
+    entry = dataclasses.replace(unsigned, signature=signature_for(unsigned, scene.policy.signing_keys))
+    hand = raise_hand(client, model, entry.in_words())
+    try:
+        chain = append(client, entry)
+    except (MoveLost, LedgerBroken, NotAllowed):
+        lower_hand(client, model, hand)
+        raise
+    agree(client, model, chain, counting(scene.policy.signing_keys))
+    lower_hand(client, model, hand)
+    return entry
+
+
+def _own_policy(policy: Policy) -> str:
+    """SHA-256 of a policy that is not the one that the product brings for the model; "" for that one."""
+    from registry.policies.policy import list_policies, load_policy
+
+    own = policy.digest
+    return "" if policy.model not in list_policies() or own == load_policy(policy.model).digest else own
+
+
+def _kept_whole(text: str) -> str:
+    """`text` as every store can hold it. Raises UserError for more than MLflow shows of an entry."""
+    text = text.encode("utf-8", "backslashreplace").decode()  # half a character, of a terminal's own
+    if len(text) > _LONGEST:
+        raise UserError(
+            f"the ledger keeps {_LONGEST} characters of what is said, not {len(text)}: say it shorter, and "
+            "where the rest is written"
+        )
+    return text
+
+
+def promote(
+    scene: ModelState,
+    version: str,
+    to: Stage,
+    *,
+    why: str = "",
+    override_reason: str = "",
+    dry_run: bool = False,
+) -> Moved:
+    """Take `version` to `to` if its gates pass. A refusal comes back with entry None and its gates.
+
+    override_reason: goes through whatever the gates say, marked in the ledger. dry_run: judges only.
+    """
+    from registry.stages.judgement import judge_version
+
+    _may_go(scene, scene.version(version), to)
+    judged = judge_version(scene, version, to)
+    if not override_reason:
+        _unchanged(scene, version, judged)
+    if dry_run:
+        return Moved(None, None, scene.found, judged)
+    return _decided(scene, Draft(Action.PROMOTE, version, to, why, override_reason=override_reason), judged)
+
+
+def rollback(scene: ModelState, *, to: str = "", why: str = "", override_reason: str = "") -> Moved:
+    """Bring the last good version back to Production (or version `to`), its gates read again.
+
+    Raises UserError when there is none. A refusal comes back with entry None and its gates.
+    """
+    from registry.stages.judgement import judge_version
+
+    counts = counting(scene.policy.signing_keys)
+    entries = scene.chain.entries
+    version = scene.version(to) if to else last_good(entries, counts, scene.shelf.versions)
+    if version is None:
+        raise UserError(f"{scene.model}: no earlier version of Production is left to roll back to")
+    _may_go(scene, version, Stage.PRODUCTION)
+    if version not in {period.version for period in periods(entries, Stage.PRODUCTION, counts)}:
+        raise UserError(f"{scene.model}: version {version} was never in Production; `promote` takes it there")
+    judged = judge_version(scene, version, Stage.PRODUCTION, beside_champion=False)
+    if not override_reason:
+        _unchanged(scene, version, judged)
+    draft = Draft(Action.ROLLBACK, version, Stage.PRODUCTION, why, override_reason=override_reason)
+    return _decided(scene, draft, judged)
+
+
+def archive(scene: ModelState, version: str, *, why: str = "") -> Moved:
+    """Take `version` out of whatever stage it is in."""
+    _may_go(scene, scene.version(version), Stage.ARCHIVED)
+    return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.found)
+
+
+def give_verdict(
+    scene: ModelState, version: str, action: Action, stage: Stage, comment: str, evidence_digest: str = ""
+) -> Moved:
+    """Approve or reject `version` for `stage`. Needs no state to be unchanged, so it is tried again.
+
+    An approval is of the version's files as they are then, and the entry records them.
+    evidence_digest: SHA-256 of the evidence kept before (see `registry.stages.reviews`); "" without evidence.
+
+    Raises UserError where the same person has said the same before, GateRefused for an approval of files that
+    were changed since they were recorded, UnknownVersion where they are gone.
+    """
+    approves = action is Action.APPROVE
+    files = file_digests(scene.client, scene.model, scene.version(version)) if approves else {}
+    made = _made_by_training(scene, version) if approves else ""
+    for _ in range(_JUDGED_AGAIN):
+        said = verdicts(
+            scene.chain.entries, scene.version(version), stage, counting(scene.policy.signing_keys)
+        )
+        mine = said.get(me())
+        if mine is not None and mine.action is action:
+            raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
+        if approves and (changed := _otherwise(scene, version, files, made)):
+            raise GateRefused(f"{scene.model} version {version} is not approved: {changed}")
+        try:
+            entry = record(scene, Draft(action, version, stage, comment, evidence_digest, files))
+        except MoveLost:
+            scene = begin(scene.client, scene.model, scene.policy)
+            continue
+        return Moved(entry, None, scene.found)
+    raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
+
+
+def _unchanged(scene: ModelState, version: str, judged: Judgement) -> None:
+    """Raises GateRefused for files that are not those which training made, or which were judged before."""
+    if judged.files is None:
+        changed = "its files are gone"
+    else:
+        changed = _otherwise(scene, version, judged.files, judged.evidence.onnx_digest)
+    if changed:
+        raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
+
+
+def _otherwise(scene: ModelState, version: str, files: Mapping[str, str], made: str) -> str:
+    """How `files` are not those that the ledger recorded last or that training made; "" when they are.
+
+    made: SHA-256 of the ONNX file that training made; "" where that is not known.
+    """
+    changed = changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), files)
+    if not changed and made and made not in files.values():
+        return f"none of its files is the one that training made (SHA-256 {made[:12]})"
+    return changed
+
+
+def _made_by_training(scene: ModelState, version: str) -> str:
+    with asking(f"reading {scene.model}/{version}"):
+        tags = scene.client.get_model_version(scene.model, version).tags or {}
+    return str(tags.get(ONNX_DIGEST_TAG, ""))
+
+
+def _decided(scene: ModelState, draft: Draft, judged: Judgement) -> Moved:
+    """Keep the judgement; record the move if it passed, or is made whatever it says."""
+    from registry.stages.judgement import keep
+
+    keep(scene.client, judged)
+    if not judged.passed and not draft.override_reason:
+        return Moved(None, None, scene.found, judged)
+    replaced = scene.state.holder(draft.to_stage)
+    full = dataclasses.replace(draft, evidence_digest=judged.evidence_digest, file_digests=judged.files or {})
+    return Moved(record(scene, full), replaced, scene.found, judged)
+
+
+def _may_go(scene: ModelState, version: str, to: Stage) -> None:
+    """Raises BadSetting when the policy has no way for `version` to `to`, UserError when it is there."""
+    source = scene.state.stage_of(version)
+    if source is to:
+        raise UserError(f"{scene.model} version {version} is in {to} already")
+    if not scene.policy.may_go(source, to):
+        allowed = ", ".join(scene.policy.transitions.get(source, ())) or "nowhere"
+        raise BadSetting(f"policy of {scene.model}", f"the way from {source}", to.value, allowed)
