@@ -1,7 +1,11 @@
-"""The MLflow model of a version: its ONNX file, the code that serves it, and no pickle.
+"""The MLflow model of a version: its ONNX file, the code that runs it, and no pickle.
 
-Two flavours of one file: `python_function` takes pictures as bytes and gives classes and boxes by their
-names; `onnx` is the network alone, tensors in and out (`mlflow.onnx.load_model`).
+Two flavors of one file: `python_function` takes images as bytes and returns classes and boxes by name; `onnx`
+is the network alone, tensors in and out (`mlflow.onnx.load_model`).
+
+The code is MLflow's models-from-code: one file, a copy of `mlops.prediction.onnx_model` with a few lines for
+MLflow at its end. MLflow imports it under a name of its own, so versions of different code can be loaded in
+one process, and where this product is not installed.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops.prediction import onnx_model
 from mlops.prediction.onnx_model import COLUMN
-from mlops.prediction.travelling import write_code
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
@@ -37,8 +41,31 @@ class ServingModel:
     preprocessing: Mapping[str, object]
 
 
-_CODE = "code"
-_SERVED = "mlops.prediction.onnx_model"
+_CODE = "served_model.py"
+_FOR_MLFLOW = '''
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class ServedModel(PythonModel):
+    """What MLflow loads. model_config: `threads` of ONNX Runtime for one operator, 0 for one a core."""
+
+    def load_context(self, context):
+        threads = int((context.model_config or {}).get("threads", 0))
+        self._served = ServedPictures(open_onnx(Path(__file__).with_name("model.onnx"), threads=threads))
+
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        return self._served.predict(model_input, params)
+
+
+set_model(ServedModel())
+'''
+_NO_CACHE = (
+    "This file keeps Python from writing compiled code here: any file written into a version's folder counts "
+    "as a change of the version.\n"
+)
 _NEEDED = ("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow")
 _NEEDED_FOR_BOXES = (("opencv-python-headless", "opencv-python"),)  # either; the first needs no display
 
@@ -72,19 +99,20 @@ def model_folder(serving: ServingModel, out: Path) -> Path:
 
 
 def _serve_pictures(model: Model, folder: Path) -> None:
-    """Replace the flavour's own loader, which takes tensors, by ours."""
+    """Replace the flavor's own loader, which takes tensors, by ours."""
     import mlflow.pyfunc
 
-    loader = write_code(_SERVED, folder / _CODE)
-    told = model.flavors[mlflow.pyfunc.FLAVOR_NAME]
+    source = Path(onnx_model.__file__).read_text(encoding="utf-8")
+    (folder / _CODE).write_text(source + _FOR_MLFLOW, encoding="utf-8")
+    (folder / "__pycache__").write_text(_NO_CACHE, encoding="utf-8")
+    environment = model.flavors[mlflow.pyfunc.FLAVOR_NAME]["env"]
     mlflow.pyfunc.add_to_model(
         model,
-        loader_module=loader,
-        data=told["data"],
-        code=_CODE,
-        conda_env=told["env"]["conda"],
-        python_env=told["env"]["virtualenv"],
+        loader_module="mlflow.pyfunc.model",
+        conda_env=environment["conda"],
+        python_env=environment["virtualenv"],
         model_config={"threads": 0},
+        model_code_path=_CODE,
     )
     model.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     model.save(str(folder / "MLmodel"))

@@ -1,5 +1,8 @@
 """A version's ONNX file with its preprocessing: images in, probabilities or boxes out.
 
+This file imports nothing of `mlops`: a copy of it is the code of every registered version (see
+`mlops.prediction.mlflow_model`), which is loaded where this product is not installed.
+
 All that a caller must do to an image is stated by the version's preprocessing (tag `mlops.preprocessing`, or
 the metadata of its MLflow model); it is done here as training does it. Needs numpy, Pillow, onnxruntime, and
 OpenCV for detectors, whose training decodes and resizes with it.
@@ -22,9 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+    from PIL import Image
 
 Picture: TypeAlias = "Path | str | bytes | NDArray[np.uint8]"
 Flip: TypeAlias = tuple[bool, bool]  # left to right, top to bottom
@@ -111,8 +114,6 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
     """As a classifier's training does it: Pillow decodes, and resizes over the area a pixel covers."""
     from PIL import Image
 
-    from mlops.data.pixels import as_rgb
-
     if isinstance(picture, np.ndarray):
         opened = Image.fromarray(picture)
     else:
@@ -122,9 +123,18 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
             opened.load()
         except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
             raise ValueError(f"{_named(picture)} cannot be read as a picture: {error}") from error
-    square = as_rgb(opened).resize((side, side), Image.Resampling.BILINEAR)
+    square = _rgb(opened).resize((side, side), Image.Resampling.BILINEAR)
     gain = side / opened.width, side / opened.height
     return np.asarray(square, np.uint8), (opened.height, opened.width, gain, (0, 0))
+
+
+def _rgb(opened: Image.Image) -> Image.Image:
+    """RGB, 8 bits a channel; of 16-bit grey the upper 8 bits, as `mlops.data.pixels.as_rgb`."""
+    from PIL import Image
+
+    if opened.mode.startswith("I;16"):
+        opened = Image.fromarray((np.asarray(opened) // 256).astype(np.uint8))
+    return opened.convert("RGB")
 
 
 def _letterboxed(picture: Picture, side: int, value: int) -> tuple[NDArray[np.uint8], _Way]:
@@ -488,9 +498,3 @@ def _classed(values: NDArray[np.float32], classes: tuple[str, ...]) -> dict[str,
     probabilities = dict(zip(classes, values.astype(float).tolist(), strict=True))
     surest = classes[int(values.argmax())]
     return {"class": surest, "probability": probabilities[surest], "probabilities": probabilities}
-
-
-def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> ServedPictures:
-    """MLflow's way in. path: the ONNX file. model_config: `threads` of one operator, 0 for one a core."""
-    threads = int((model_config or {}).get("threads", 0))
-    return ServedPictures(open_onnx(Path(path), threads=threads))

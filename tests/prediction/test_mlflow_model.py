@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import subprocess
@@ -16,7 +17,6 @@ import pytest
 import yaml
 
 from mlops.prediction.onnx_model import open_onnx
-from mlops.prediction.travelling import write_code
 from mlops.training.pickles import unsafe_in
 from registry.evidence.version_files import digests, onnx_file
 from tests.prediction.served_models import classifier, detector, picture, saved
@@ -137,13 +137,45 @@ def test_the_preprocessing_stands_in_the_models_metadata(folders: dict[str, Path
     assert json.loads(told["preprocessing"])["classes"] == ["square", "bar"]
 
 
-def test_code_that_travels_names_no_module_of_ours_and_is_named_by_its_content(tmp_path: Path) -> None:
-    name = write_code("mlops.prediction.onnx_model", tmp_path / "a")
-    assert write_code("mlops.prediction.onnx_model", tmp_path / "b") == name
-    other = write_code("mlops.prediction.onnx_model", tmp_path / "c")
-    assert other.split(".")[0] != name.split(".")[0]
-    for file in (tmp_path / "a").rglob("*.py"):
-        assert "import mlops." not in file.read_text() and "from mlops." not in file.read_text()
+def test_versions_of_different_code_are_loaded_in_one_process(tmp_path: Path) -> None:
+    import mlflow.pyfunc
+    import pandas as pd
+
+    first, second = (saved(classifier(tmp_path), tmp_path / name) for name in ("first", "second"))
+    code = second / "served_model.py"
+    code.write_text(code.read_text().replace('{"class": surest,', '{"class": surest.upper(),'))
+    loaded = [mlflow.pyfunc.load_model(str(folder)) for folder in (first, second, first)]
+    answers = [model.predict(pd.DataFrame({"image": [BLUE]}))["class"].tolist() for model in loaded]
+    assert answers == [["blue"], ["BLUE"], ["blue"]]
+
+
+def test_the_code_of_a_version_is_one_file_that_imports_nothing_of_ours(folders: dict[str, Path]) -> None:
+    for folder in folders.values():
+        [code] = folder.rglob("*.py")
+        modules = {
+            name.partition(".")[0]
+            for node in ast.walk(ast.parse(code.read_text()))
+            for name in (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [each.name for each in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
+        }
+        assert not modules & {"mlops", "registry", ""}
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "L", "RGB", "RGBA", "P", "CMYK", "LA", "1"])
+def test_images_of_every_mode_become_rgb_as_training_makes_them(mode: str) -> None:
+    from PIL import Image
+
+    from mlops.data.pixels import as_rgb
+    from mlops.prediction.onnx_model import _rgb
+
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1021
+    opened = Image.fromarray(values) if mode == "I;16" else Image.new(mode, (8, 8), 1)
+    assert np.array_equal(np.asarray(_rgb(opened)), np.asarray(as_rgb(opened)))
 
 
 def test_base64_that_mlflow_left_as_it_is_is_a_picture_too(folders: dict[str, Path]) -> None:
