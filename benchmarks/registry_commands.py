@@ -162,9 +162,9 @@ def measure(url: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def main() -> None:
+    from mlops.store.client import connect
     from mlops.store.location import absolute_uri
     from mlops.store.server import plan_server, start_server
-    from registry.connect import connect
 
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)

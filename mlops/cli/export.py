@@ -99,7 +99,7 @@ def export(
     asked = formats_asked(formats), precisions_asked(precisions)
     from mlops.cli.train import split_parts
     from mlops.files.home import home_folder
-    from registry.connect import connect
+    from mlops.store.client import connect
     from registry.export.export import ExportRequest, export_version
     from registry.export.exported_version import bundle_folder
 

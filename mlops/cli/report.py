@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
-from mlops.cli.registry.options import connected, policy_option
+from mlops.cli.registry.options import policy_option
+from mlops.store.client import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,7 +65,7 @@ def report(
 
     # a report asks a lot and changes nothing until its end: a connection that the server let go is no failure
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    client = connected()
+    client = connect()
     data = read_subject(client, name, equal_weights=equal_weights)
     data = _with_criteria(client, data, policy_file)
     written = _write(report_of(data), Path(out or f"report-{_file_name(data.title)}"))

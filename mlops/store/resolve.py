@@ -165,3 +165,14 @@ def _not_empty(folder: Path, name: str) -> Path:
     if not folder.is_dir() or not any(folder.iterdir()):
         raise UnknownVersion(f"the files of {name} are gone: nothing lies at {folder}")
     return folder
+
+
+def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The training run; None for a version without one, or whose run was deleted for good."""
+    if not run_id:
+        return None
+    try:
+        with asking(f"reading run {run_id}"):
+            return client.get_run(run_id)
+    except UnknownVersion:
+        return None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from mlops.metrics.samples.matching import count_at, detections_of
+from mlops.store.client import asking
 from mlops.store.names import entity_names
-from registry.connect import asking
 from registry.evidence.paired_samples import boxes_of
 from registry.gates.evidence_values import Latency, Parity, finite
 from registry.policies.conditions import Ceiling, Floor, GapLimit, PerClass

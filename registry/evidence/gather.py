@@ -29,9 +29,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
+from mlops.store.client import asking
 from mlops.store.identity import TRAINED_BY_TAG
+from mlops.store.resolve import run_of
 from mlops.training.pickles import unsafe_in
-from registry.connect import asking, run_of
 from registry.evidence.gated_metrics import kept_metrics, read_latency, read_parity, reads_boxes, with_derived
 from registry.evidence.paired_samples import compare
 from registry.evidence.version_files import (

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import MlopsError, UnknownVersion
+from mlops.store.client import asking
 from mlops.store.resolve import folder_at
-from registry.connect import asking
 from registry.evidence.paired_samples import BOXES, PREDICTIONS, Samples, joined, read_samples
 
 if TYPE_CHECKING:

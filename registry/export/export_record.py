@@ -11,8 +11,9 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops.store.client import asking
+from mlops.store.identity import me
 from mlops.tracking.environment import code_state
-from registry.connect import asking, me
 from registry.evidence.gated_metrics import read_parity, write_parity
 from registry.export.bundle import bundle_folder
 from registry.export.bundle.check_image import check_picture

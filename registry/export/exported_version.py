@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import GateRefused, UnknownVersion, UserError
+from mlops.store.client import asking
 from mlops.store.resolve import find_subject
-from registry.connect import asking
 from registry.evidence.version_files import digests, onnx_file, stated_in, version_files
 from registry.ledger.entry import LedgerEntry, Stage
 from registry.ledger.log import SUFFIX, read_chain

@@ -12,7 +12,7 @@ import torch
 
 from mlops.errors import GateRefused, MissingWeights, UnknownVersion, UnsafeWeights
 from mlops.files.digests import sha256_of
-from registry.connect import asking
+from mlops.store.client import asking
 from registry.export.exported_version import WEIGHTS_TAG, Version
 from registry.export.formats.contract import CallSession, NotMade, Original, Port, Session
 

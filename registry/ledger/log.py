@@ -37,7 +37,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlops.errors import LedgerBroken, MoveLost, NotAllowed, ServerUnavailable, UnknownVersion, UserError
-from registry.connect import asking, connect, of_name
+from mlops.store.client import asking, connect, of_name
 from registry.ledger.chain import Chain, Slot, follow
 from registry.ledger.entry import LedgerEntry
 

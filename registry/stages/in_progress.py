@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from registry.connect import asking
+from mlops.store.client import asking
 from registry.stages.mlflow_state import HAND_TAG
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking
+from mlops.store.client import asking
 from registry.ledger.entry import Action, Stage
 from registry.ledger.signing import counting
 from registry.ledger.state import verdicts

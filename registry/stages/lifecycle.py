@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, NotAllowed, UserError
-from registry.connect import asking, me
+from mlops.store.client import asking
+from mlops.store.identity import me
 from registry.evidence.version_files import ONNX_DIGEST_TAG, file_digests
 from registry.ledger.entry import Action, LedgerEntry, Stage
 from registry.ledger.log import append

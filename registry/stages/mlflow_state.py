@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking, of_name
+from mlops.store.client import asking, of_name
 from registry.ledger.chain import Chain
 from registry.ledger.entry import ALONE, Stage
 from registry.ledger.state import LedgerState

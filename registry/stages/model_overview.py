@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.connect import asking, of_name, run_of
+from mlops.store.client import asking, of_name
+from mlops.store.resolve import run_of
 from registry.ledger.entry import LedgerEntry, Stage
 from registry.ledger.log import LEDGER_OF_TAG, SUFFIX, read
 from registry.stages.mlflow_state import ALIASES, HAND_TAG, STAGE_TAG

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops.errors import UserError
-from registry.connect import asking
+from mlops.store.client import asking
 from registry.stages.judgement import evidence_path
 
 if TYPE_CHECKING:

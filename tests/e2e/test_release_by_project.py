@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.log import read
 from tests.command import REPOSITORY, Shell
 from tests.registry.shelves import make_model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.connect import connect
+from mlops.store.client import connect
 from tests.evaluation.colours import Known, classifier, detector
 
 

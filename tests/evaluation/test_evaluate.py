@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score
 
 from mlops.cli.main import run
-from registry.connect import connect
+from mlops.store.client import connect
 from tests.evaluation.colours import CELLS, Known, classifier, detector, write_cells
 
 Told = dict[str, object]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mlops.cli.main import run
-from registry.connect import connect
+from mlops.store.client import connect
 from tests.evaluation.colours import CELLS, Known, classifier, joint
 
 POLICY = "model: cells\ngates: {}\n"

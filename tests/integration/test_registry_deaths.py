@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from mlops.errors import ServerUnavailable
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Action, Stage
 from registry.stages.lifecycle import Draft, record
 from registry.stages.model_state import begin

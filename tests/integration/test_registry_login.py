@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from mlops.cli.main import run
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.log import ledger_name, read
 from registry.stages.mlflow_state import look
 from tests.registry.team_server import Team, team_server

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from mlops.errors import MoveLost
+from mlops.store.client import connect
 from mlops.store.server import plan_server, start_server
-from registry.connect import connect
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import read_chain
 from registry.stages.lifecycle import Draft, record

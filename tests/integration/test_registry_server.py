@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from mlops.errors import LedgerBroken, MoveLost, UserError
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Action, LedgerEntry, Stage
 from registry.ledger.log import ENTRY_TAG, append, ledger_name, read, read_chain
 from registry.ledger.state import last_good, state_after, state_at

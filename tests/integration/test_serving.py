@@ -19,8 +19,8 @@ import pytest
 import requests
 
 from mlops.prediction.onnx_model import open_onnx
+from mlops.store.client import connect
 from mlops.tracking import Tracker
-from registry.connect import connect
 from registry.ledger.entry import Action, Stage
 from registry.stages.lifecycle import Draft, record
 from registry.stages.model_state import begin

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.connect import connect
+from mlops.store.client import connect
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mlops.errors import MlopsError
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Action, Stage
 from registry.stages.lifecycle import Draft, record
 from registry.stages.model_state import begin

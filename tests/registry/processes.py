@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Stage
 from registry.stages.mlflow_state import ALIASES, look
 

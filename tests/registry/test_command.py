@@ -10,7 +10,7 @@ import pytest
 
 from mlops.cli.main import run
 from mlops.cli.registry.views import _moment
-from registry.connect import connect
+from mlops.store.client import connect
 from tests.registry.shelves import make_model
 
 POLICY = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlops.reports.tracked_facts import ReportData, ReportedVersion, RunFacts
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Action, Stage
 from registry.policies.conditions import Approvals
 from registry.policies.policy import Policy

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from mlops.errors import UnknownVersion
+from mlops.store.client import connect
 from mlops.store.names import entity_names
-from registry.connect import connect
 from registry.evidence.gated_metrics import LATENCY_TAG, PARITY_TAG, write_parity
 from registry.evidence.gather import gather
 from registry.evidence.latency import measure_onnx, measure_version

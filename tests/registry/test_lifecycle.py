@@ -14,7 +14,7 @@ import pytest
 
 from mlops.cli.output import show
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, UnknownVersion, UserError
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.ledger.entry import Action, Stage
 from registry.ledger.log import ledger_name, read
 from registry.policies.policy import Policy, parse_policy

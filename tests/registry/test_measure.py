@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops.cli.registry.moves import measure
-from registry.connect import connect
+from mlops.store.client import connect
 from tests.registry.versions import Trained, make_version
 
 

@@ -11,7 +11,6 @@ from mlops.cli.output import json_option, show
 from mlops.cli.registry.options import (
     STAGES,
     columns,
-    connected,
     named,
     number_of,
     opened,
@@ -19,6 +18,7 @@ from mlops.cli.registry.options import (
     policy_option,
 )
 from mlops.errors import BadSetting, GateRefused
+from mlops.store.client import connect
 
 if TYPE_CHECKING:
     from registry.stages.judgement import Judgement
@@ -248,7 +248,7 @@ def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -
     """
     from registry.evidence.latency import measure_version
 
-    client = connected()
+    client = connect()
     number = number_of(client, model, version)
     found = measure_version(client, model, number, calls=calls, threads=threads)
     says = (

@@ -59,24 +59,15 @@ def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
     return policy_of(model, policy_file).signing_keys if policy_file or model in list_policies() else ()
 
 
-def connected() -> MlflowClient:
-    """The store in use. A process that ends with this command imports no more of MLflow than it needs."""
-    from mlops.store.lean_mlflow import import_lean
-    from registry.connect import connect
-
-    if click.get_current_context().find_root().obj:
-        import_lean()
-    return connect()
-
-
 def opened(model: str, policy_file: str | None, override_reason: str = "") -> ModelState:
     """`model` as it stands, an interrupted move finished first."""
+    from mlops.store.client import connect
     from registry.stages.model_state import begin
 
     if override_reason and not override_reason.strip():
         raise BadSetting("registry", "--override-reason", override_reason, "the reason, in words")
     policy = policy_of(model, policy_file)
-    return begin(connected(), model, policy, over_faults=bool(override_reason))
+    return begin(connect(), model, policy, over_faults=bool(override_reason))
 
 
 def named(scene: ModelState, version: str) -> str:

@@ -11,8 +11,9 @@ import click
 
 from mlops.cli import output
 from mlops.cli.output import json_option
-from mlops.cli.registry.options import columns, connected, keys_of, number_of, policy_option
+from mlops.cli.registry.options import columns, keys_of, number_of, policy_option
 from mlops.errors import BadSetting
+from mlops.store.client import connect
 
 if TYPE_CHECKING:
     from registry.ledger.entry import LedgerEntry
@@ -34,7 +35,7 @@ def status(model: str | None, as_json: bool) -> None:
     """
     from registry.stages.model_overview import status as statuses
 
-    found = statuses(connected(), model)
+    found = statuses(connect(), model)
     output.show(found, as_json, _status_text(found))
 
 
@@ -99,7 +100,7 @@ def history(model: str, at: str | None, stage: str, policy_file: str | None, as_
 
     refuse_ledger(model)
     moment = None if at is None else _moment(at)
-    client, counts, of = connected(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
+    client, counts, of = connect(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
     chain = read_chain(client, model)
     if not chain.entries:
         look(client, model)  # says so where there is no such model
@@ -157,7 +158,7 @@ def verify(model: str, no_files: bool, policy_file: str | None, as_json: bool) -
     from registry.stages.verify import verify as verified
 
     refuse_ledger(model)
-    found = verified(connected(), model, keys_of(model, policy_file), files=not no_files)
+    found = verified(connect(), model, keys_of(model, policy_file), files=not no_files)
     output.show(found, as_json, _verify_text(found))
     if not found.well:
         sys.exit(1)
@@ -183,7 +184,7 @@ def show(model: str, version: str, as_json: bool) -> None:
     """
     from registry.stages.model_overview import facts
 
-    client = connected()
+    client = connect()
     known = facts(client, model, number_of(client, model, version))
     output.show(known, as_json, _facts_text(known))
 
@@ -217,7 +218,7 @@ def diff(model: str, first: str, second: str, as_json: bool) -> None:
     from registry.stages.model_overview import diff as differing
     from registry.stages.model_overview import facts
 
-    client = connected()
+    client = connect()
     one, other = (facts(client, model, number_of(client, model, v)) for v in (first, second))
     found = differing(one, other)
     output.show(found, as_json, _diff_text(found, one.version, other.version))

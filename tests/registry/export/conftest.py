@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.connect import connect
+from mlops.store.client import connect
 from registry.export.export import Exported, ExportRequest, export_version
 from registry.export.formats.contract import Precision
 from tests.registry.export import trained
