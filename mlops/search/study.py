@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import BadSetting, StudyMismatch, UserError
 from mlops.files.locks import OnlyOne, only_one
 from mlops.search.oom import ProcessStart, start_now
+from mlops.search.optuna_internals import open_again
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
 from mlops.store.location import without_password
@@ -232,7 +233,7 @@ class Study:
                     lock = self.trial_lock(frozen.number)
                     if lock.take():
                         self._draw_anew(frozen.number)
-                        trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
+                        trial = open_again(self.optuna_study, frozen)
                         epoch = max(frozen.intermediate_values, default=0)
                         start = start_now(epoch, frozen.user_attrs.get("start"))
                         return self._claimed(trial, lock, start, resumed=True)

@@ -12,7 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mlops.store.mlflow_internals import histories_in_bulk, is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,7 +65,6 @@ _RUNS_AT_ONCE = 100  # both limits are the server's
 _POINTS_AT_ONCE = 25_000
 _REQUESTS_AT_ONCE = 8
 _INFINITE = 1e308  # MLflow stores infinity as 1.797e308
-_BULK = "/api/2.0/mlflow/metrics/get-history-bulk"
 _log = logging.getLogger(__name__)
 
 
@@ -74,7 +75,7 @@ def curves_of(client: MlflowClient, run_id: str, keys: Iterable[str]) -> dict[st
     def fetch(key: str) -> list[Metric]:
         return list(client.get_metric_history(run_id, key))
 
-    if _is_server(client):
+    if is_server(client):
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
             found = list(pool.map(fetch, wanted))
     else:
@@ -95,7 +96,7 @@ def curves_of_many(client: MlflowClient, run_ids: Sequence[str], key: str) -> di
 
 
 def _curves(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
-    rows = _bulk(client, run_ids, key)
+    rows = histories_in_bulk(client, run_ids, key, _POINTS_AT_ONCE)
     if rows is None:
         return _one_by_one(client, run_ids, key)
     if len(rows) >= _POINTS_AT_ONCE:  # cut off, and MLflow does not say so
@@ -107,25 +108,6 @@ def _curves(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str,
     for row in rows:
         points[row["run_id"]].append((int(row["step"]), int(row["timestamp"]), float(row["value"])))
     return {run_id: curve_of(key, held) for run_id, held in points.items()}
-
-
-def _bulk(client: MlflowClient, run_ids: Sequence[str], key: str) -> list[dict[str, Any]] | None:
-    """Rows of run_id, step, timestamp, value; None where this store has no such question."""
-    store = client._tracking_client.store
-    if hasattr(store, "get_metric_history_bulk"):
-        return [row.to_dict() for row in store.get_metric_history_bulk(run_ids, key, _POINTS_AT_ONCE)]
-    if not hasattr(store, "get_host_creds"):
-        return None
-    from mlflow.utils.rest_utils import http_request
-
-    asked = {"run_id": list(run_ids), "metric_key": key, "max_results": _POINTS_AT_ONCE}
-    request: Any = http_request  # untyped in MLflow
-    answer = request(store.get_host_creds(), _BULK.replace("/api/", "/ajax-api/"), "GET", params=asked)
-    if answer.status_code != 200:
-        _log.debug("no histories in bulk: %s %s", answer.status_code, answer.text[:200])
-        return None
-    rows: list[dict[str, Any]] = answer.json()["metrics"]
-    return rows
 
 
 def _one_by_one(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
@@ -158,7 +140,3 @@ def curve_of(key: str, points: Iterable[tuple[int, int, float]]) -> Curve:
 
 def _as_logged(value: float) -> float:
     return math.copysign(math.inf, value) if abs(value) >= _INFINITE else value
-
-
-def _is_server(client: MlflowClient) -> bool:
-    return hasattr(client._tracking_client.store, "get_host_creds")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mlops.errors import BadSetting, DiskFull, UserError
 from mlops.files.locks import only_one
+from mlops.store.mlflow_internals import make_tables
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
@@ -84,12 +85,11 @@ def ensure_store(uri: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with only_one(file.with_name(file.name + ".lock")):
         from mlflow.exceptions import MlflowException
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
         from sqlalchemy.exc import SQLAlchemyError
 
         quiet_store_logs()
         try:
-            SqlAlchemyStore(uri, str(artifact_root(uri)))  # type: ignore[no-untyped-call]
+            make_tables(uri, artifact_root(uri))
         except (MlflowException, SQLAlchemyError) as error:
             first_line = str(error).splitlines()[0]
             if "disk is full" in first_line:

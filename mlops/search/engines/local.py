@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mlops.errors import Terminated, TrainingCrashed, UserError
+from mlops.search.optuna_internals import open_again
 from mlops.search.trial import Bench, run_trial
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
             run = bench.runs.begun_trial(frozen.number)
             if run is not None:
                 bench.runs.failed(run, TrainingCrashed(reason))
-            trial = optuna.trial.Trial(study.optuna_study, frozen._trial_id)
+            trial = open_again(study.optuna_study, frozen)
             trial.set_user_attr("failure", f"crashed: {reason}")
             study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         finally:

@@ -16,6 +16,7 @@ from mlops.training.classification.timm_network import head_parameters, normalis
 if TYPE_CHECKING:
     from mlops.systems.recipe import ClassificationRecipe
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 MOMENTUM = 0.9  # of SGD, which is Nesterov's here
 WARMUP_FROM = 0.01  # of the learning rate
 
@@ -63,7 +64,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         super().train(mode)
         if self.backbone_frozen:
             for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, BATCH_NORMS):
                     module.eval()
         return self
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
@@ -26,6 +25,7 @@ from mlops.metrics.samples.image_names import below, picture_names, shared_folde
 from mlops.metrics.samples.sample_tables import BOXES, Header, write_boxes
 from mlops.training.detection.arguments import average_precision, detection_metrics
 from mlops.training.detection.resume import kept_files
+from mlops.training.detection.ultralytics_internals import MatchingValidator
 from mlops.training.device import library_device
 from mlops.training.failures import named
 from mlops.training.protocol import TestResult, TrainConfig
@@ -96,7 +96,7 @@ def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-class KeepingValidator(DetectionValidator):  # type: ignore[misc]
+class KeepingValidator(MatchingValidator):
     """The library's validator; fills `table` with what it matches."""
 
     def __init__(self, *, save_dir: Path, args: dict[str, Any], table: BoxTable) -> None:
@@ -107,9 +107,7 @@ class KeepingValidator(DetectionValidator):  # type: ignore[misc]
         with alone_in(Path(self.args.data).parent):
             return super().build_dataset(img_path, mode, batch)
 
-    def _process_batch(self, preds: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
-        """Called once a picture with its predictions and truths, in pixels of the letterboxed picture."""
-        result: dict[str, Any] = super()._process_batch(preds, batch)
+    def image_matched(self, preds: dict[str, Any], batch: dict[str, Any], result: dict[str, Any]) -> None:
         file = batch["im_file"]
         self.table.add(file, "truth", batch["cls"].cpu(), self._on_picture(batch["bboxes"], batch))
         self.table.add(
@@ -121,7 +119,6 @@ class KeepingValidator(DetectionValidator):  # type: ignore[misc]
             _best_iou(preds, batch),
             result["tp"][:, 0],
         )
-        return result
 
     @staticmethod
     def _on_picture(boxes: Any, batch: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, MissingWeights
 from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
+from mlops.training.torch_internals import pickle_in
 from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ LAYERS = re.compile(
     r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
     r"|ultralytics\.nn\.(tasks|modules)\.(\w+\.)?[A-Z]\w*"
     r"|ultralytics\.(utils|yolo\.utils)\.IterableSimpleNamespace"
-    r"|mlops\.training\.joint\.network\.(JointModel|ImageHead)"
+    r"|mlops\.training\.joint\.(joint_)?network\.(JointModel|ImageHead)"
     r"|pathlib\.(Pure)?(Posix|Windows)?Path"
 )
 
@@ -112,10 +113,5 @@ def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
 
 def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
     """The same of the pickle that torch's own reader takes out of a zip: two readers may find two."""
-    import torch
-
-    try:
-        pickled = torch._C.PyTorchFileReader(str(file)).get_record("data.pkl")
-    except RuntimeError:
-        return ()  # no zip that torch reads
-    return unsafe_names(pickled, allowed=LAYERS)
+    pickled = pickle_in(file)
+    return () if pickled is None else unsafe_names(pickled, allowed=LAYERS)

@@ -1,4 +1,4 @@
-"""What a recipe asks of Ultralytics beyond its arguments: AMP check, freezing, brightness and contrast.
+"""What a recipe asks of Ultralytics beyond its arguments: freezing, brightness and contrast.
 
 Freezing: Ultralytics freezes at the start (`freeze`) and never releases. Its optimizer holds every
 parameter, frozen or not, and skips those without a gradient, so a released layer trains on from the next
@@ -8,45 +8,13 @@ step, at the rate of that epoch.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import torch
-from ultralytics.engine import trainer as library
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
-
-
-@contextmanager
-def checked_here() -> Iterator[None]:
-    """While open, the library asks `works` where it would have compared results of a fetched YOLO26n."""
-    theirs = library.check_amp
-    library.check_amp = works
-    try:
-        yield
-    finally:
-        library.check_amp = theirs
-
-
-def works(model: Any) -> bool:
-    """True when `model` gives finite predictions in mixed precision on its GPU; False on CPU and MPS.
-
-    GPUs that cannot (GTX 16xx and their like) give NaN.
-    """
-    device = next(model.parameters()).device
-    if device.type != "cuda":
-        return False
-    was_training = model.training
-    model.eval()
-    with torch.no_grad(), torch.autocast("cuda"):
-        predictions = model(torch.full((1, 3, 256, 256), 0.5, device=device))[0]
-    model.train(was_training)
-    return bool(torch.isfinite(predictions).all())
 
 
 ALWAYS_FROZEN = ".dfl"  # a fixed integral over bins, not a layer that learns

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer as UltralyticsTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.torch_utils import strip_optimizer
 
@@ -25,7 +24,8 @@ from mlops.files.atomic import move_durably
 from mlops.files.locks import alone_in
 from mlops.terminal.progress import EpochBar
 from mlops.training.detection import arguments, recipe_callbacks
-from mlops.training.detection.recipe_callbacks import BrightnessContrast, checked_here
+from mlops.training.detection.recipe_callbacks import BrightnessContrast
+from mlops.training.detection.ultralytics_internals import HookedTrainer
 from mlops.training.detection.ultralytics_library import keeping_threads
 from mlops.training.protocol import EpochReport
 
@@ -51,7 +51,7 @@ class DetectorPlan:
     only_finish: bool = False
 
 
-class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
+class RecipeLoop(HookedTrainer):
     """One training of one recipe.
 
     The library adds its integrations (MLflow, Comet, W&B, ...) to classes with `Trainer` in their name:
@@ -102,8 +102,7 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
                 before_formatting, BrightnessContrast(self.plan.brightness, self.plan.contrast)
             )
 
-    def _close_dataloader_mosaic(self) -> None:
-        super()._close_dataloader_mosaic()  # builds the pipeline anew
+    def mosaic_closed(self) -> None:
         self._add_photometric(self.train_loader.dataset)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
@@ -111,10 +110,6 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         if weights is not None:
             refuse_foreign_weights(model, weights, str(self.args.model))
         return model
-
-    def _setup_train(self) -> None:
-        with checked_here():
-            super()._setup_train()
 
     # the epoch
 
@@ -130,20 +125,19 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         if bad:
             raise Diverged(f"{', '.join(bad)} became NaN or infinite in epoch {self.epoch + 1}")
 
-    def _handle_nan_recovery(self, epoch: int) -> bool:
+    def recover_from_nan(self, epoch: int) -> bool:
         """The library would go back to its last checkpoint and say nothing; here the training has failed."""
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
             raise Diverged(f"weights became NaN or infinite in epoch {epoch + 1}")
         return False
 
-    def _build_train_pipeline(self) -> None:
-        """Called a second time when the device's memory was not enough: the library would halve the batch."""
+    def before_pipeline(self) -> None:
+        """Called again when the device's memory was not enough: Ultralytics would halve the batch."""
         if self.optimizer is not None:
             raise OutOfMemory(
                 f"{self.device} has too little memory for batch={self.plan.batch} at "
                 f"image_size={self.args.imgsz}; a smaller batch or image_size needs less"
             )
-        super()._build_train_pipeline()
 
     def report(self) -> EpochReport:
         """The epoch just validated, under our names.
@@ -216,12 +210,12 @@ class RecipeLoop(UltralyticsTrainer):  # type: ignore[misc]
         else:
             super().resume_training(ckpt)
 
-    def _do_train(self) -> None:
+    def run_epochs(self) -> None:
         try:
             if not self.plan.only_finish:
-                super()._do_train()
+                super().run_epochs()
                 return
-            self._setup_train()
+            self.set_up()
             self.epoch = self.start_epoch - 1
             self.final_eval()
             self.plot_metrics()

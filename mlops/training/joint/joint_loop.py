@@ -92,8 +92,8 @@ class JointLoop(RecipeLoop):
             tasks=self.joint.tasks,
         )
 
-    def _setup_train(self) -> None:
-        super()._setup_train()
+    def set_up(self) -> None:
+        super().set_up()
         model = unwrap_model(self.model)
         if getattr(model, "criterion", None) is None:
             model.criterion = model.init_criterion()

@@ -13,6 +13,7 @@ from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
 
+from mlops.training.detection.ultralytics_internals import OpenModel
 from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 
 # of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
@@ -44,7 +45,7 @@ class ImageHead(nn.Module):
         return logits
 
 
-class JointModel(DetectionModel):  # type: ignore[misc]
+class JointModel(OpenModel):
     """Gives what the library's network gives, and beside it the class' logits, (B, image classes).
 
     In training and validation they stand in the dictionary of raw predictions under `LOGITS`; an exported
@@ -102,10 +103,10 @@ class JointModel(DetectionModel):  # type: ignore[misc]
         features: Tensor = _run(layers, pictures, {*self.save, self.shared_at})[0]
         return features
 
-    def _predict_once(self, x: Tensor, profile: bool = False, embed: Any = None) -> Any:
-        head = self._modules.get("image_head")
+    def run_layers(self, x: Tensor, profile: bool = False, embed: Any = None) -> Any:
+        head = getattr(self, "image_head", None)
         if head is None or embed:  # the library asks for its strides while it builds
-            return super()._predict_once(x, profile, embed)
+            return super().run_layers(x, profile, embed)
         pictures = x
         predictions, kept = _run(self.model, pictures, {*self.save, self.shared_at})
         features = kept[self.shared_at] if self.image_backbone is None else self._features(pictures)
