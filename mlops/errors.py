@@ -10,6 +10,7 @@
     │   ├── RunFault                      a past run that cannot be imported as it is
     │   ├── NotComparable                 results of other data or classes, or of which no sample was kept
     │   ├── DiskFull                      no room left for what must be kept
+    │   ├── MissingPackage                a package that is not installed, with the pip command for it
     │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
     ├── ServerUnavailable         exit 1  the tracking server does not answer
     │   └── NotAllowed                    it answers that this user may not do that: nothing was done
@@ -26,6 +27,7 @@ A command prints the message in one line and leaves with `exit_code` (see `mlops
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import ClassVar
 
 
@@ -84,6 +86,35 @@ class DiskFull(UserError):
             f"no room left in {where} for {what}: free some space and start again; "
             "what was accepted before is kept"
         )
+
+
+# packages that an extra of ours installs; the base installation has none of them
+EXTRA_OF = {
+    **dict.fromkeys(("torch", "torchvision", "ultralytics", "timm", "lightning", "kornia"), "train"),
+    **dict.fromkeys(("huggingface_hub", "onnxscript", "plotly", "safetensors"), "train"),
+    **dict.fromkeys(("coremltools", "openvino"), "export"),
+    "ray": "ray",
+    "psycopg2": "stack",
+    "pytorch_grad_cam": "explain",
+    "torchjd": "surgery",
+}
+
+
+class MissingPackage(UserError):
+    """A package that is not installed, with the pip command that installs it."""
+
+    def __init__(self, what: str, package: str) -> None:
+        self.package, self.extra = package, EXTRA_OF[package]
+        super().__init__(
+            f"{what} needs {package}, which is not installed: pip install 'vision-mlops[{self.extra}]'"
+        )
+
+
+def require(what: str, *packages: str) -> None:
+    """Raise MissingPackage for the first of `packages` that is not installed; none is imported."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingPackage(what, package)
 
 
 class UnknownVersion(UserError):

@@ -11,7 +11,7 @@ import click
 
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
-from mlops.errors import MlopsError, Terminated
+from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
 
 # what the user's choice of a place can bring about; anything else is a fault of the machine
 MISTAKES = {
@@ -83,6 +83,11 @@ def run(arguments: list[str]) -> int:
         return say(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
     except MlopsError as error:
         return say(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        return say(str(MissingPackage("this command", package)), MissingPackage.exit_code)
     except OSError as error:
         if error.errno is None:
             raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.errors import require
 
 if TYPE_CHECKING:
     from mlops.search import StudyRequest
@@ -102,6 +103,7 @@ def train(
       mlops train railway-detector --data rail/data.yaml --profile
       mlops train oct-detector --data s3://lab/oct --trials 40 --parallel 8 --engine ray --address ray://head:10001
     """
+    require("mlops train", "torch", "torchvision", "ultralytics", "timm", "lightning", "kornia")
     from mlops.systems import configure, load_system
 
     # MLproject hands over one text for each parameter: '' for one that was left out, `a;b` for several

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlops.errors import MissingPackage, require
 from mlops.evaluation.tracked import names_in
 from mlops.store.client import asking
 
@@ -39,9 +40,9 @@ def heat_maps(scene: EvaluationContext, pictures: Sequence[Image], predicted: Se
     if not pictures:
         return Maps()
     try:
-        import pytorch_grad_cam  # noqa: F401 - asked for before anything is fetched
-    except ImportError:
-        return Maps(missing="no Grad-CAM: `pip install 'vision-mlops[explain]'` brings the library for it")
+        require("Grad-CAM", "pytorch_grad_cam", "torch", "timm")
+    except MissingPackage as error:
+        return Maps(missing=str(error))
     if WEIGHTS not in names_in(scene.client, scene.subject.run_id, "weights"):
         return Maps(missing=f"no Grad-CAM: the run keeps no {WEIGHTS}")
     with asking(f"fetching {WEIGHTS} of run {scene.subject.run_id}"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlops.data import check_dataset
 from mlops.data.faults import raise_errors
-from mlops.errors import BadSetting
+from mlops.errors import BadSetting, require
 from mlops.search.context import opened, read_data
 from mlops.search.engines.local import termination_as_interrupt, work, work_in_parallel
 from mlops.search.final_fit import Finished, best_trial, finish_study
@@ -38,9 +38,7 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
     if request.engine == "ray":
-        from mlops.search.engines.on_ray import require_ray
-
-        require_ray()
+        require("--engine ray", "ray")
     faults = _checked(request)
     dataset = read_data(request)
     device = request.device if request.engine == "local" else "auto"  # a node's need not be here

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mlops.errors import MlopsError
+from mlops.errors import EXTRA_OF, MlopsError
 from mlops.store.location import database_file, is_database, without_password
 from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions
@@ -61,7 +61,9 @@ def _libraries() -> Iterator[HealthFinding]:
         if name in found:
             yield HealthFinding(Health.OK, name, found[name])
         else:
-            yield HealthFinding(Health.FAIL, name, "not installed", f"pip install {name}")
+            health = Health.WARN if EXTRA_OF.get(name) == "train" else Health.FAIL
+            extra = "'vision-mlops[train]', for training" if health is Health.WARN else name
+            yield HealthFinding(health, name, "not installed", f"pip install {extra}")
 
 
 def _devices() -> Iterator[HealthFinding]:

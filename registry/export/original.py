@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from mlops.errors import GateRefused, MissingWeights, UnknownVersion, UnsafeWeights
+from mlops.errors import GateRefused, MissingPackage, MissingWeights, UnknownVersion, UnsafeWeights, require
 from mlops.files.digests import sha256_of
 from mlops.store.client import asking
 from registry.export.exported_version import WEIGHTS_TAG, Version
 from registry.export.formats.contract import CallSession, NotMade, Original, Port, Session
 
 if TYPE_CHECKING:
+    import torch
     from mlflow import MlflowClient
     from numpy.typing import NDArray
 
@@ -32,6 +31,11 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
     GateRefused for a file that is not the one which training recorded, UnsafeWeights for a pickle that could
     call anything but layers; neither is loaded.
     """
+    try:
+        require("a format that is converted from the trained network", "torch")
+    except MissingPackage as error:
+        yield None, str(error)
+        return
     with tempfile.TemporaryDirectory(prefix="mlops-weights-") as folder:
         try:
             file = _fetched(client, version, folder)
@@ -107,7 +111,9 @@ def network_of(source: Original) -> torch.nn.Module:
 
 
 def torch_session(call: Any, side: int) -> Session:
-    """A session around a torch function on float32 pictures; its outputs are named by their order."""
+    """A session around a torch function on float32 images; its outputs are named by their order."""
+    import torch
+
     with torch.no_grad():
         answers = _tensors(call(torch.full((1, 3, side, side), 0.5)))
     gives = tuple(

@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mlops.errors import BadSetting, UserError
+from mlops.errors import BadSetting, require
 from mlops.search.engines.local import work
 from mlops.search.run_book import RunBook
 from mlops.search.study import Study
@@ -31,21 +31,13 @@ _KNOCK_S, _POLL_S = 10.0, 0.2
 _WITH_CLUSTER = "the address of a Ray cluster that runs, e.g. ray://host:10001 or host:6379"
 
 
-def require_ray() -> None:
-    """Raises UserError where Ray is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("ray") is None:
-        raise UserError("--engine ray needs Ray, which is not installed: pip install 'vision-mlops[ray]'")
-
-
 @contextmanager
 def cluster(request: StudyRequest) -> Iterator[RayFitter]:
     """Be connected to the cluster at `request.address`, or to one started here for as long as the block.
 
     Raises BadSetting for an address at which no cluster answers, or for a device that none of its nodes has.
     """
-    require_ray()
+    require("--engine ray", "ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send usage figures
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray

@@ -88,7 +88,7 @@ def _library() -> Any:
         with _silent():
             import coremltools
     except ImportError as error:
-        raise NotMade("coremltools is not installed: `pip install coremltools`") from error
+        raise NotMade("coremltools is not installed: pip install 'vision-mlops[export]'") from error
     return coremltools
 
 

@@ -37,7 +37,7 @@ class OpenVinoFormat:
         try:
             import openvino
         except ImportError as error:
-            raise NotMade("openvino is not installed: `pip install openvino`") from error
+            raise NotMade("openvino is not installed: pip install 'vision-mlops[export]'") from error
         file = folder / file_name(precision, ".xml")
         model = openvino.convert_model(str(source.onnx))
         model.set_rt_info(json.dumps(dict(source.preprocessing)), _INFO)
@@ -48,7 +48,7 @@ class OpenVinoFormat:
         try:
             import openvino
         except ImportError as error:
-            raise NotRun("openvino is not installed") from error
+            raise NotRun("openvino is not installed: pip install 'vision-mlops[export]'") from error
         core = openvino.Core()
         try:
             # whatever the processor is: no arithmetic in bfloat16 or float16 behind the caller's back

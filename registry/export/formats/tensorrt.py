@@ -105,8 +105,10 @@ def _beside(made: Path) -> Path:
 
 def _not_here() -> str:
     """Why TensorRT cannot be used on this machine; "" where it can."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return "torch is not installed: pip install 'vision-mlops[train]'"
     if not torch.cuda.is_available():
         return "TensorRT needs an NVIDIA GPU, and there is none here"
     try:

@@ -8,12 +8,13 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from registry.export.formats.contract import Original, Precision, Session, file_name
 from registry.export.original import network_of, torch_session
+
+if TYPE_CHECKING:
+    import torch
 
 _EXTRA = "preprocessing.json"
 
@@ -26,18 +27,25 @@ class TorchScriptFormat:
 
     def make(self, source: Original, precision: Precision, folder: Path) -> Path:
         file = folder / file_name(precision, ".torchscript")
+        network = network_of(source)
+        import torch
+
         said, held = json.dumps(dict(source.preprocessing)), io.BytesIO()
         with _undeprecated():
-            torch.jit.save(_traced(source), held, _extra_files={_EXTRA: said})
+            torch.jit.save(_traced(network, source.side), held, _extra_files={_EXTRA: said})
         file.write_bytes(held.getbuffer())  # torch's own way to a file ends the process when a disk is full
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
+        import torch
+
         with _undeprecated():
             script = torch.jit.load(str(made), map_location="cpu")  # type: ignore[no-untyped-call]
         return torch_session(script.eval(), int(self.preprocessing_in(made)["side"]))
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
+        import torch
+
         extra: dict[str, Any] = {_EXTRA: ""}
         with _undeprecated():
             torch.jit.load(str(made), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
@@ -45,10 +53,12 @@ class TorchScriptFormat:
         return said
 
 
-def _traced(source: Original) -> torch.jit.ScriptModule:
-    example = torch.full((1, 3, source.side, source.side), 0.5)
+def _traced(network: torch.nn.Module, side: int) -> torch.jit.ScriptModule:
+    import torch
+
+    example = torch.full((1, 3, side, side), 0.5)
     with torch.no_grad():
-        script: torch.jit.ScriptModule = torch.jit.trace(network_of(source), example, check_trace=False)  # type: ignore[no-untyped-call]
+        script: torch.jit.ScriptModule = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     return script
 
 
