@@ -11,6 +11,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.data.places import names_of
 from mlops.errors import DataFault, UserError
 from mlops.store.resolve import data_sources, recorded_class_map
+from mlops.tasks.outputs import task_of_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +72,9 @@ def open_held_out(request: EvaluationRequest, run: Run, name: str, predictor: Pr
 
 def _task(predictor: Predictor, run: Run) -> str:
     """A joint network that learnt one task alone gives one answer; its data are read as they were then."""
-    if _IMAGE_LABEL in run.data.params or (predictor.has_boxes and predictor.has_probabilities):
+    if _IMAGE_LABEL in run.data.params:
         return "joint"
-    return "detection" if predictor.has_boxes else "classification"
+    return task_of_outputs(boxes=predictor.has_boxes, image_classes=predictor.has_probabilities)
 
 
 def _seed(run: Run) -> int:

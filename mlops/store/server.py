@@ -106,7 +106,7 @@ def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) 
     prepare_environment()
     ensure_store(plan.store)
     plan.log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", plan.host, "--port", str(plan.port)]
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", plan.host, "--port", str(plan.port)]
     command += [
         "--backend-store-uri",
         plan.store,
@@ -120,6 +120,7 @@ def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) 
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd=plan.log.parent,  # uvicorn imports from its working directory first, whatever lies there
             env={**_SWITCHED_OFF, **os.environ},
         )
     server = Server(plan, process)

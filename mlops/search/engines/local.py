@@ -70,7 +70,7 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
 
 def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
     given = (file, os.getpid(), number, budget, forgiven)
-    command = [sys.executable, "-m", WORKER, *map(str, given)]
+    command = [sys.executable, "-P", "-m", WORKER, *map(str, given)]
     return subprocess.Popen(command, start_new_session=True, stdout=2)  # our output is the result alone
 
 

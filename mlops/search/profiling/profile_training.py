@@ -104,7 +104,7 @@ def measure(variant: SettingsVariant, folder: Path, limit_s: float, wanted_s: fl
     """Run one variant in a process of its own. folder: holds `request.json`; what the variant writes goes."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="variant-") as own:
         given = (folder / "request.json", json.dumps(dict(variant.changes)), own, os.getpid(), wanted_s)
-        command = [sys.executable, "-m", PROBE, *map(str, given)]
+        command = [sys.executable, "-P", "-m", PROBE, *map(str, given)]
         with _group(command) as process:
             try:
                 out, err = process.communicate(timeout=limit_s)

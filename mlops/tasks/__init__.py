@@ -1,0 +1,1 @@
+"""What is specific to a task: detection, classification, joint."""
