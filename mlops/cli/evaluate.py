@@ -80,9 +80,8 @@ def evaluate(
 
     wanted = read_rule(rule) if rule else None
 
-    from mlops.evaluation.context_values import EvaluationRequest
     from mlops.evaluation.evaluate import evaluate as evaluated
-    from mlops.evaluation.result import as_text
+    from mlops.evaluation.result import EvaluationRequest, as_text
     from mlops.files.home import home_folder
     from mlops.store.client import connect
 

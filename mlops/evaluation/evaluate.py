@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from mlops.evaluation.context_values import EvaluationRequest
+    from mlops.evaluation.result import EvaluationRequest
 
 SECOND = "classification"  # the folder of a joint network's second half
 

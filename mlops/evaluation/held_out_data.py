@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from mlops.data.dataset import Dataset
-    from mlops.evaluation.context_values import EvaluationRequest
+    from mlops.evaluation.result import EvaluationRequest
     from mlops.prediction.onnx_model import Predictor
 
 DIGEST_TAG = "mlops.dataset_digest"

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from mlops.data.dataset import Dataset, SplitName
-    from mlops.evaluation.context_values import EvaluationContext, EvaluationRequest, Measurement
+    from mlops.evaluation.context_values import EvaluationContext, Measurement
+    from mlops.evaluation.result import EvaluationRequest
     from mlops.evaluation.sample_sources import SampleSource
     from mlops.metrics.samples.boxes import Boxes
 
