@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from mlops.errors import BadSetting, DiskFull, UserError
-from mlops.files.locks import only_one
+from mlops.files.locks import locked
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _SQLITE = "sqlite:///"
@@ -82,7 +82,7 @@ def ensure_store(uri: str) -> None:
         return
     prepare_environment()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(file.with_name(file.name + ".lock")):
+    with locked(file.with_name(file.name + ".lock")):
         from mlflow.exceptions import MlflowException
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
         from sqlalchemy.exc import SQLAlchemyError

@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location
+from mlops.files.atomic import write_durably
 from mlops.files.digests import sha256_of
-from mlops.files.locks import alone_in
+from mlops.files.locks import locked_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +42,7 @@ def fetch(url: str, cache: Path) -> Path:
     store = Store(parse_location(url))
     objects = store.objects()
     home = cache / "s3" / _folder_name(store)
-    with alone_in(home):
+    with locked_folder(home):
         for folder in ("files", "parts"):
             (home / folder).mkdir(exist_ok=True)
         shelf = _Shelf(home, Manifest(home / "manifest.jsonl"))
@@ -210,11 +211,8 @@ class Manifest:
     def rewrite(self, keep: Iterable[str]) -> None:
         """Keep these keys only, one line each, in one move."""
         self._held = {key: self._held[key] for key in sorted(keep)}
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(
-            "\n".join(json.dumps(asdict(held)) for held in self._held.values()), encoding="utf-8"
-        )
-        fresh.replace(self._path)
+        lines = (json.dumps(asdict(held)) for held in self._held.values())
+        write_durably(self._path, "\n".join(lines).encode())
 
 
 def _read(path: Path) -> Iterable[tuple[str, Held]]:
