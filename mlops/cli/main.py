@@ -11,6 +11,7 @@ import click
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.errors import MlopsError, Terminated
+from mlops.terminal.messages import fail
 
 # what the user's choice of a place can bring about; anything else is a fault of the machine
 MISTAKES = {
@@ -76,22 +77,22 @@ def run(arguments: list[str], *, alone: bool = False) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        return say(error.format_message() + _help_of(error), error.exit_code)
+        return fail(error.format_message() + _help_of(error), error.exit_code)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt) as stop:  # click makes an Abort of whatever interrupts
-        return say(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
+        return fail(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
     except MlopsError as error:
-        return say(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except OSError as error:
         if error.errno is None:
             raise
         where = error.filename or "a file"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return say(f"{where}: no room left: free some space, or name another place, and start again", 2)
+            return fail(f"{where}: no room left: free some space, or name another place, and start again", 2)
         if error.errno in MISTAKES:
-            return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
-        return say(f"{where}: {error.strerror}", 1)
+            return fail(f"{where}: {error.strerror}; name another place, or mend this one", 2)
+        return fail(f"{where}: {error.strerror}", 1)
     return 0
 
 
@@ -99,9 +100,3 @@ def _help_of(error: click.ClickException) -> str:
     """Where to read how the command is meant, for a usage that was none."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f" `{context.command_path} --help` says more." if context is not None else ""
-
-
-def say(message: str, code: int) -> int:
-    """Print `message` as one line for a person; hand `code` through."""
-    click.echo(f"mlops: {' '.join(message.split())}", err=True)
-    return code
