@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mlops.training.balance import Balancer, BalanceSettings, balancer_for
-from mlops.training.balance.gradnorm import imbalance
+from mlops.training.balance.gradnorm import targets
 
 TASKS, TARGET = ("detection", "classification"), 1.25
 EVERY = (1, 2, 5, 10, 20)
@@ -106,7 +106,8 @@ def balance_of(given: argparse.Namespace, settings: BalanceSettings) -> tuple[fl
     figures = training.balancer.end_epoch()
     norms = [figures[f"balance/grad_norm/{task}"] for task in TASKS]
     rates = [figures[f"balance/inverse_rate/{task}"] for task in TASKS]
-    return training.balancer.weights["detection"], imbalance(norms, rates, settings.alpha) / sum(norms)
+    away = sum(abs(n - t) for n, t in zip(norms, targets(norms, rates, settings.alpha), strict=True))
+    return training.balancer.weights["detection"], away / sum(norms)
 
 
 # one training of the joint network

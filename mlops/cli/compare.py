@@ -10,6 +10,7 @@ import click
 
 from mlops.cli.output import json_option, plain, show
 from mlops.errors import BadSetting
+from mlops.terminal.messages import note
 
 
 def _score(text: str) -> float | None:
@@ -110,10 +111,10 @@ def compare(
         found = compare_sides(sides, request, drawn)
     if out:
         files = write(found, plain(found), Path(out))
-        click.echo(f"wrote {', '.join(str(file) for file in files)}", err=True)
+        note(f"wrote {', '.join(str(file) for file in files)}")
     if logged:
         folder = log(client, found, plain(found))
-        click.echo(f"logged to the runs that were compared, in {folder}", err=True)
+        note(f"logged to the runs that were compared, in {folder}")
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     show(found, as_json, as_text(found, width=width, colour=terminal))

@@ -12,6 +12,7 @@ import click
 
 from mlops.cli.output import json_option, show
 from mlops.errors import BadSetting
+from mlops.terminal.messages import warn
 
 if TYPE_CHECKING:
     from mlops.data.converting.convert import Converted, SplitRequest
@@ -135,7 +136,7 @@ def convert(
     request = _request(split, group_by, group_pattern, seed)
     done = run(source, out, cast('Literal["yolo", "imagefolder"]', to), request)
     for warning in done.warnings:
-        click.echo(f"warning: {warning.place}: {warning.says}", err=True)
+        warn(f"{warning.place}: {warning.says}")
     show(done, as_json, _text(done))
 
 

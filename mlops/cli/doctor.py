@@ -7,6 +7,7 @@ import sys
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.terminal.tables import aligned
 
 
 @click.command()
@@ -25,12 +26,8 @@ def doctor(as_json: bool) -> None:
     from mlops.tracking.doctor import Health, look_over
 
     findings = look_over(home_folder(), tracking_uri())
-    width = max(len(f.what) for f in findings)
-    lines = [
-        f"{f.health.value:<5} {f.what:<{width}}  {f.says}" + (f": {f.advice}" if f.advice else "")
-        for f in findings
-    ]
+    lines = [(f.health.value, f.what, f.says + (f": {f.advice}" if f.advice else "")) for f in findings]
     rows = [{"health": f.health.value, "what": f.what, "says": f.says, "advice": f.advice} for f in findings]
-    show(rows, as_json, "\n".join(lines))
+    show(rows, as_json, aligned(lines))
     if any(f.health is Health.FAIL for f in findings):
         sys.exit(1)

@@ -10,6 +10,8 @@ import click
 
 from mlops.cli.output import json_option, show
 from mlops.errors import BadSetting, GateRefused, MlopsError
+from mlops.terminal.messages import note
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from registry.export.bundle.bundle_folder import VerifiedBundle
@@ -117,9 +119,7 @@ def export(
         calls=calls,
     )
     told = sys.stderr.isatty()
-    found = export_version(
-        client, request, lambda step: click.echo(f"  {step} ...", err=True) if told else None
-    )
+    found = export_version(client, request, lambda step: note(f"  {step} ...") if told else None)
     show(found, as_json, _as_text(found))
     if found.failed:
         raise GateRefused(f"{found.certificate.of}: {_names(found.failed)} not as the original, so left out")
@@ -145,15 +145,13 @@ def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
 
 
 def _as_text(found: Exported) -> str:
-    from mlops.cli.registry.options import columns
-
     c = found.certificate
     head = ("format", "precision", "result", "agreement", "difference", "costs", "p50", "p95", "size")
     rows: list[tuple[str, ...]] = [head, *(_row(file) for file in c.files)]
     lines = [
         f"{c.of}, compared with {c.original} on {c.pictures} pictures of its {c.split} split",
         "",
-        columns(rows),
+        aligned(rows),
         *(f"  {file.format} {file.precision}: {file.reason}" for file in c.files if file.reason),
         "",
     ]

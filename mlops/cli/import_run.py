@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,9 @@ import click
 
 from mlops.cli.output import json_option, show
 from mlops.errors import BadSetting
+from mlops.terminal.messages import warn
+from mlops.terminal.progress import tracked
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from mlops.past_runs import Imported, PastRun
@@ -86,7 +88,7 @@ def import_run(
     )
     for run in outcome.runs:
         for warning in run.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            warn(warning)
     show(outcome, as_json, _as_text(outcome))
 
 
@@ -109,19 +111,10 @@ def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutc
     ensure_store(uri)
     tags = {"mlops.system": system} if system else {}
     with Tracker(home_folder(), uri, deliver=False) as tracker:
-        imported = tuple(take_in(tracker, each, experiment, tags) for each in _shown(past))
+        imported = tuple(take_in(tracker, each, experiment, tags) for each in tracked(past, "recording"))
         delivery = _deliver(tracker)
         ids = tuple(tracker.run(each.key).mlflow_id() or "" for each in imported)
     return ImportOutcome(without_password(uri), imported, ids, delivery.left, delivery.error or "")
-
-
-def _shown(past: list[PastRun]) -> Iterator[PastRun]:
-    """Each run, with a bar on a terminal: weights may be large."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return iter(track(past, "recording", console=console, transient=True, disable=not console.is_terminal))
 
 
 def _deliver(tracker: Tracker) -> SyncReport:
@@ -132,14 +125,12 @@ def _deliver(tracker: Tracker) -> SyncReport:
 
 
 def _as_text(outcome: ImportOutcome) -> str:
-    from mlops.cli.systems import table
-
     rows = [("run", "status", "epochs", "new", "id", "")]
     rows += [
         (run.name, run.status, str(run.epochs), str(run.new_epochs), run_id or "-", _says(run))
         for run, run_id in zip(outcome.runs, outcome.run_ids, strict=True)
     ]
-    lines = [table(rows), ""]
+    lines = [aligned(rows), ""]
     experiments = ", ".join(sorted({run.experiment for run in outcome.runs}))
     lines.append(f"Experiment {experiments} at {outcome.tracking_uri}")
     if outcome.left:

@@ -12,6 +12,7 @@ import click
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
+from mlops.terminal.messages import fail
 
 # what the user's choice of a place can bring about; anything else is a fault of the machine
 MISTAKES = {
@@ -76,27 +77,27 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        return say(error.format_message() + _help_of(error), error.exit_code)
+        return fail(error.format_message() + _help_of(error), error.exit_code)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt) as stop:  # click makes an Abort of whatever interrupts
-        return say(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
+        return fail(STOPPED, 143 if isinstance(stop.__cause__ or stop, Terminated) else 130)
     except MlopsError as error:
-        return say(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRA_OF:
             raise
-        return say(str(MissingPackage("this command", package)), MissingPackage.exit_code)
+        return fail(str(MissingPackage("this command", package)), MissingPackage.exit_code)
     except OSError as error:
         if error.errno is None:
             raise
         where = error.filename or "a file"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return say(f"{where}: no room left: free some space, or name another place, and start again", 2)
+            return fail(f"{where}: no room left: free some space, or name another place, and start again", 2)
         if error.errno in MISTAKES:
-            return say(f"{where}: {error.strerror}; name another place, or mend this one", 2)
-        return say(f"{where}: {error.strerror}", 1)
+            return fail(f"{where}: {error.strerror}; name another place, or mend this one", 2)
+        return fail(f"{where}: {error.strerror}", 1)
     return 0
 
 
@@ -104,9 +105,3 @@ def _help_of(error: click.ClickException) -> str:
     """Where to read how the command is meant, for a usage that was none."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f" `{context.command_path} --help` says more." if context is not None else ""
-
-
-def say(message: str, code: int) -> int:
-    """Print `message` as one line for a person; hand `code` through."""
-    click.echo(f"mlops: {' '.join(message.split())}", err=True)
-    return code

@@ -13,6 +13,7 @@ import click
 from mlops.cli.output import json_option, show
 from mlops.cli.registry.options import policy_option
 from mlops.store.client import connect
+from mlops.terminal.progress import status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,25 +98,10 @@ def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | No
 
 
 def _write(made: Report, folder: Path) -> Written:
-    from rich.console import Console
-
     from mlops.reports.report import write_report
 
-    console = Console(stderr=True)
-    with console.status("drawing") if console.is_terminal else _quiet() as status:
-        if status is None:
-            return write_report(made, folder)
-        return write_report(made, folder, lambda figure: status.update(f"drawing {figure}"))
-
-
-class _quiet:  # noqa: N801  reads as a function where it is used
-    """Nothing is shown where the output is no terminal."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *error: object) -> None:
-        return None
+    with status("drawing") as shown:
+        return write_report(made, folder, shown)
 
 
 def _file_name(title: str) -> str:

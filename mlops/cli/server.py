@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlops.terminal.messages import fail, note
+
 if TYPE_CHECKING:
     from mlops.store.server import Server
 
@@ -39,11 +41,11 @@ def server(host: str, port: int, store: str | None) -> None:
 
     plan = plan_server(absolute_uri(store or DEFAULT_URI, "--store"), host, port, home_folder())
     _let_signals_interrupt()
-    click.echo(f"Starting MLflow on {plan.store}, which takes about 15 s ...", err=True)
+    note(f"Starting MLflow on {plan.store}, which takes about 15 s ...")
     try:
         started = start_server(plan)
     except KeyboardInterrupt:
-        click.echo("Stopped before it answered.", err=True)
+        note("Stopped before it answered.")
         return
     _serve(started)
 
@@ -63,11 +65,10 @@ def _serve(started: Server) -> None:
     plan = started.plan
     try:
         click.echo(plan.url)
-        click.echo(f"Log: {plan.log}. To train into it: MLFLOW_TRACKING_URI={plan.url} mlops train", err=True)
+        note(f"Log: {plan.log}. To train into it: MLFLOW_TRACKING_URI={plan.url} mlops train")
         code = started.wait()
     except KeyboardInterrupt:
         started.stop()
-        click.echo("Stopped.", err=True)
+        note("Stopped.")
         return
-    click.echo(f"mlops: the MLflow server ended with {code}; its last words are in {plan.log}", err=True)
-    sys.exit(1)
+    sys.exit(fail(f"the MLflow server ended with {code}; its last words are in {plan.log}", 1))

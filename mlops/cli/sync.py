@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.terminal.messages import fail
+from mlops.terminal.progress import bar
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from mlops.tracking.outbox.entries import Rejected
@@ -59,14 +63,10 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
     waiting = [r for r in results if r.left]
     refused = sum(len(r.rejected) for r in results)
     if waiting:
-        click.echo(f"mlops: {sum(r.left for r in waiting)} entries wait: {waiting[0].error}", err=True)
-    elif refused:
-        click.echo(
-            f"mlops: {refused} entries were refused; mend the cause, then: mlops sync --retry-rejected",
-            err=True,
-        )
-    if waiting or refused:
-        sys.exit(1)
+        sys.exit(fail(f"{sum(r.left for r in waiting)} entries wait: {waiting[0].error}", 1))
+    if refused:
+        text = f"{refused} entries were refused; mend the cause, then: mlops sync --retry-rejected"
+        sys.exit(fail(text, 1))
 
 
 def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
@@ -87,28 +87,16 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
     return results
 
 
-class delivery_bar:  # noqa: N801  reads as a function where it is used
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self, store: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task(store, total=None)
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self._bar.start()
-        return lambda done, left: self._bar.update(self._task, completed=done, total=done + left)
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+@contextmanager
+def delivery_bar(store: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call with (done, left)."""
+    with bar(store) as shown:
+        yield lambda done, left: shown(done, done + left)
 
 
 def _as_text(results: list[StoreSync]) -> str:
-    lines = [f"{'delivered':>9} {'left':>6} {'refused':>8}  store"]
-    for result in results:
-        lines.append(f"{result.delivered:>9} {result.left:>6} {len(result.rejected):>8}  {result.store}")
-        lines += [f"  refused: run {r.run_key}, {r.kind} {r.what}: {r.reason}" for r in result.rejected]
-    return "\n".join(lines)
+    rows = [("delivered", "left", "refused", "store")]
+    rows += [(str(r.delivered), str(r.left), str(len(r.rejected)), r.store) for r in results]
+    refused = [each for result in results for each in result.rejected]
+    lines = [f"  refused: run {r.run_key}, {r.kind} {r.what}: {r.reason}" for r in refused]
+    return "\n".join([aligned(rows, right=[0, 1, 2]), *lines])

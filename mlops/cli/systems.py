@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from mlops.systems.spec import SystemSpec
@@ -41,7 +41,7 @@ def all_systems(specs: list[SystemSpec]) -> str:
 
     rows = [("system", "task", "trained by", "model", "maximises", "report's headline")]
     rows += [(s.name, s.task, TRAINED_BY[s.task], s.recipe.model, s.objective, s.headline) for s in specs]
-    return table(rows) + "\n\n`mlops systems SYSTEM` shows one."
+    return aligned(rows) + "\n\n`mlops systems SYSTEM` shows one."
 
 
 def one_system(spec: SystemSpec) -> str:
@@ -59,7 +59,7 @@ def one_system(spec: SystemSpec) -> str:
     lines.append(f"Trained by: {TRAINED_BY[spec.task]}; maximises {spec.objective}; licence {spec.licence}")
     if spec.seed_report:
         lines.append(f"Recipe from report {spec.seed_report}: {spec.headline}")
-    lines += ["", table(rows), ""]
+    lines += ["", aligned(rows), ""]
     for name, changes in spec.variants.items():
         lines.append(f"--set variant={name}: {_changes(changes)}")
     if spec.demo:
@@ -68,15 +68,6 @@ def one_system(spec: SystemSpec) -> str:
         trial, full = spec.search.trial_epochs, recipe["epochs"]
         lines.append(f"A search's trials take {trial} epochs; the best is then fitted for {full}.")
     return "\n".join(lines)
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as they need be, the first row underlined."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
 def _changes(changes: dict[str, object]) -> str:

@@ -12,6 +12,8 @@ import click
 
 from mlops.cli.output import json_option, show
 from mlops.errors import require
+from mlops.terminal.messages import note
+from mlops.terminal.progress import status
 
 if TYPE_CHECKING:
     from mlops.search import StudyRequest
@@ -144,7 +146,7 @@ def train(
     if demo:
         made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
         request = request.model_copy(update={"data": (str(made),)})
-        click.echo(f"No --data given: training {spec.name} on demo data, which code made.", err=True)
+        note(f"No --data given: training {spec.name} on demo data, which code made.")
     outcome = run_study(request)
     show(outcome, as_json, as_text(outcome))
 
@@ -164,12 +166,7 @@ def show_profile(request: StudyRequest, budget_s: float, as_json: bool) -> None:
 
 
 def _measured(request: StudyRequest, budget_s: float) -> Profile:
-    from rich.console import Console
-
     from mlops.search.profiling import profile_training
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return profile_training(request, budget_s)
-    with console.status("measuring") as status:
-        return profile_training(request, budget_s, lambda what: status.update(f"measuring {what}"))
+    with status("measuring") as shown:
+        return profile_training(request, budget_s, shown)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from mlops.data.checking.image_hashes import OnProgress
     from mlops.data.class_map import ClassMap
-    from mlops.data.dataset import Dataset, DetectionDataset
+    from mlops.data.dataset import Dataset
     from mlops.data.faults import Fault
 
-__all__ = ["check_dataset", "demo_dataset", "open_dataset", "yolo_view"]
+__all__ = ["check_dataset", "demo_dataset", "open_dataset"]
 
 
 def open_dataset(
@@ -80,13 +80,6 @@ def check_dataset(
     from mlops.data.checking.check import check_dataset as checked
 
     return checked(paths, task, cache=cache, seed=seed, on_progress=on_progress, image_label=image_label)
-
-
-def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
-    """A folder that Ultralytics can train on, made of symlinks in the cache; `data.yaml` lies in it."""
-    from mlops.data.yolo_view import yolo_view as view
-
-    return view(dataset, cache)
 
 
 def demo_dataset(

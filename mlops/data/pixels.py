@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.files.atomic import new_folder
 from mlops.terminal.progress import tracked
 
 if TYPE_CHECKING:
@@ -51,21 +49,6 @@ def as_files(images: NDArray[np.uint8], cache: Path) -> list[Path]:
 def _write(images: NDArray[np.uint8], folder: Path) -> None:
     from PIL import Image
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-    try:
+    with new_folder(folder, "keep") as work:
         for index, picture in enumerate(tracked(images, "Writing pictures")):
             Image.fromarray(picture).save(work / f"{index:06d}.png", compress_level=1)
-        publish(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def publish(work: Path, folder: Path) -> None:
-    """Move a finished folder to its place in one step; another process's, made meanwhile, is left there."""
-    work.chmod(0o755)  # mkdtemp's is for its owner alone
-    try:
-        os.rename(work, folder)  # noqa: PTH104
-    except OSError:
-        if not folder.is_dir():
-            raise

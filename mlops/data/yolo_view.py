@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlops.data.dataset import Box, BoxedImage, DetectionDataset
-from mlops.data.pixels import publish
+from mlops.files.atomic import new_folder
 
 _LAYOUT = "1"  # part of the key: raise it when the files written here change
 
@@ -29,13 +28,8 @@ def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
     """
     folder = cache.resolve() / "views" / _key(dataset)
     if not (folder / "data.yaml").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-        try:
+        with new_folder(folder, "keep") as work:
             _write(dataset, work, folder)
-            publish(work, folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     return folder
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mlops.data.dataset import SplitName
     from mlops.metrics.thresholds import ThresholdRule
 
+from mlops.terminal.tables import aligned
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -75,7 +77,7 @@ def as_text(found: Evaluation) -> str:
             f"threshold {found.threshold:.4f} by the rule {found.threshold_rule}, {found.threshold_from}"
         )
     for sheet in found.sheets:
-        lines += ["", sheet.title, aligned([sheet.columns, *sheet.rows])]
+        lines += ["", sheet.title, _numbers([sheet.columns, *sheet.rows])]
     for variant in found.variants:
         lines += ["", _told(variant)]
     if found.notes:
@@ -85,16 +87,9 @@ def as_text(found: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """The first column to the left, the others to the right, each as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+def _numbers(rows: Sequence[tuple[str, ...]]) -> str:
+    """Names in the first column, numbers in the others."""
+    return aligned(rows, right=range(1, len(rows[0])))
 
 
 def _told(variant: EvaluationVariant) -> str:
@@ -111,7 +106,7 @@ def _told(variant: EvaluationVariant) -> str:
             f"{cost:.1f} times",
         )
     )
-    return aligned(rows)
+    return _numbers(rows)
 
 
 EXAMPLES = 12

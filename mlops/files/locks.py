@@ -1,82 +1,71 @@
-"""Locks between processes on this machine. The kernel releases them when their process ends."""
+"""Locks between processes and threads on this machine, each held on a file.
+
+The kernel releases a lock when its process ends, however it ends. filelock (3.30 and later) closes the lock's
+descriptor in forked children, so a data loader's worker that outlives its killed parent does not keep the
+lock. Its fallback for file systems without flock is switched off: a marker file outlives its process.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_held_here: set[str] = set()
-_guard = threading.Lock()
 
+class ProcessLock:
+    """A lock on `path` that one holder has at a time: one process, and within it one ProcessLock.
 
-class OnlyOne:
-    """A record lock (fcntl) on a file, and beside it a note of who holds it within this process.
-
-    A record lock is not inherited by forked workers, as a flock would be: a data loader's worker that
-    outlives its killed parent must not keep the next deliverer out.
+    Not held in a forked child: the child may use the same object to take the lock for itself.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._name = str(path.resolve())
-        self._fd: int | None = None
+        self._path = path.absolute()
+        self._taken: FileLock | None = None
 
     @property
     def held(self) -> bool:
-        return self._fd is not None
+        return self._taken is not None and self._taken.is_locked
 
-    def take(self) -> bool:
-        """Take the lock if it is free; never waits."""
-        if self._fd is not None:
-            return True
-        with _guard:
-            if self._name in _held_here:
-                return False
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                os.close(fd)
-                return False
-            _held_here.add(self._name)
-            self._fd = fd
-            return True
+    def take(self, wait_s: float = 0) -> bool:
+        """Take the lock unless it stays held elsewhere for `wait_s` seconds; negative waits without a limit.
 
-    def give_back(self) -> None:
-        with _guard:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
-                _held_here.discard(self._name)
+        Raises OSError where the file cannot be made or opened.
+        """
+        if self.held:
+            return True
+        lock = FileLock(self._path, thread_local=False, fallback_to_soft=False)
+        try:
+            lock.acquire(timeout=wait_s)
+        except Timeout:
+            return False
+        self._taken = lock
+        return True
+
+    def release(self) -> None:
+        if self._taken is not None:
+            self._taken.release()
+            self._taken = None
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Wait for the lock on `path` and hold it."""
-    lock = OnlyOne(path)
-    while not lock.take():
-        time.sleep(0.05)
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the lock on `path` and hold it. Raises OSError where the file cannot be made or opened."""
+    lock = ProcessLock(path)
+    lock.take(wait_s=-1)
     try:
         yield
     finally:
-        lock.give_back()
+        lock.release()
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process holds `folder`, make it where it is missing, and hold it.
-
-    The lock is the kernel's: whoever dies lets go of it. Two threads of one process wait for each other too.
-    """
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make `folder` where it is missing, wait until nobody else holds it, and hold it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(folder / ".lock"):
         yield

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops import __version__
 from mlops.errors import UserError
+from mlops.files.atomic import new_folder
 from mlops.reports.document import FigureFile, Report, Section
 from mlops.reports.rendering import as_json, as_markdown, as_page
 from mlops.reports.sections.all_sections import build_all
@@ -58,17 +56,11 @@ def write_report(
     """
     folder = folder.absolute()
     _check(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with new_folder(folder, "replace") as stage:
         figures = _draw(report, stage / FIGURES, on_figure)
         (stage / MARKDOWN).write_text(as_markdown(report), encoding="utf-8")
         (stage / SOURCES).write_text(as_json(report), encoding="utf-8")
         (stage / PAGE).write_text(as_page(report, figures), encoding="utf-8")
-        stage.chmod(0o777 & ~_umask())
-        _put_in_place(stage, folder)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return Written(
         report.title,
         folder,
@@ -108,25 +100,3 @@ def _draw(report: Report, folder: Path, on_figure: Callable[[str], None]) -> dic
                 drawn[block.name] = folder / f"{block.name}.png"
                 block.draw().savefig(drawn[block.name], dpi=_DPI, metadata={"Software": None})
     return drawn
-
-
-def _put_in_place(stage: Path, folder: Path) -> None:
-    """A folder cannot be renamed onto a full one: the old report steps aside first."""
-    if not folder.exists():
-        stage.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    folder.rename(old / "old")
-    try:
-        stage.rename(folder)
-    except OSError:
-        (old / "old").rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlops.terminal.tables import aligned
+
 
 @dataclass(frozen=True, slots=True)
 class TrialLine:
@@ -46,22 +48,17 @@ class StudyOutcome:
 
 def as_text(outcome: StudyOutcome) -> str:
     """The closing table: trials, held-out figures, version, and the commands to look at them."""
-    lines = [
-        f"Study {outcome.study}",
-        "",
-        f"  {'trial':<7}{'state':<10}{outcome.objective:<14}{'epochs':<8}settings",
-    ]
+    rows = [("", "trial", "state", outcome.objective, "epochs", "settings")]
     for trial in outcome.trials:
         value = "-" if trial.value is None else f"{trial.value:.4f}"
-        mark = "*" if trial.number == outcome.best_trial else " "
+        mark = "*" if trial.number == outcome.best_trial else ""
         settings = trial.says or ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items()) or "recipe"
         epochs = "-" if trial.epochs is None else str(trial.epochs)
-        lines.append(f"{mark} {trial.number:<7}{trial.state:<10}{value:<14}{epochs:<8}{settings}")
-    lines += ["", f"Held-out figures ({outcome.test_split} split):"]
-    headline = {name: value for name, value in outcome.test.items() if name.count("/") == 1}
-    width = max([22, *(len(name) + 2 for name in headline)])
-    lines += [f"  {name:<{width}}{value:.4f}" for name, value in headline.items()]
-    lines += ["", *_whereabouts(outcome)]
+        rows.append((mark, str(trial.number), trial.state, value, epochs, settings))
+    lines = [f"Study {outcome.study}", "", aligned(rows), ""]
+    lines.append(f"Held-out figures ({outcome.test_split} split):")
+    headline = [(name, f"{value:.4f}") for name, value in outcome.test.items() if name.count("/") == 1]
+    lines += [aligned(headline, indent=2), "", *_whereabouts(outcome)]
     return "\n".join(lines)
 
 

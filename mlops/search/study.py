@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, StudyMismatch, UserError
-from mlops.files.locks import OnlyOne, only_one
+from mlops.files.locks import ProcessLock, locked
 from mlops.search.oom import ProcessStart, start_now
 from mlops.search.optuna_internals import open_again
 from mlops.search.request import StudyRequest
@@ -107,7 +107,7 @@ class Claim:
     trial: optuna.Trial
     folder: Path
     resumed: bool
-    lock: OnlyOne
+    lock: ProcessLock
     deaths: int = 0
 
 
@@ -125,7 +125,7 @@ class Study:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one command that runs this study. Raises UserError while another one does."""
-        lock = OnlyOne(self.folder / "study.lock")
+        lock = ProcessLock(self.folder / "study.lock")
         if not lock.take():
             raise UserError(
                 f"study {self.name} is being run by another process; wait for it, or give this one a name "
@@ -135,7 +135,7 @@ class Study:
             _mend_journal(self.folder / "journal.log")
             yield
         finally:
-            lock.give_back()
+            lock.release()
 
     @property
     def optuna_study(self) -> optuna.Study:
@@ -226,7 +226,7 @@ class Study:
         """
         import optuna
 
-        with only_one(self.folder / "claim.lock"):
+        with locked(self.folder / "claim.lock"):
             trials = self.optuna_study.get_trials(deepcopy=False)
             for frozen in trials:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
@@ -255,7 +255,9 @@ class Study:
         """
         self.optuna_study.sampler = make_sampler(_seed_of(self.request.seed, trial))
 
-    def _claimed(self, trial: optuna.Trial, lock: OnlyOne, start: ProcessStart, *, resumed: bool) -> Claim:
+    def _claimed(
+        self, trial: optuna.Trial, lock: ProcessLock, start: ProcessStart, *, resumed: bool
+    ) -> Claim:
         trial.set_user_attr("pid", os.getpid())
         trial.set_user_attr("start", start.noted())
         return Claim(trial, self.trial_folder(trial.number), resumed, lock, start.deaths)
@@ -265,9 +267,9 @@ class Study:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def trial_lock(self, number: int) -> OnlyOne:
+    def trial_lock(self, number: int) -> ProcessLock:
         """Held by whoever works on the trial."""
-        return OnlyOne(self.trial_folder(number) / "lock")
+        return ProcessLock(self.trial_folder(number) / "lock")
 
     def trial_key(self, number: int) -> str:
         """The key of a trial's run in the outbox; the same after any number of restarts."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from mlops.errors import BadSetting, DiskFull, UserError
-from mlops.files.locks import only_one
+from mlops.files.locks import locked
 from mlops.store.mlflow_internals import make_tables
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -83,7 +83,7 @@ def ensure_store(uri: str) -> None:
         return
     prepare_environment()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(file.with_name(file.name + ".lock")):
+    with locked(file.with_name(file.name + ".lock")):
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 

@@ -11,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +96,10 @@ def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
     return ServerPlan(host, port, store, str(artifact_root(store)), home / "server.log")
 
 
-def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) -> Server:
+def start_server(plan: ServerPlan) -> Server:
     """Start `mlflow server` and return once it answers.
 
-    tick: called about twice a second with the seconds waited. Raises ServerUnavailable with the log's last
-    line when the server ends or has not answered in that time.
+    Raises ServerUnavailable with the log's last line when the server ends or does not answer in time.
     """
     prepare_environment()
     ensure_store(plan.store)
@@ -125,7 +123,7 @@ def start_server(plan: ServerPlan, tick: Callable[[float], None] | None = None) 
         )
     server = Server(plan, process)
     try:
-        _wait_until_it_answers(plan, process, tick)
+        _wait_until_it_answers(plan, process)
     except BaseException:
         server.stop()
         raise
@@ -142,19 +140,15 @@ def answers(url: str, timeout_s: float = 3.0) -> bool:
         return False
 
 
-def _wait_until_it_answers(
-    plan: ServerPlan, process: subprocess.Popen[bytes], tick: Callable[[float], None] | None
-) -> None:
+def _wait_until_it_answers(plan: ServerPlan, process: subprocess.Popen[bytes]) -> None:
     began = time.monotonic()
-    while (waited := time.monotonic() - began) < START_TIMEOUT_S:
+    while time.monotonic() - began < START_TIMEOUT_S:
         if process.poll() is not None:
             raise ServerUnavailable(
                 f"the MLflow server ended at once: {_last_line(plan.log)} (see {plan.log})"
             )
         if answers(plan.url):
             return
-        if tick is not None:
-            tick(waited)
         time.sleep(0.5)
     raise ServerUnavailable(
         f"the MLflow server did not answer within {START_TIMEOUT_S:.0f} s (see {plan.log})"

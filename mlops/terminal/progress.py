@@ -28,6 +28,35 @@ def bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+@contextmanager
+def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields what to call with the number of bytes that were added; drawn as `bar`, where there are any."""
+    if not total or not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def status(title: str) -> Iterator[Callable[[str], None]]:
+    """Yields what to call with the step that begins; drawn after `title` as `bar` draws, for work of unknown
+    length.
+    """
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as spinner:
+        yield lambda step: spinner.update(f"{title} {step}")
+
+
 def tracked(items: Collection[T], title: str) -> Iterator[T]:
     """The items, with a bar that counts those that were worked on."""
     return counted(items, len(items), title)

@@ -31,9 +31,9 @@ class CodeState:
     dirty: bool
 
 
-def code_state(folder: Path | None = None) -> CodeState:
-    """Read the state of the checkout that holds `folder` (default: this package's)."""
-    where = folder or Path(__file__).resolve().parent
+def code_state() -> CodeState:
+    """Read the state of the checkout that holds this package."""
+    where = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         answer = subprocess.run(

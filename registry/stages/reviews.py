@@ -17,7 +17,6 @@ from registry.stages.judgement import evidence_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FORMAT = "mlops-verdicts/1"
 _TAGS = {"dataset_digest": "mlops.dataset_digest", "onnx_digest": "mlops.onnx_digest"}
 _LARGEST_BYTES = 10_000_000
 

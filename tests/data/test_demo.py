@@ -13,7 +13,7 @@ from PIL import Image
 
 from mlops.data import demo_dataset, open_dataset
 from mlops.data.dataset import ClassificationDataset, DetectionDataset
-from mlops.data.demo import MARKER, SYSTEMS
+from mlops.data.demo.demo_data import MARKER, SYSTEMS
 from mlops.errors import BadSetting, DataFault
 from mlops.systems.loading import list_systems, load_system
 from tests.command import Shell

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from mlops.data import open_dataset, yolo_view
+from mlops.data import open_dataset
 from mlops.data.dataset import DetectionDataset
-from mlops.data.yolo_view import original_of
+from mlops.data.yolo_view import original_of, yolo_view
 from tests.data.sets import coco, state, voc, yolo
 
 

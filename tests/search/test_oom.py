@@ -52,4 +52,4 @@ def test_a_study_gives_up_a_trial_after_two_such_deaths(
         claim = own.claim(3, 0)
         assert claim is not None and claim.trial.number == 0 and claim.deaths == kills
         suggest(claim.trial, own.request.spec.space)
-        claim.lock.give_back()  # as the kernel does when the process dies
+        claim.lock.release()  # as the kernel does when the process dies

@@ -40,7 +40,7 @@ def finish(study: Study, budget: int, value: float = 0.5, forgiven: int = 0) -> 
     assert claim is not None
     suggest(claim.trial, study.request.spec.space)
     study.optuna_study.tell(claim.trial, value)
-    claim.lock.give_back()
+    claim.lock.release()
     return claim.trial.number
 
 
@@ -94,7 +94,7 @@ def test_a_trial_that_failed_in_an_earlier_call_is_tried_again(tmp_path: Path) -
     claim = study.claim(1, 0)
     assert claim is not None
     study.optuna_study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
-    claim.lock.give_back()
+    claim.lock.release()
     assert study.claim(1, 0) is None, "the call that failed does not try for ever"
     again = study_in(tmp_path)
     again.ensure_recipe_trial()

@@ -53,7 +53,7 @@ def end_of(bench: Bench, error: BaseException) -> tuple[list[str], str]:
     assert claim is not None
     with suppress(KeyboardInterrupt):
         run_trial(replace(bench, elsewhere=breaking(error)), claim)
-    claim.lock.give_back()
+    claim.lock.release()
     book = DeliveryBook(bench.study.request.home)
     row = book.find_run(AWAY, bench.study.trial_key(0))
     assert row is not None

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlops.files import atomic
 from mlops.training.classification import ClassificationTrainer
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 from tests.training.classification_case import Reports, draw_nothing, tiny_config
@@ -183,16 +184,16 @@ def kill_after_the_third_record() -> None:
 
 
 def kill_while_the_third_checkpoint_is_written() -> None:
-    moved, seen = epochs.move_durably, [0]
+    moved, seen = atomic.move_durably, [0]
 
     def move(source: Path, target: Path) -> None:
-        seen[0] += 1
-        if seen[0] == 3:
+        seen[0] += target.name == "last.ckpt"
+        if target.name == "last.ckpt" and seen[0] == 3:
             source.write_bytes(source.read_bytes()[:1000])
             kill()
         moved(source, target)
 
-    epochs.move_durably = move
+    atomic.move_durably = move
 
 
 @pytest.mark.parametrize(
@@ -209,15 +210,15 @@ def test_killed_between_report_and_checkpoint_only_that_epoch_is_done_again(
 
 
 def kill_when_the_third_checkpoint_is_in_place() -> None:
-    moved, seen = epochs.move_durably, [0]
+    moved, seen = atomic.move_durably, [0]
 
     def move(source: Path, target: Path) -> None:
         moved(source, target)
-        seen[0] += 1
+        seen[0] += target.name == "last.ckpt"
         if seen[0] == 3:
             kill()
 
-    epochs.move_durably = move
+    atomic.move_durably = move
 
 
 def test_killed_after_a_checkpoint_no_epoch_is_done_again(

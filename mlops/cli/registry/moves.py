@@ -10,7 +10,6 @@ import click
 from mlops.cli.output import json_option, show
 from mlops.cli.registry.options import (
     STAGES,
-    columns,
     named,
     number_of,
     opened,
@@ -19,6 +18,7 @@ from mlops.cli.registry.options import (
 )
 from mlops.errors import BadSetting, GateRefused
 from mlops.store.client import connect
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from registry.stages.judgement import Judgement
@@ -143,7 +143,7 @@ def gate_table(judged: Judgement) -> list[str]:
 
     rows = [("gate", "measured", "limit", "result")]
     rows += [(r.gate, r.figure, r.limit, verdict(r)) for r in judged.results]
-    return [columns(rows), *(f"  refused: {result.says}" for result in judged.refusing)]
+    return [aligned(rows), *(f"  refused: {result.says}" for result in judged.refusing)]
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -95,11 +95,3 @@ def _number(model: str, version: str, aliases: Mapping[str, str]) -> str:
         have = ", ".join(f"@{alias}" for alias in aliases) or "none"
         raise UnknownVersion(f"{model} has no alias {version}; it has {have}")
     return aliases[version[1:]]
-
-
-def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """`rows`, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

@@ -11,9 +11,10 @@ import click
 
 from mlops.cli import output
 from mlops.cli.output import json_option
-from mlops.cli.registry.options import columns, keys_of, number_of, policy_option
+from mlops.cli.registry.options import keys_of, number_of, policy_option
 from mlops.errors import BadSetting
 from mlops.store.client import connect
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from registry.ledger.entry import LedgerEntry
@@ -46,7 +47,7 @@ def _status_text(found: tuple[ModelStatus, ...]) -> str:
     rows += [
         (m.model, _placed(m.production), _placed(m.staging), _placed(m.newest), m.drift or "-") for m in found
     ]
-    return columns(rows)
+    return aligned(rows)
 
 
 def _placed(placed: Placed | None) -> str:
@@ -129,12 +130,11 @@ def _history_text(found: LedgerHistory) -> str:
         return f"{found.model}: {holder} was in {found.stage} at {found.at}"
     if not found.entries:
         return f"the ledger of {found.model} has no entries"
-    lines = [
-        f"{entry.sequence:>4}  {entry.in_words()}"
-        + "  [does not count]" * (entry.sequence in found.uncounted)
+    rows = [
+        (str(entry.sequence), entry.in_words() + "  [does not count]" * (entry.sequence in found.uncounted))
         for entry in found.entries
     ]
-    lines += ["", f"in {found.stage}:"]
+    lines = [aligned(rows, right=[0]), "", f"in {found.stage}:"]
     lines += [f"  version {p.version}  {p.since[:19]} to {p.until[:19] or 'now'}" for p in found.periods] or [
         "  never any version"
     ]
@@ -229,7 +229,7 @@ def _diff_text(found: tuple[Differs, ...], first: str, second: str) -> str:
         return f"versions {first} and {second} differ in nothing that is recorded"
     rows: list[tuple[str, ...]] = [("", "", f"version {first}", f"version {second}")]
     rows += [(d.kind, d.name, _short(d.first), _short(d.second)) for d in found]
-    return columns(rows)
+    return aligned(rows)
 
 
 def _short(text: str) -> str:

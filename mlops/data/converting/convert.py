@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +27,7 @@ from mlops.data.readers.imagefolder import labelled
 from mlops.data.readers.layout import table_file
 from mlops.data.splits import draw_splits
 from mlops.errors import BadSetting, DataFault
+from mlops.files.atomic import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,15 +79,9 @@ def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = 
         )
     if not kept:
         found = _cut(found, source, request or SplitRequest())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with new_folder(out, "refuse") as work:
         written = _write(work, found, to)
         pass_on_marker(found.root, work)
-        work.chmod(0o755)  # mkdtemp's is for its owner alone
-        os.rename(work, out)  # noqa: PTH104 (takes the place of an empty folder, refuses any other)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Converted(
         folder=out,
         to=to,

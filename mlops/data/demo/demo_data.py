@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from mlops.data.demo.railway import write_railway
 from mlops.data.demo.scene import DemoPlan, make_plan
 from mlops.data.demo.xray import write_xray
 from mlops.errors import BadSetting, DataFault
+from mlops.files.atomic import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,12 +89,8 @@ def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "sma
     if _holds(folder, system_name, seed, size):
         return folder
     _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
-        fresh = Path(work) / "fresh"
-        fresh.mkdir()
-        _write(fresh, system_name, seed, size)
-        _move_in(fresh, folder, Path(work) / "old")
+    with new_folder(folder, "replace") as work:
+        _write(work, system_name, seed, size)
     return folder
 
 
@@ -158,15 +153,3 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 def _mark(folder: Path, marker: Marker) -> None:
     (folder / MARKER).write_text(json.dumps(asdict(marker), indent=1) + "\n", encoding="utf-8")
-
-
-def _move_in(fresh: Path, folder: Path, old: Path) -> None:
-    """Put `fresh` where `folder` is; who does it at the same time leaves the same bytes there."""
-    with suppress(FileNotFoundError):
-        folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if read_marker(folder) is None:
-            raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,5 +1,5 @@
 """One module a format; each has `read(path, ...)`, which gives a source with the faults it met."""
 
-from mlops.data.readers.detect import FORMATS, detect_format, read_source
+from mlops.data.readers.detect import detect_format, read_source
 
-__all__ = ["FORMATS", "detect_format", "read_source"]
+__all__ = ["detect_format", "read_source"]

@@ -20,7 +20,6 @@ from mlops.data.readers.layout import (
 from mlops.errors import DataFault
 
 Format = Literal["yolo", "voc", "coco", "npz", "imagefolder", "table"]
-FORMATS: tuple[Format, ...] = ("yolo", "voc", "coco", "npz", "imagefolder", "table")
 
 _OF_SUFFIX: dict[str, Format] = {
     ".yaml": "yolo",

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location
+from mlops.files.atomic import write_durably
 from mlops.files.digests import sha256_of
-from mlops.files.locks import alone_in
+from mlops.files.locks import locked_folder
+from mlops.terminal.progress import byte_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +41,14 @@ def fetch(url: str, cache: Path) -> Path:
     store = Store(parse_location(url))
     objects = store.objects()
     home = cache / "s3" / _folder_name(store)
-    with alone_in(home):
+    with locked_folder(home):
         for folder in ("files", "parts"):
             (home / folder).mkdir(exist_ok=True)
         shelf = _Shelf(home, Manifest(home / "manifest.jsonl"))
         missing = shelf.missing(objects)
-        with _progress(store.location.url, missing) as on_bytes:
+        with byte_bar(
+            f"fetching {store.location.url}", sum(thing.size_bytes for thing in missing)
+        ) as on_bytes:
             _fetch_all(store, shelf, missing, on_bytes)
         shelf.keep_only(objects)
     alone = objects[0] if objects[0].key == store.location.prefix else None
@@ -162,21 +164,6 @@ def _size(part: Path) -> int:
     return part.stat().st_size
 
 
-@contextmanager
-def _progress(url: str, missing: list[RemoteObject]) -> Iterator[OnBytes]:
-    """Counts bytes on a bar where stderr is a terminal and there is something to fetch."""
-    if not missing or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"fetching {url}", total=sum(thing.size_bytes for thing in missing))
-        yield lambda count: bar.advance(task, count)
-
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """One object in the cache, as it was when it was fetched."""
@@ -210,11 +197,8 @@ class Manifest:
     def rewrite(self, keep: Iterable[str]) -> None:
         """Keep these keys only, one line each, in one move."""
         self._held = {key: self._held[key] for key in sorted(keep)}
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(
-            "\n".join(json.dumps(asdict(held)) for held in self._held.values()), encoding="utf-8"
-        )
-        fresh.replace(self._path)
+        lines = (json.dumps(asdict(held)) for held in self._held.values())
+        write_durably(self._path, "\n".join(lines).encode())
 
 
 def _read(path: Path) -> Iterable[tuple[str, Held]]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlops.files.atomic import partial_file
 from mlops.metrics.samples.boxes import Boxes
 
 if TYPE_CHECKING:
@@ -154,9 +155,9 @@ def _write(file: Path, table: Any, header: Header) -> Path:
     import pyarrow.parquet as pq
 
     said = json.dumps(dataclasses.asdict(header)).encode()
-    partial = file.with_name(f".{file.name}.partial")
-    pq.write_table(table.replace_schema_metadata({_KEY: said}), partial)
-    return partial.replace(file)
+    with partial_file(file) as partial:
+        pq.write_table(table.replace_schema_metadata({_KEY: said}), partial)
+    return file
 
 
 def _header(schema: Any) -> Header | None:

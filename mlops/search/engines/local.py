@@ -96,7 +96,7 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
             trial.set_user_attr("failure", f"crashed: {reason}")
             study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         finally:
-            lock.give_back()
+            lock.release()
         return True
     return False
 
@@ -107,7 +107,7 @@ def work(bench: Bench, budget: int, forgiven: int, stopped: Callable[[], bool] =
         try:
             run_trial(bench, claim)
         finally:
-            claim.lock.give_back()
+            claim.lock.release()
 
 
 @contextmanager

@@ -12,13 +12,15 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlops
 from mlops.errors import DataFault, MlopsError, UserError
-from mlops.files.locks import OnlyOne
+from mlops.files.locks import ProcessLock
 from mlops.search.context import read_data
 from mlops.search.engines.ray_messages import Begun, Done, EpochMetrics, Failed, FilePart, Message, Task
 from mlops.search.request import StudyRequest
@@ -97,23 +99,16 @@ def _train(task: Task, owner: Owner) -> Done:
         return _sent(result, folder, owner)
 
 
-class _held:  # noqa: N801  reads as a function where it is used
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
     """Have the trial's folder alone: what a lost connection left running there must end first."""
-
-    def __init__(self, folder: Path) -> None:
-        self._lock = OnlyOne(folder / "lock")
-
-    def __enter__(self) -> None:
-        ends = time.monotonic() + _HELD_S
-        while not self._lock.take():
-            if time.monotonic() > ends:
-                raise UserError(
-                    "an earlier try of this trial is still running there; end it, then start again"
-                )
-            time.sleep(0.5)
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.give_back()
+    lock = ProcessLock(folder / "lock")
+    if not lock.take(wait_s=_HELD_S):
+        raise UserError("an earlier try of this trial is still running there; end it, then start again")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Forwarded:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mlops.systems.recipe import ClassificationRecipe, DetectionRecipe, JointRecipe
+from mlops.terminal.tables import aligned
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe
@@ -78,17 +79,15 @@ def as_text(
 ) -> str:
     """The table, and the line to use."""
     base = speed_of_recipe(measured)
-    lines = [f"{system} on {device}, {pictures} training pictures", ""]
-    width = max(len(_name(m)) for m in measured)
-    lines.append(f"  {'setting':<{width}}  {'images/s':>9}  {'to recipe':>9}  {'memory':>8}")
+    rows = [("setting", "images/s", "to recipe", "memory", "")]
     for m in measured:
         if m.images_per_s is None:
-            lines.append(f"  {_name(m):<{width}}  {m.says}")
+            rows.append((_name(m), "-", "-", "-", m.says))
             continue
         ratio = f"{m.images_per_s / base:.2f}" if base else "-"
-        memory = f"{(m.memory_bytes or 0) / 1e9:.1f} GB"
-        lines.append(f"  {_name(m):<{width}}  {m.images_per_s:>9.1f}  {ratio:>9}  {memory:>8}")
-    lines += ["", advice.says]
+        rows.append((_name(m), f"{m.images_per_s:.1f}", ratio, f"{(m.memory_bytes or 0) / 1e9:.1f} GB", ""))
+    lines = [f"{system} on {device}, {pictures} training pictures", ""]
+    lines += [aligned(rows, right=[1, 2, 3], indent=2), "", advice.says]
     if advice.settings:
         lines.append("  " + " ".join(f"--set {setting}" for setting in advice.settings))
         if any(setting.startswith("batch=") for setting in advice.settings):

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops.files.locks import OnlyOne
+from mlops.files.locks import ProcessLock
 from mlops.store.names import folder_name
 from mlops.store.refusals import in_words
 from mlops.tracking.delivery.book import DeliveryBook
@@ -41,7 +41,7 @@ class Deliverer:
 
     def __init__(self, home: Path, uri: str) -> None:
         self._home, self._uri = home, uri
-        self._lock = OnlyOne(home.resolve() / f"deliver-{folder_name(uri)[-60:]}.lock")
+        self._lock = ProcessLock(home.resolve() / f"deliver-{folder_name(uri)[-60:]}.lock")
         self._error_note, self._ask_note = f"error {uri}", f"asked {uri}"
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -113,7 +113,7 @@ class Deliverer:
                 outbox.spool.drop_orphans(outbox.spooled())
                 self._deliver_until_stopped(outbox)
         finally:
-            self._lock.give_back()
+            self._lock.release()
             outbox.close()
 
     def _deliver_until_stopped(self, outbox: DeliveryBook) -> None:

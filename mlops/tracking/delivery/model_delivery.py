@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mlops.files.atomic import partial_file
 from mlops.store.location import is_database
 from mlops.store.names import ENTRY_UID_TAG
 
@@ -129,6 +130,5 @@ def _name_model_inside(folder: Path, model: LoggedModel, run_id: str) -> None:
     described.artifact_path = model.artifact_location
     described.model_uuid = described.model_id = model.model_id
     described.run_id = run_id
-    fresh = path.with_name("MLmodel.new")
-    described.save(str(fresh))
-    fresh.replace(path)
+    with partial_file(path) as partial:
+        described.save(str(partial))

@@ -11,11 +11,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mlops.errors import DiskFull, UserError
+from mlops.files.atomic import sync
 from mlops.tracking.outbox.spool import Spool
 
 SCHEMA_VERSION = 1
@@ -83,14 +84,8 @@ class Database:
         (sqlite.org/howtocorrupt.html, 2.2), and another process might take the log away.
         """
         for path in (self.path.with_name("outbox.db-wal"), self.home):
-            try:
-                fd = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            with suppress(FileNotFoundError):
+                sync(path)
 
     def _connected(self) -> sqlite3.Connection:
         if self._pid != os.getpid():  # a forked child must never use its parent's connection

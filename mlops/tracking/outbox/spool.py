@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.errors import DiskFull
+from mlops.files.atomic import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,12 +112,6 @@ def _clone(source_fd: int, target_fd: int) -> bool:
 
 def _sync_folders(folder: Path, top: Path) -> None:
     """fsync `folder` and those above it up to `top`, so that the new names survive a power cut."""
-    while True:
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if folder == top:
-            return
-        folder = folder.parent
+    sync(folder)
+    if folder != top:
+        _sync_folders(folder.parent, top)

@@ -41,12 +41,6 @@ def targets(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float
     return [mean * rate**alpha for rate in inverse_rates]
 
 
-def imbalance(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float) -> float:
-    """L_grad of weighted gradient norms G_i."""
-    wanted = targets(norms, inverse_rates, alpha)
-    return math.fsum(abs(norm - target) for norm, target in zip(norms, wanted, strict=True))
-
-
 def slopes(
     weights: Sequence[float], plain_norms: Sequence[float], inverse_rates: Sequence[float], alpha: float
 ) -> list[float]:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from mlops.data.pixels import as_rgb
 from mlops.errors import DataFault, DiskFull
-from mlops.files.atomic import move_durably
-from mlops.files.locks import alone_in
+from mlops.files.atomic import partial_file
+from mlops.files.locks import locked_folder
 from mlops.terminal.progress import counted
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def decoded(
     """
     folder = cache / "pictures" / dataset.identity.digest[:16]
     file = folder / f"{split}-{side}.npy"
-    with alone_in(folder):
+    with locked_folder(folder):
         if not file.exists():
             _decode(dataset, split, side, file, workers)
     mapped: NDArray[np.uint8] = np.load(file, mmap_mode="r")
@@ -139,13 +139,13 @@ def decoded(
 def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: Path, workers: int) -> None:
     images = dataset.splits[split].images
     shape = (len(images), side, side, 3)
-    partial_file = file.with_suffix(".partial")
     free = shutil.disk_usage(file.parent).free
     if free < 2 * np.prod(shape, dtype=np.int64):
         raise DiskFull(str(file.parent), f"the {split} pictures at {side} px ({np.prod(shape) / 1e9:.1f} GB)")
-    out = np.lib.format.open_memmap(partial_file, mode="w+", dtype=np.uint8, shape=shape)
     read = partial(_square, side=side)
     with ExitStack() as stack:
+        unfinished = stack.enter_context(partial_file(file))
+        out = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
         if workers > 1 and len(images) > 10 * _CHUNK:
             pool = stack.enter_context(ProcessPoolExecutor(workers))
             squares: Iterator[NDArray[np.uint8]] = pool.map(read, images, chunksize=_CHUNK)
@@ -153,9 +153,7 @@ def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: P
             squares = map(read, images)
         for i, square in enumerate(counted(squares, len(images), f"reading {split} at {side} px")):
             out[i] = square
-    out.flush()
-    del out
-    move_durably(partial_file, file)
+        out.flush()
 
 
 def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from mlops.errors import Diverged
-from mlops.files.atomic import move_durably
+from mlops.files.atomic import partial_file
 from mlops.metrics.class_metrics import headline, per_source
 from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import epoch_seed
@@ -120,9 +120,8 @@ class Epochs(Callback):  # type: ignore[misc]
         if best == self.record.epochs[-1].epoch:
             self._save(module, places.best_of(best))
         self._save(module, places.last)
-        partial = places.checkpoint.with_name(".last.ckpt.partial")
-        trainer.save_checkpoint(partial)
-        move_durably(partial, places.checkpoint)
+        with partial_file(places.checkpoint) as partial:
+            trainer.save_checkpoint(partial)
         for file in places.weights.glob("best-*.safetensors"):
             if file != places.best_of(best):
                 file.unlink()

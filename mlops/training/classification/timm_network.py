@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mlops.errors import BadSetting, MissingWeights
-from mlops.files.atomic import move_durably
+from mlops.files.atomic import partial_file
 from mlops.training.weights import find_weights, require_server, unavailable, wants_none
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ def rebuild(recipe: ClassificationRecipe, classes: int, weights: Path) -> nn.Mod
 
 def save(network: nn.Module, file: Path, **says: object) -> None:
     """Write the network's tensors, and `says` as the file's metadata: complete, or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, partial, metadata={key: json.dumps(value) for key, value in says.items()})
-    move_durably(partial, file)
+    with partial_file(file) as partial:
+        save_file(tensors, partial, metadata={key: json.dumps(value) for key, value in says.items()})
 
 
 def normalisation(network: nn.Module) -> Normalisation:

@@ -18,7 +18,7 @@ from ultralytics.utils.metrics import box_iou
 
 from mlops.data.yolo_view import original_of, yolo_view
 from mlops.errors import DataFault
-from mlops.files.locks import alone_in
+from mlops.files.locks import locked_folder
 from mlops.metrics.box_ap import coco_figures
 from mlops.metrics.samples.boxes import Boxes
 from mlops.metrics.samples.image_names import below, picture_names, shared_folder
@@ -104,7 +104,7 @@ class KeepingValidator(MatchingValidator):
         self.table = table
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
-        with alone_in(Path(self.args.data).parent):
+        with locked_folder(Path(self.args.data).parent):
             return super().build_dataset(img_path, mode, batch)
 
     def image_matched(self, preds: dict[str, Any], batch: dict[str, Any], result: dict[str, Any]) -> None:

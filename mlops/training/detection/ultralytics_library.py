@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mlops.files.atomic import write_durably
+from mlops.files.locks import locked_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +44,9 @@ def _lend_fonts(folder: Path) -> None:
     import matplotlib
 
     source = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _FONTS:
-        partial = folder / f".{name}.{os.getpid()}"
-        shutil.copyfile(source, partial)
-        partial.replace(folder / name)
+    with locked_folder(folder):
+        for name in _FONTS:
+            write_durably(folder / name, source.read_bytes())
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ultralytics.utils.torch_utils import strip_optimizer
 
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
 from mlops.files.atomic import move_durably
-from mlops.files.locks import alone_in
+from mlops.files.locks import locked_folder
 from mlops.terminal.progress import EpochBar
 from mlops.training.detection import arguments, recipe_callbacks
 from mlops.training.detection.recipe_callbacks import BrightnessContrast
@@ -80,7 +80,7 @@ class RecipeLoop(HookedTrainer):
     # what the recipe asks beyond the library
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        with alone_in(Path(self.args.data).parent):  # it writes its label cache there
+        with locked_folder(Path(self.args.data).parent):  # it writes its label cache there
             dataset = self.library_dataset(img_path, mode, batch)
         if mode == "train":
             self._add_photometric(dataset)

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import DiskFull, UserError
+from mlops.files.atomic import folder_beside, move_folder, sync_tree
 from mlops.files.digests import sha256_of
 
 MANIFEST, SUMS, CERTIFICATE, PAGE = "manifest.json", "SHA256SUMS", "certificate.json", "certificate.md"
@@ -55,25 +53,21 @@ def workplace(out: Path) -> Iterator[Path]:
     Raises UserError where something lies at `out`, DiskFull where what is written does not fit.
     """
     refuse_taken(out)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
     try:
-        yield work
+        with folder_beside(out) as work:
+            yield work
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(str(out.absolute().parent), "the bundle") from error
         raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def publish(work: Path, out: Path) -> None:
     """Move what was written to its place in one step. Raises UserError where something appeared there."""
-    work.chmod(0o755)  # mkdtemp's is for its owner alone
-    _to_disk(work)
+    sync_tree(work)  # so that after a power cut what lies at the bundle's place is whole
     refuse_taken(out)
     try:
-        work.rename(out.absolute())
+        move_folder(work, out, "refuse")
     except OSError as error:
         raise UserError(f"{out} appeared meanwhile; name another --out") from error
 
@@ -174,13 +168,3 @@ def _listed(folder: Path) -> tuple[dict[str, str], list[str]]:
     listed = {each[2]: each[1] for each in matched if each is not None}
     written = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
     return listed, [] if written == text else [f"{SUMS} was changed"]
-
-
-def _to_disk(folder: Path) -> None:
-    """So that after a power cut what lies at the bundle's place is whole."""
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

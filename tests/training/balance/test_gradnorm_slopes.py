@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mlops.training.balance.gradnorm import imbalance, slopes, targets
+from mlops.training.balance.gradnorm import slopes, targets
 from mlops.training.balance.measuring import task_gradients
 from tests.training.balance.case import TASKS, TwoHeads, batches
 
@@ -76,7 +76,6 @@ def test_targets_are_the_mean_norm_for_tasks_at_one_pace_and_more_for_a_laggard(
     assert targets((1.0, 3.0), (1.0, 1.0), 1.5) == [2.0, 2.0]
     assert targets((1.0, 3.0), (1.5, 0.5), 2.0) == [4.5, 0.5]
     assert targets((1.0, 3.0), (1.5, 0.5), 0.0) == [2.0, 2.0]
-    assert imbalance((1.0, 3.0), (1.0, 1.0), 1.5) == 2.0
 
 
 def test_a_norm_at_its_target_has_no_slope() -> None:

@@ -1,0 +1,20 @@
+"""One-line messages on standard error, which keep a command's own output clean for programs."""
+
+from __future__ import annotations
+
+import click
+
+
+def note(text: str) -> None:
+    """Print what is going on."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
+
+
+def fail(text: str, status: int) -> int:
+    """Print an error as one line that names the program; returns `status`, for the process to exit with."""
+    click.echo(f"mlops: {' '.join(text.split())}", err=True)
+    return status

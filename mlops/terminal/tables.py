@@ -1,0 +1,36 @@
+"""Rows of cells as aligned text."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+
+_UNLIMITED = 10_000  # characters: a file or a pipe takes a row of any length
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), indent: int = 0) -> str:
+    """`rows`, each column as wide as its widest cell, without colours or lines.
+
+    right: columns (from 0) that are aligned at the right, as numbers are. indent: spaces before each row.
+    On a terminal a row that does not fit is continued below, cell by cell; elsewhere each row is one line.
+
+    >>> print(aligned([("gate", "limit"), ("recall", "0.9")], right=[1]))
+    gate    limit
+    recall    0.9
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for column in range(max(map(len, rows), default=0)):
+        table.add_column(justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
+    out = io.StringIO()
+    console = Console(file=out, width=width, color_system=None, markup=False, emoji=False, highlight=False)
+    console.print(Padding(table, (0, 0, 0, indent), expand=False))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
