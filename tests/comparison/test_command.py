@@ -304,5 +304,7 @@ def test_the_projects_entry_point_is_understood(store: Store, capsys: pytest.Cap
     runs = [log_training(*store, Trained(answers(0.9, seed), recipe=str(seed))) for seed in (1, 2)]
     given = {**defaults, "versions": ";".join(runs), "draws": "200"}
     command = entry["command"].format(**{name: shlex.quote(value) for name, value in given.items()})
-    assert run(shlex.split(command)[3:]) == 0
+    python, _, script, *arguments = shlex.split(command)
+    assert (python, Path(script).stem) == ("python", "compare")
+    assert run(["compare", *arguments]) == 0
     assert "macro_f1 *" in capsys.readouterr().out

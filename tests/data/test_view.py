@@ -10,7 +10,7 @@ import yaml
 
 from mlops.data import open_dataset
 from mlops.data.dataset import DetectionDataset
-from mlops.data.yolo_view import original_of, yolo_view
+from mlops.data.ultralytics_view import original_of, yolo_view
 from tests.data.sets import coco, state, voc, yolo
 
 

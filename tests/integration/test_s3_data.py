@@ -11,7 +11,7 @@ import pytest
 
 from mlops.data import check_dataset, open_dataset
 from mlops.data.dataset import DetectionDataset
-from mlops.data.yolo_view import yolo_view
+from mlops.data.ultralytics_view import yolo_view
 from tests.command import Shell
 from tests.data.sets import npz, table, yolo
 from tests.s3 import S3Server, s3_server

@@ -118,7 +118,7 @@ def test_weights_of_other_classes_cannot_be_tested(tmp_path: Path, trained: Path
 LOOK = """
 import time
 from mlops.errors import MissingWeights
-from mlops.training.classification import network
+from mlops.training.classification import timm_network as network
 from tests.training.classification_case import tiny_recipe
 recipe = tiny_recipe(weights="imagenet", model="test_resnet")
 for look in (lambda: network.build(recipe, 3, 0), lambda: network.check(recipe)):

@@ -20,7 +20,7 @@ def test_pictures_are_kept_in_memory_where_it_is_asked_for(tmp_path: Path, setti
     from ultralytics.data import YOLODataset
     from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 
-    from mlops.data.yolo_view import yolo_view
+    from mlops.data.ultralytics_view import yolo_view
 
     view = yolo_view(config.dataset, tmp_path / "cache")  # type: ignore[arg-type]
     given = training_arguments(

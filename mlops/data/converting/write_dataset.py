@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from mlops.data.dataset import Box, BoxedImage, LabelledImages, SplitName
 from mlops.data.pixels import as_rgb
 from mlops.data.readers.layout import upright
-from mlops.data.yolo_view import label_text
+from mlops.data.ultralytics_view import label_text
 from mlops.errors import DataFault
 from mlops.terminal.progress import counted, tracked
 

@@ -16,7 +16,7 @@ import numpy as np
 from ultralytics.utils import ops
 from ultralytics.utils.metrics import box_iou
 
-from mlops.data.yolo_view import original_of, yolo_view
+from mlops.data.ultralytics_view import original_of, yolo_view
 from mlops.errors import DataFault
 from mlops.files.locks import locked_folder
 from mlops.metrics.box_ap import coco_figures

@@ -56,7 +56,7 @@ def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
 
 
 def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: OnEpoch) -> Record:
-    from mlops.data.yolo_view import yolo_view
+    from mlops.data.ultralytics_view import yolo_view
     from mlops.training.detection.arguments import resume_arguments, training_arguments
     from mlops.training.detection.first_weights import starting_point
     from mlops.training.device import library_device

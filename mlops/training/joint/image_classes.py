@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlops.data.yolo_view import viewed
+from mlops.data.ultralytics_view import viewed
 from mlops.training.joint.joint_network import IMAGE_CLASS, LOGITS
 
 if TYPE_CHECKING:

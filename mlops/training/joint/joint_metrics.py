@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ultralytics.models.yolo.detect import DetectionValidator
 
-from mlops.data.yolo_view import viewed
+from mlops.data.ultralytics_view import viewed
 from mlops.drawing.plots import draw_classifier
 from mlops.metrics.class_metrics import headline, held_out
 from mlops.metrics.samples.image_names import picture_names
