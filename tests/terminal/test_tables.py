@@ -31,7 +31,16 @@ def test_a_cell_is_printed_as_it_is() -> None:
     assert aligned([("[bold]x[/bold]", ":smile:", "0.5")]) == "[bold]x[/bold]  :smile:  0.5"
 
 
-def test_a_row_is_continued_below_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_stay_whole_in_a_terminal_too_narrow_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((30, 24)))
+    assert (
+        aligned([("blood-cell-classifier", "timm", "a headline")])
+        == "blood-cell-classifier  timm  a headline"
+    )
+
+
+def test_a_long_last_cell_is_continued_below_itself_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 24)))
     lines = aligned([("gate", "sentence"), ("recall", "word " * 20)]).splitlines()
