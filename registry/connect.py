@@ -1,4 +1,4 @@
-"""The store in use, as MLflow's client, who is using it, and what it may have lost."""
+"""The MLflow client of the store in use, its user, and runs that may have been deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["asking", "connect", "me", "of_name", "run_of"]
 
 
 def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
-    """The training run; None for a version without one, or whose run was deleted for good."""
+    """The training run; None for a version without one, or if it was deleted permanently."""
     if not run_id:
         return None
     try:
