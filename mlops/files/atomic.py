@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def write_durably(file: Path, content: bytes) -> None:
-    """Replace `file` by `content`: on disk, complete, or not at all."""
+    """Replace `file` by `content` atomically and flush it to disk."""
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(content)
     move_durably(partial, file)
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Put `source` in `target`'s place after its content has reached the disk."""
+    """Replace `target` by `source` after flushing its content to disk."""
     with source.open("rb") as handle:
         os.fsync(handle.fileno())
     source.replace(target)

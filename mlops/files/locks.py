@@ -1,4 +1,4 @@
-"""Locks between processes on this machine. The kernel releases them when their process ends."""
+"""Locks between processes on this machine; the kernel releases them when the process ends."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _guard = threading.Lock()
 
 
 class OnlyOne:
-    """A record lock (fcntl) on a file, and beside it a note of who holds it within this process.
+    """A record lock (fcntl) on a file, which also excludes other threads of this process.
 
-    A record lock is not inherited by forked workers, as a flock would be: a data loader's worker that
-    outlives its killed parent must not keep the next deliverer out.
+    Unlike a flock, a record lock is not inherited by forked workers: a data loader's worker that outlives its
+    killed parent must not block the next process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,9 +72,9 @@ def only_one(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process holds `folder`, make it where it is missing, and hold it.
+    """Wait for the lock of `folder` and hold it; creates the folder if missing.
 
-    The lock is the kernel's: whoever dies lets go of it. Two threads of one process wait for each other too.
+    The kernel releases the lock when the process ends. Threads of one process also exclude each other.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:

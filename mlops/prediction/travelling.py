@@ -1,7 +1,7 @@
-"""The code that goes with a model: one module of ours and every module of ours that it imports.
+"""Copy the serving code into a model: one module of this package and every module of it that it imports.
 
-It lies in the model's folder as a package of its own name, made from its content: the same code is the same
-package, so two versions can be loaded in one process, and neither hides the `mlops` that is installed there.
+The copy is a package whose name is a hash of its content, so two versions can be loaded in one process, and
+neither shadows an installed `mlops`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 _HOME = "mlops"
 _IMPORT = re.compile(rf"^(\s*)(from|import)( +){_HOME}((?:\.\w+)+)( |$)", re.MULTILINE)
 _WHY = (
-    "A file of this name keeps Python from writing its compiled code here: whatever is written into a "
-    "version's folder counts as a change of the version.\n"
+    "This file keeps Python from writing compiled code here, as any new file in a version's folder counts "
+    "as a change of the version.\n"
 )
 
 
 def write_code(module: str, folder: Path) -> str:
     """Write `module` (a name below `mlops`) and what it imports below `mlops` into `folder`.
 
-    Returns the name by which `module` is imported once `folder` is on the path. What it imports from
-    elsewhere is for the environment to have.
+    Returns the import name of `module` once `folder` is on the path. Other imports must be installed in the
+    environment.
     """
     sources = _with_imports(module)
     content = "".join(f"{name}\0{text}\0" for name, text in sorted(sources.items()))
@@ -53,7 +53,7 @@ def _with_imports(module: str) -> dict[str, str]:
 def _source(module: str) -> str:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None or Path(spec.origin).name == "__init__.py":
-        raise ImportError(f"{module} is no module that can travel with a model")
+        raise ImportError(f"cannot copy {module} into a model: it is not a module file")
     return Path(spec.origin).read_text(encoding="utf-8")
 
 

@@ -1,15 +1,13 @@
-"""MLflow without what it imports for others: half of the time that a short command takes.
+"""Import MLflow without its optional dependencies, which halves the time of a short command.
 
-`import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn where they are installed, for data
-sets and model signatures; its client works without them, as its package `mlflow-skinny` does. They stay
-importable by whoever needs them later. Its rooms for language models, and FastAPI with them, are left out:
-`import mlflow` gets by without what it cannot take from them, and so does its client, but this process can
-use neither any more. Not where the store is a database, whose tables are declared with modules of
-`mlflow.genai`.
+`import mlflow` imports pandas, polars, pyarrow, scipy and scikit-learn if they are installed, for data sets
+and model signatures; its client works without them, like the package `mlflow-skinny`. They can still be
+imported later. The packages for language models, and FastAPI with them, are also skipped and cannot be used
+in this process any more; except if the store is a database, whose tables are declared in `mlflow.genai`.
 
-Python looks through all that lives for garbage when a process ends, a third of a second for 1,300 modules
-that are about to be gone. What is frozen is not looked through. So a file that is left to the collector to
-be closed may lose its end: what a command writes, it writes by `with` or in one call.
+At the end of a process Python collects garbage in all live objects, which takes a third of a second for 1,300
+modules. Frozen objects are skipped. As a consequence, a file that only the collector closes may be truncated:
+commands must write files in a `with` block or in one call.
 """
 
 from __future__ import annotations
@@ -45,20 +43,21 @@ class _Spare(MetaPathFinder):
 
 
 def import_lean() -> None:
-    """Import `mlflow` so, once and for the whole process; nothing where it is imported already.
+    """Import `mlflow` this way for the whole process; does nothing if it is imported already.
 
-    Only for a process of one short command: `mlflow.models` and `mlflow.data` lack functions afterwards.
+    Only for a process of one short command: functions of `mlflow.models` and `mlflow.data` are missing
+    afterwards.
     """
     if "mlflow" in sys.modules:
         return
     server = os.environ.get("MLFLOW_TRACKING_URI", "").startswith(("http://", "https://"))
     spare, collecting = _Spare(_POSTPONED if server else frozenset()), gc.isenabled()
     sys.meta_path.insert(0, spare)
-    gc.disable()  # the modules are kept; looking for garbage among them takes an eighth of the time
+    gc.disable()  # collecting garbage takes an eighth of the import time, and the modules are kept
     try:
         importlib.import_module("mlflow")
         atexit.register(gc.freeze)
-    except ImportError:  # an MLflow that does need one of them: it is imported anew, and whole
+    except ImportError:  # this MLflow needs one of them: import it again, completely
         for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
             del sys.modules[name]
     finally:
