@@ -131,10 +131,10 @@ def export(
     show(found, as_json, _as_text(found))
     if found.failed:
         raise GateRefused(
-            f"{found.certificate.of}: {_names(found.failed)} differ from the original; not in the bundle"
+            f"{found.certificate.of}: differ from the original, not in the bundle: {_names(found.failed)}"
         )
     if found.short:
-        raise MlopsError(f"{found.certificate.of}: {_names(found.short)} could not be written or run here")
+        raise MlopsError(f"{found.certificate.of}: could not be written or run here: {_names(found.short)}")
 
 
 def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:

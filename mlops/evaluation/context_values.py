@@ -1,4 +1,4 @@
-"""What is to be evaluated, as it was requested, and what every step works with."""
+"""The options of an evaluation, and the values that every step uses."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EXAMPLES = 12
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequest:
-    """given: what a person calls the version or run. cache: where what is derived from data is kept.
+    """given: version or run. cache: folder for data derived from the data set.
 
-    data: (): what the run was trained on. other_data: measure on data of another digest, too.
-    rule: None for the system's own. again: ask the ONNX file though a table is there.
-    froc: None for the medical systems alone. others: versions that vote together with this one.
-    examples: pictures of each kind in the gallery, 0 for none. threads: ONNX Runtime's, 0 for one a core.
-    out: a folder that gets what the run gets, None for none.
+    data: (): the training data. other_data: allow data with another digest.
+    rule: None: the system's default. again: run inference even if per-sample results exist.
+    froc: None: only for medical systems. others: versions to ensemble with.
+    examples: images of each kind in the gallery; 0: none. threads: of ONNX Runtime; 0: one per core.
+    out: additional output folder; None: none.
     """
 
     given: str
@@ -56,7 +56,7 @@ SYSTEM_TAG = "mlops.system"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """folder: where files for the run are made."""
+    """folder: for the files to log to the run."""
 
     client: MlflowClient
     request: EvaluationRequest
@@ -73,8 +73,8 @@ class EvaluationContext:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was found on one table. kept: the table itself, where it was made anew, and others that were
-    needed: (file, folder on the run). files: drawings, below `EvaluationContext.folder`.
+    """The results of one table. kept: new tables to log, (file, folder on the run). files: plots, below
+    `EvaluationContext.folder`.
     """
 
     table: Boxes | ClassTable

@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it is told to a person."""
+"""The result of an evaluation, and its text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One table for people: a title, the columns' names, and rows of as many cells."""
+    """One table: a title, the names of the columns, and rows with as many cells."""
 
     title: str
     columns: tuple[str, ...]
@@ -17,11 +17,11 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationVariant:
-    """Another way of asking, beside the version alone: what it gains and what it costs.
+    """A variant of the evaluation (test-time augmentation or ensemble): its gain and cost.
 
-    key: before its figures' names on the run.
-    metrics, alone: the same figures of this way and of the version alone. calls: model runs a picture.
-    latency_ms, alone_ms: median of one picture, decoding to answer, on this machine.
+    key: prefix of its metrics on the run.
+    metrics, alone: the metrics with the variant and without. calls: model calls per image.
+    latency_ms, alone_ms: median for one image, from decoding to result, on this machine.
     """
 
     key: str
@@ -35,9 +35,9 @@ class EvaluationVariant:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """digest, pictures: of the data that it was measured on. predicted: whether the ONNX file was asked, or
-    the table on the run sufficed. metrics: by their names on the run. threshold: None for a classifier.
-    files: on the run. notes: what a reader has to know, a sentence each.
+    """digest, pictures: of the data that it was evaluated on. predicted: whether inference was run; else the
+    stored table was used. metrics: by their names on the run. threshold: None for a classifier.
+    files: on the run. notes: for the reader, one sentence each.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Evaluation:
 
 
 def as_text(found: Evaluation) -> str:
-    """For a terminal."""
-    asked = "asked its ONNX file" if found.predicted else "from the table on its run"
+    """The result as text for a terminal."""
+    asked = "inference run" if found.predicted else "stored per-sample results"
     lines = [
-        f"{found.name} on the {found.split} split of {found.data}: {found.pictures} pictures, "
+        f"{found.name} on the {found.split} split of {found.data}: {found.pictures} images, "
         f"digest {found.digest[:16]} ({asked})"
     ]
     if found.threshold is not None:
@@ -80,7 +80,7 @@ def as_text(found: Evaluation) -> str:
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """The first column to the left, the others to the right, each as wide as its widest cell."""
+    """A text table; the first column is left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
@@ -92,14 +92,14 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _told(variant: EvaluationVariant) -> str:
-    rows = [(variant.name, "alone", "so", "difference")]
+    rows = [(variant.name, "without", "with", "difference")]
     for name, value in variant.metrics.items():
         alone = variant.alone[name]
         rows.append((name, f"{alone:.4f}", f"{value:.4f}", f"{value - alone:+.4f}"))
     cost = variant.latency_ms / variant.alone_ms if variant.alone_ms else float("nan")
     rows.append(
         (
-            "ms a picture (median)",
+            "ms per image (median)",
             f"{variant.alone_ms:.1f}",
             f"{variant.latency_ms:.1f}",
             f"{cost:.1f} times",
