@@ -1,28 +1,28 @@
-"""Every error this product raises on purpose.
+"""The exceptions that this package raises on purpose.
 
     MlopsError                    exit 1  something failed
-    ├── UserError                 exit 2  the user can mend it: the message says what, where and how
-    │   ├── BadSetting                    a system file, `--set` or option holds a value that cannot be
-    │   ├── DataFault                     a data set that cannot be read or must not be trained on
-    │   ├── MissingWeights                pretrained weights that are neither here nor to be fetched
-    │   ├── UnsafeWeights                 a file of weights that could run code: it is not loaded
-    │   ├── StudyMismatch                 a study name that belongs to other data, system or space
-    │   ├── RunFault                      a past run that cannot be imported as it is
-    │   ├── NotComparable                 results of other data or classes, or of which no sample was kept
-    │   ├── DiskFull                      no room left for what must be kept
+    ├── UserError                 exit 2  the user can fix it: the message names what, where and how
+    │   ├── BadSetting                    an invalid value in a system file, `--set` or an option
+    │   ├── DataFault                     a data set that cannot be read or has errors
+    │   ├── MissingWeights                pretrained weights that are not on disk and cannot be downloaded
+    │   ├── UnsafeWeights                 a weights file that could run code; it is not loaded
+    │   ├── StudyMismatch                 a study name used for other data, another system or space
+    │   ├── RunFault                      a past run that cannot be imported
+    │   ├── NotComparable                 results on other data or classes, or without per-sample results
+    │   ├── DiskFull                      no disk space left
     │   ├── MissingPackage                a package that is not installed, with the pip command for it
-    │   └── UnknownVersion                no such registered model, version or stage, or its files are gone
+    │   └── UnknownVersion                no such registered model, version or stage, or its files are missing
     ├── ServerUnavailable         exit 1  the tracking server does not answer
-    │   └── NotAllowed                    it answers that this user may not do that: nothing was done
-    ├── GateRefused               exit 3  the evidence does not reach what the policy asks for
-    ├── MoveLost                  exit 1  someone else moved a version of this model first
-    ├── LedgerBroken              exit 1  the record of stage changes was altered: nothing moves on top of it
-    └── TrialFailed               exit 1  one training failed; the search goes on
-        ├── OutOfMemory                   the device's or the machine's memory was not enough
+    │   └── NotAllowed                    this user lacks the permission; nothing was changed
+    ├── GateRefused               exit 3  the evidence does not meet the policy's gates
+    ├── MoveLost                  exit 1  a concurrent stage change of the same model was first
+    ├── LedgerBroken              exit 1  the ledger was altered; no stage change is accepted
+    └── TrialFailed               exit 1  one training failed; the search continues
+        ├── OutOfMemory                   out of device or host memory
         ├── Diverged                      a loss became NaN or infinite
-        └── TrainingCrashed               anything else inside a training
+        └── TrainingCrashed               any other error inside a training
 
-A command prints the message in one line and leaves with `exit_code` (see `mlops.cli.main`).
+A command prints the message on one line and exits with `exit_code` (see `mlops.cli.main`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from typing import ClassVar
 
 
 class MlopsError(Exception):
-    """Base of all. The message is one line: what is wrong, where, and what to do about it."""
+    """Base class. The message is one line: what is wrong, where, and what to do."""
 
     exit_code: ClassVar[int] = 1
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, answered as Ctrl-C is. No MlopsError: nothing that catches failures may stop it."""
+    """SIGTERM, handled like Ctrl-C. Not an MlopsError, so that no handler of failures catches it."""
 
 
 class UserError(MlopsError):
@@ -46,7 +46,7 @@ class UserError(MlopsError):
 
 
 class BadSetting(UserError):
-    """A setting that cannot be, with its place, what was given and what is allowed."""
+    """An invalid setting: where it is, its value, and what is allowed."""
 
     def __init__(self, where: str, key: str, given: object, allowed: str) -> None:
         self.where, self.key, self.given, self.allowed = where, key, given, allowed
@@ -58,11 +58,11 @@ class DataFault(UserError):
 
 
 class MissingWeights(UserError):
-    """Weights that are neither on this machine nor to be fetched now."""
+    """Weights that are not on this machine and cannot be downloaded now."""
 
 
 class UnsafeWeights(UserError):
-    """A file of weights that, when loaded, could call more than what weights are made of."""
+    """A weights file that could run code when loaded."""
 
 
 class StudyMismatch(UserError):
@@ -70,21 +70,21 @@ class StudyMismatch(UserError):
 
 
 class RunFault(UserError):
-    """A past run's folder or file that cannot be imported as it is."""
+    """A past run's folder or file that cannot be imported."""
 
 
 class NotComparable(UserError):
-    """Results that cannot be laid side by side: other samples or classes, no tables, one and the same."""
+    """Results that cannot be compared: other samples or classes, no tables, or the same result twice."""
 
 
 class DiskFull(UserError):
-    """No room left for what must be kept; everything accepted before it is safe."""
+    """No disk space left; everything written before is safe."""
 
     def __init__(self, where: str, what: str) -> None:
         self.where, self.what = where, what
         super().__init__(
-            f"no room left in {where} for {what}: free some space and start again; "
-            "what was accepted before is kept"
+            f"no space left in {where} for {what}; free some space and run the command again "
+            "(everything written before is kept)"
         )
 
 
@@ -118,33 +118,33 @@ def require(what: str, *packages: str) -> None:
 
 
 class UnknownVersion(UserError):
-    """A registered model, version or stage that is not there, or a version whose files are gone."""
+    """A registered model, version or stage that does not exist, or a version whose files are missing."""
 
 
 class ServerUnavailable(MlopsError):
-    """The tracking server does not answer, or answers with a refusal."""
+    """The tracking server does not answer, or refuses the request."""
 
 
 class NotAllowed(ServerUnavailable):
-    """The tracking server does not let this user do that; nothing was done."""
+    """This user lacks the permission on the tracking server; nothing was changed."""
 
 
 class GateRefused(MlopsError):
-    """A version that does not show what its model's policy asks for."""
+    """A version that does not pass its model's gates."""
 
     exit_code: ClassVar[int] = 3
 
 
 class MoveLost(MlopsError):
-    """Of two moves decided on the same state of a model, the one that came second."""
+    """A stage change lost to a concurrent one of the same model; nothing was written."""
 
 
 class LedgerBroken(MlopsError):
-    """An entry of the ledger was changed, taken out or put in; `mlops registry verify` names it."""
+    """A ledger entry was changed, removed or inserted; `mlops registry verify` names it."""
 
 
 class TrialFailed(MlopsError):
-    """One training failed. `reason` is the short word that is put on its run."""
+    """One training failed. `reason` is the value of the tag on its run."""
 
     reason: ClassVar[str] = "failed"
 

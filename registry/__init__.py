@@ -1,9 +1,9 @@
-"""Releasing models: what is asked of a version, what is known of it, who moved it, and what is deployed.
+"""Release models: policies, evidence, gates, ledger, stages and export.
 
-policies   what a version must show, a YAML file a model, and the classes that they are read into
-evidence   what is known of one version, gathered from the server into plain values
-gates      conditions against evidence; pure. `judgement` is one version before the gates of one stage
-ledger     who decided what: the append-only chain of entries, and its signatures
-stages     making MLflow show what the ledger says. `lifecycle` moves versions
-export     a version as what is deployed, with the proof that it equals the original
+policies   the requirements of each stage: one YAML file per model, and the classes that it is parsed into
+evidence   reads everything recorded about one version from the server into plain values
+gates      pure functions: conditions and evidence to results
+ledger     the append-only, signed record of stage changes and approvals
+stages     changes stages (`lifecycle`) and keeps MLflow consistent with the ledger
+export     exports a version for deployment, with a certificate that it matches the original
 """

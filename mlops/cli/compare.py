@@ -14,7 +14,7 @@ from mlops.terminal.messages import note
 
 
 def _score(text: str) -> float | None:
-    """MLproject hands over '' for what was left out."""
+    """MLproject passes '' for a parameter without a value."""
     if not text:
         return None
     try:
@@ -28,39 +28,48 @@ def _score(text: str) -> float | None:
 
 @click.command()
 @click.argument("named", nargs=-1, required=True, metavar="A B [C ...]")
-@click.option("--baseline", default="", metavar="A", help="What all are compared with. Left out: the first.")
+@click.option("--baseline", default="", metavar="A", help="Baseline of the comparison.  [default: the first]")
 @click.option(
     "--split",
     type=click.Choice(("test", "val", "train")),
     default="test",
     show_default=True,
-    help="Whose per-sample tables are read.",
+    help="Split whose per-sample results are compared.",
 )
 @click.option(
-    "--primary", default="", metavar="FIGURE", help="What decides. Left out: mAP50-95, or macro_f1."
+    "--primary",
+    default="",
+    metavar="METRIC",
+    help="Metric that decides.  [default: mAP50-95; macro_f1 for classifiers]",
 )
 @click.option(
     "--margin",
     type=click.FloatRange(0, 1),
     default=0.005,
     show_default=True,
-    help="How much less than the baseline still counts as not worse.",
+    help="Non-inferiority margin of the primary metric.",
 )
 @click.option(
     "--threshold",
     default="",
     metavar="SCORE",
-    help="The score from which a box counts in precision, recall and F1. Left out: what `mlops evaluate` "
-    "chose for each, else 0.25.",
+    help="Score threshold of boxes for precision, recall and F1.  [default: the one that `mlops evaluate` "
+    "chose for each model, else 0.25]",
 )
 @click.option(
     "--draws", type=click.IntRange(100, 100_000), default=2000, show_default=True, help="Bootstrap draws."
 )
-@click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-@click.option("--apart", is_flag=True, help="Compare seeds of one configuration each by itself.")
-@click.option("--out", metavar="FOLDER", help="Write the comparison there as Markdown, PNG and JSON.")
-@click.option("--log", "logged", is_flag=True, help="Put the same onto the run of each training compared.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0.5, 0.999),
+    default=0.95,
+    show_default=True,
+    help="Confidence level of the intervals.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Bootstrap seed.")
+@click.option("--apart", is_flag=True, help="Compare each seed separately; do not group by configuration.")
+@click.option("--out", metavar="FOLDER", help="Write the comparison to FOLDER as Markdown, PNG and JSON.")
+@click.option("--log", "logged", is_flag=True, help="Log the comparison to each run that is compared.")
 @json_option
 def compare(
     named: tuple[str, ...],
@@ -77,10 +86,10 @@ def compare(
     logged: bool,
     as_json: bool,
 ) -> None:
-    """Compare versions, runs or studies on the same samples: differences with intervals, costs, what to take.
+    """Compare versions, runs or studies on the same samples: differences with intervals, costs, a verdict.
 
-    Each is NAME/VERSION, NAME@ALIAS, a run's id or a study's name. Trainings that differ in their seed alone
-    are taken as one configuration.
+    Each of A, B, ... is NAME/VERSION, NAME@ALIAS, a run ID or a study name. Trainings that differ only in
+    their seed are grouped into one configuration.
 
     \b
     Examples:
@@ -106,15 +115,15 @@ def compare(
         settings=ComparisonSettings(draws=draws, seed=seed, confidence=confidence, margin=margin),
     )
     client = connect()
-    sides = read_sides(client, request, lambda names: tracked(names, "Reading the tables"))
-    with bar("Drawing the samples anew") as drawn:
+    sides = read_sides(client, request, lambda names: tracked(names, "Reading results"))
+    with bar("Bootstrap") as drawn:
         found = compare_sides(sides, request, drawn)
     if out:
         files = write(found, plain(found), Path(out))
         note(f"wrote {', '.join(str(file) for file in files)}")
     if logged:
         folder = log(client, found, plain(found))
-        note(f"logged to the runs that were compared, in {folder}")
+        note(f"logged to the compared runs, in {folder}")
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     show(found, as_json, as_text(found, width=width, colour=terminal))

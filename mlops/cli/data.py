@@ -1,4 +1,4 @@
-"""`mlops data`: make demo data, check a data set, convert one."""
+"""`mlops data`: generate demo data, check or convert a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Make demo data, check a data set, convert one.
+    """Generate demo data, check or convert a data set.
 
     \b
     Example: mlops data check rail/data.yaml
@@ -38,23 +38,23 @@ _EXAMPLES = 3
     "--task",
     type=click.Choice(["detection", "classification", "joint"]),
     default=None,
-    help="What the data are meant for; data that cannot serve it are an error.",
+    help="Task to check for; data that do not fit the task are an error.",
 )
 @click.option(
     "--image-label",
     default=None,
-    help="Of joint data, where a picture's class comes from: a table, folder, present:CLASS or largest.  "
+    help="Source of the image labels of joint data: a CSV file, folder, present:CLASS or largest.  "
     "[default: labels.csv]",
 )
-@click.option("--all", "every", is_flag=True, help="Print every fault, not the first of each kind.")
+@click.option("--all", "every", is_flag=True, help="Print every fault, not only the first of each kind.")
 @json_option
 def check(
     paths: tuple[str, ...], task: str | None, image_label: str | None, every: bool, as_json: bool
 ) -> None:
-    """List everything that is wrong with the data at PATH: file, line, what, and how much it matters.
+    """List the faults of the data at PATH: severity, code, file, line and description.
 
-    Several paths are checked as data that are trained on together. Errors stop a training, warnings are kept
-    with its run. Leaves with 2 when there are errors.
+    Several paths are checked as one data set. Errors stop a training; warnings are logged to its run. Exits
+    with status 2 if there are errors.
 
     \b
     Examples:
@@ -79,7 +79,7 @@ def check(
 
 
 def as_text(faults: Sequence[Fault], every: bool) -> str:
-    """The faults by kind, with how many there are and the first of them, or all."""
+    """The faults by kind: their number, and the first few or all of them."""
     if not faults:
         return "no faults found"
     lines: list[str] = []
@@ -100,14 +100,14 @@ def _lines(faults: Iterable[Fault]) -> Iterable[str]:
 
 @data.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["yolo", "imagefolder"]), required=True, help="What to write.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or an empty folder.")
-@click.option("--split", default=None, help="Shares of train,val,test.  [default: 0.7,0.15,0.15]")
-@click.option("--group-by", default="", help="Column that tells what must stay in one split (patient).")
+@click.option("--to", type=click.Choice(["yolo", "imagefolder"]), required=True, help="Output format.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@click.option("--split", default=None, help="Fractions of train,val,test.  [default: 0.7,0.15,0.15]")
+@click.option("--group-by", default="", help="Column of the group (e.g. patient); a group is never split.")
 @click.option(
-    "--group-pattern", default="", help="Regular expression that finds the group in a picture's path."
+    "--group-pattern", default="", help="Regular expression that finds the group in an image's path."
 )
-@click.option("--seed", default=None, type=int, help="Draws the split.  [default: 0]")
+@click.option("--seed", default=None, type=int, help="Seed of the split.  [default: 0]")
 @json_option
 def convert(
     source: Path,
@@ -119,13 +119,13 @@ def convert(
     seed: int | None,
     as_json: bool,
 ) -> None:
-    """Write SOURCE as a YOLO folder or an ImageFolder.
+    """Convert SOURCE to a YOLO folder or an ImageFolder.
 
-    SOURCE is VOC, COCO, LabelImg's files, a CSV of pictures, labels and perhaps corners (x1, y1, x2, y2 in
-    pixels), or any other set that training reads.
+    SOURCE is VOC, COCO, LabelImg files, a CSV of images and labels, optionally with box corners (x1, y1, x2,
+    y2 in pixels), or any other format that training reads. SOURCE is not changed.
 
-    Splits of the source are kept; otherwise they are drawn, a group staying in one of them. An ImageFolder
-    made of boxes holds each object cut out, by class. SOURCE is only read.
+    Existing splits are kept. Without splits, the images are split at random; a group stays in one split. An
+    ImageFolder made from boxes contains a crop of each object, by class.
 
     \b
     Example: mlops data convert VOCdevkit/VOC2007 --to yolo --out voc
@@ -141,7 +141,7 @@ def convert(
 
 
 def _request(split: str | None, group_by: str, group_pattern: str, seed: int | None) -> SplitRequest | None:
-    """None where nothing was asked for."""
+    """None if no option of the split is given."""
     from mlops.data.converting.convert import SplitRequest
     from mlops.data.grouping import Grouping
 
@@ -156,18 +156,20 @@ def _shares(text: str) -> tuple[float, float, float]:
         train, val, *rest = (float(part) for part in text.split(","))
         (test,) = rest or [0.0]
     except ValueError as error:
-        raise BadSetting("--split", "shares", text, "two or three numbers, as 0.7,0.15,0.15") from error
+        raise BadSetting(
+            "--split", "fractions", text, "two or three numbers, for example 0.7,0.15,0.15"
+        ) from error
     return train, val, test
 
 
 def _text(done: Converted) -> str:
     pictures = ", ".join(f"{count} {split}" for split, count in done.pictures.items())
     what = "boxes" if done.to == "yolo" else "files"
-    splits = "splits kept" if done.kept_splits else "splits drawn"
+    splits = "splits kept" if done.kept_splits else "split at random"
     data = done.folder / "data.yaml" if done.to == "yolo" else done.folder
     return (
-        f"{done.folder}: {pictures} pictures ({splits}), {done.written} {what}, {len(done.classes)} classes\n"
-        f"Look it over: mlops data check {data}"
+        f"{done.folder}: {pictures} images ({splits}), {done.written} {what}, {len(done.classes)} classes\n"
+        f"Check it: mlops data check {data}"
     )
 
 
@@ -177,19 +179,19 @@ def _text(done: Converted) -> str:
     "--out",
     type=click.Path(path_type=Path),
     default=None,
-    help="Folder to write to: new, empty, or demo data to replace.  [default: demo/SYSTEM]",
+    help="Output folder: new, empty, or demo data to replace.  [default: demo/SYSTEM]",
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same files.")
 @click.option(
     "--size",
     type=click.Choice(["small", "tiny"]),
     default="small",
     show_default=True,
-    help="small: what two cores train on in minutes; tiny: just enough to try a command.",
+    help="small: trains in minutes on two CPU cores; tiny: for smoke tests.",
 )
 @json_option
 def demo(system: str, out: Path | None, seed: int, size: str, as_json: bool) -> None:
-    """Write demo data for SYSTEM: pictures made by code, with labels.
+    """Generate demo data for SYSTEM: synthetic images with labels.
 
     Example: mlops data demo railway-detector --out rail --seed 7
     """
@@ -197,7 +199,7 @@ def demo(system: str, out: Path | None, seed: int, size: str, as_json: bool) -> 
 
     folder = demo_dataset(system, out or Path("demo") / system, seed, size)
     marker = read_marker(folder)
-    assert marker is not None  # demo_dataset leaves no folder without one
+    assert marker is not None  # demo_dataset always writes one
     show(
         {"system": system, "folder": folder, "seed": seed, "size": size, "classes": marker.classes},
         as_json,

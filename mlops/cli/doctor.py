@@ -1,4 +1,4 @@
-"""`mlops doctor`: look over this machine, the store and the outbox."""
+"""`mlops doctor`: check this machine, the store and the outbox."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlops.terminal.tables import aligned
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look over this machine, the store and the outbox; each line says what to do.
+    """Check this machine, the store and the outbox, and print what to fix.
 
-    Leaves with 1 when a line says fail.
+    Exits with status 1 if a check fails.
 
     \b
     Example: mlops doctor

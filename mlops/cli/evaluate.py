@@ -16,38 +16,52 @@ from mlops.cli.train import split_parts
 @click.option(
     "--data",
     multiple=True,
-    help="Folder, data.yaml, file or s3://bucket/prefix. Left out: what the run was trained on.",
+    help="Folder, data.yaml, file or s3://bucket/prefix (repeatable).  [default: the training data]",
 )
-@click.option("--class-map", help="What --data's classes are called. Left out: as in training.")
+@click.option("--class-map", help="YAML that maps the classes of --data.  [default: as in training]")
 @click.option(
-    "--split", type=click.Choice(("train", "val", "test")), default="test", show_default=True, help="Of them."
+    "--split",
+    type=click.Choice(("train", "val", "test")),
+    default="test",
+    show_default=True,
+    help="Split to evaluate.",
 )
 @click.option(
-    "--other-data", is_flag=True, help="Allow data of another digest; their figures are kept apart."
+    "--other-data", is_flag=True, help="Allow data with another digest; the metrics are stored separately."
 )
 @click.option(
     "--threshold-rule",
     "rule",
     default="",
     metavar="RULE",
-    help="F1, F2, recall>=0.9, image-F2, image-recall>=0.95 or a score. Left out: F2 for medical systems, "
-    "else F1.",
+    help="How to choose the score threshold: F1, F2, recall>=0.9, image-F2, image-recall>=0.95 or a score.  "
+    "[default: F2 for medical systems, else F1]",
 )
-@click.option("--froc/--no-froc", default=None, help="FROC of the boxes. Left out: for medical systems.")
-@click.option("--tta", is_flag=True, help="Ask about mirrored pictures as well; what it gains and costs.")
 @click.option(
-    "--with", "others", multiple=True, metavar="VERSION", help="Let this version vote, too; several may."
+    "--froc/--no-froc", default=None, help="Compute the FROC curve.  [default: for medical systems]"
 )
-@click.option("--again", is_flag=True, help="Ask the ONNX file though a table of the split is on the run.")
+@click.option(
+    "--tta", is_flag=True, help="Evaluate with test-time augmentation (mirrored images): gain and cost."
+)
+@click.option(
+    "--with", "others", multiple=True, metavar="VERSION", help="Ensemble with this version (repeatable)."
+)
+@click.option("--again", is_flag=True, help="Re-run inference even if per-sample results exist.")
 @click.option(
     "--examples",
     type=click.IntRange(0, 200),
     default=12,
     show_default=True,
-    help="Pictures of each kind for the reviewer's page; 0: none.",
+    help="Images of each kind on the review page; 0: none.",
 )
-@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: one a core.")
-@click.option("--out", metavar="FOLDER", help="Write here, too, what the run gets.")
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Threads of ONNX Runtime; 0: one per core.",
+)
+@click.option("--out", metavar="FOLDER", help="Also write the files to FOLDER.")
 @json_option
 def evaluate(
     model_or_run: str,
@@ -65,10 +79,10 @@ def evaluate(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Measure a version on held-out data: figures, curves, its errors, and a page for a reviewer.
+    """Evaluate a version on held-out data: metrics, curves, error analysis and a review page.
 
-    MODEL_OR_RUN is NAME/VERSION, NAME@ALIAS, NAME for the newest version, or a run's id. What is found is
-    kept on the run, and computed from a table of every sample, which is asked for once.
+    MODEL_OR_RUN is NAME/VERSION, NAME@ALIAS, NAME for the newest version, or a run ID. The results are
+    logged to the run. Inference runs once per split; later evaluations reuse the stored per-sample results.
 
     \b
     Examples:

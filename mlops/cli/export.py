@@ -26,40 +26,46 @@ if TYPE_CHECKING:
     "formats",
     default="onnx",
     show_default=True,
-    help="onnx, torchscript, openvino, coreml, tensorrt; several with commas between.",
+    help="Comma-separated: onnx, torchscript, openvino, coreml, tensorrt.",
 )
 @click.option(
     "--precision",
     "precisions",
     default="fp32",
     show_default=True,
-    help="fp32, fp16, int8; each for the formats that are written in it.",
+    help="Comma-separated: fp32, fp16, int8; each applies to the formats that support it.",
 )
-@click.option("--out", metavar="DIR", default="", help="The bundle's folder. Left out: export/MODEL-VERSION.")
-@click.option("--data", multiple=True, help="The version's data, where they are not where its run says.")
-@click.option("--class-map", default="", metavar="FILE", help="Left out: what the run recorded of it.")
+@click.option(
+    "--out", metavar="DIR", default="", help="Folder of the bundle.  [default: export/MODEL-VERSION]"
+)
+@click.option("--data", multiple=True, help="Data of the version, if moved since training (repeatable).")
+@click.option(
+    "--class-map", default="", metavar="FILE", help="Class map of --data.  [default: as in training]"
+)
 @click.option(
     "--pictures",
     default=1000,
     show_default=True,
     type=click.IntRange(1),
-    help="Held-out pictures to compare on, at most.",
+    help="Maximum number of held-out images to compare on.",
 )
 @click.option(
     "--calibrate",
     default=200,
     show_default=True,
     type=click.IntRange(8),
-    help="Train pictures that int8 takes its scales from, at most.",
+    help="Maximum number of training images to calibrate int8 on.",
 )
-@click.option("--calls", default=100, show_default=True, type=click.IntRange(5), help="Runs to time.")
 @click.option(
-    "--verify", "bundle", metavar="DIR", default="", help="Export nothing; hold a bundle against its digests."
+    "--calls", default=100, show_default=True, type=click.IntRange(5), help="Inference calls to time."
+)
+@click.option(
+    "--verify", "bundle", metavar="DIR", default="", help="Verify the digests of a bundle; export nothing."
 )
 @click.option(
     "--isolated",
     is_flag=True,
-    help="With --verify: also run predict.py in a new environment of onnxruntime, pillow and numpy.",
+    help="With --verify: also run predict.py in a new environment with onnxruntime, pillow and numpy.",
 )
 @json_option
 def export(
@@ -76,12 +82,14 @@ def export(
     isolated: bool,
     as_json: bool,
 ) -> None:
-    """Write a version as what is deployed: model files, certificate, manifest, predict.py.
+    """Export a version for deployment: model files, certificate, manifest, predict.py.
 
-    Each file is compared with the original on held-out pictures of the version's own data, timed and hashed.
-    MODEL alone is its newest version. Leaves with 0 when every file asked for was made and passed, with 3
-    when one is not as the original (it is left out of the bundle), with 1 when one cannot be made or run
-    here. --verify leaves with 3 when a file was changed, added or is missing.
+    Each file is compared with the original on held-out images of the version's data, timed and hashed. MODEL
+    without a version is the newest version.
+
+    Exit status: 0 if every requested file was written and passed; 3 if a file differs from the original (it
+    is not added to the bundle); 1 if a file cannot be written or run here. --verify exits with status 3 if a
+    file of the bundle was changed, added or removed.
 
     \b
     Examples:
@@ -122,9 +130,11 @@ def export(
     found = export_version(client, request, lambda step: note(f"  {step} ...") if told else None)
     show(found, as_json, _as_text(found))
     if found.failed:
-        raise GateRefused(f"{found.certificate.of}: {_names(found.failed)} not as the original, so left out")
+        raise GateRefused(
+            f"{found.certificate.of}: differ from the original, not in the bundle: {_names(found.failed)}"
+        )
     if found.short:
-        raise MlopsError(f"{found.certificate.of}: {_names(found.short)} not made or not run here")
+        raise MlopsError(f"{found.certificate.of}: could not be written or run here: {_names(found.short)}")
 
 
 def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
@@ -133,31 +143,31 @@ def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
     found = verify(bundle)
     show(found, as_json, _verified_text(found))
     if not found.well:
-        raise GateRefused(f"{bundle} is not as it was written: {found.faults[0]}{_more(found.faults)}")
+        raise GateRefused(f"{bundle} was changed after the export: {found.faults[0]}{_more(found.faults)}")
     if isolated:
         from registry.export.bundle.isolated import run_isolated
 
         said = run_isolated(bundle, read_manifest(bundle))
         if not as_json:
             click.echo(
-                f"predict.py with onnxruntime, pillow and numpy alone says of its check picture:\n{said}"
+                f"Output of predict.py for its check image, with onnxruntime, pillow and numpy only:\n{said}"
             )
 
 
 def _as_text(found: Exported) -> str:
     c = found.certificate
-    head = ("format", "precision", "result", "agreement", "difference", "costs", "p50", "p95", "size")
+    head = ("format", "precision", "result", "agreement", "difference", "cost", "p50", "p95", "size")
     rows: list[tuple[str, ...]] = [head, *(_row(file) for file in c.files)]
     lines = [
-        f"{c.of}, compared with {c.original} on {c.pictures} pictures of its {c.split} split",
+        f"{c.of}, compared with {c.original} on {c.pictures} images of its {c.split} split",
         "",
         aligned(rows),
         *(f"  {file.format} {file.precision}: {file.reason}" for file in c.files if file.reason),
         "",
     ]
     if found.bundle:
-        lines += [f"bundle {found.bundle}", f"  SHA-256 over all {found.digest}"]
-        lines.append(f"  mlops export --verify {found.bundle}   whether it is still as written")
+        lines += [f"bundle {found.bundle}", f"  SHA-256 of all files {found.digest}"]
+        lines.append(f"  Verify it: mlops export --verify {found.bundle}")
     lines.append(f"certificate on run {found.run_id}, folder export/")
     return "\n".join(lines)
 
@@ -181,8 +191,8 @@ def _verified_text(found: VerifiedBundle) -> str:
     if not found.well:
         return "\n".join(found.faults)
     return (
-        f"{found.bundle}: {found.model}/{found.version}, {found.files} files as they were written\n"
-        f"  SHA-256 over all {found.digest}"
+        f"{found.bundle}: {found.model}/{found.version}, {found.files} files unchanged\n"
+        f"  SHA-256 of all files {found.digest}"
     )
 
 

@@ -24,7 +24,7 @@ _LAST_DELIVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """left, left_because: entries that wait in the outbox for the store, and why they could not go."""
+    """left, left_because: number of undelivered entries in the outbox, and the reason."""
 
     tracking_uri: str
     runs: tuple[Imported, ...]
@@ -36,22 +36,24 @@ class ImportOutcome:
 @click.command("import-run")
 @click.argument("paths", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--system", default="", help="The system that the run trained; its runs go among that system's."
+    "--system", default="", help="System that the run trained; becomes the experiment and a tag of the run."
 )
-@click.option("--experiment", default="", help="Where the runs go.  [default: the system, else 'imported']")
+@click.option(
+    "--experiment", default="", help="Experiment of the runs.  [default: the system, else 'imported']"
+)
 @click.option(
     "--started",
     type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"]),
     default=None,
-    help="When training started, local time, where a copy has lost it; for one DIR.",
+    help="Start of the training in local time, if the copy has lost it; for one DIR only.",
 )
 @click.option(
     "--status",
     type=click.Choice(["FINISHED", "FAILED", "KILLED"]),
     default=None,
-    help="How the run ended, if the folder leads to a wrong guess.",
+    help="Status of the run.  [default: inferred from the folder]",
 )
-@click.option("--no-weights", is_flag=True, help="Leave the files under weights/ out.")
+@click.option("--no-weights", is_flag=True, help="Do not import the files under weights/.")
 @json_option
 def import_run(
     paths: tuple[Path, ...],
@@ -62,14 +64,14 @@ def import_run(
     no_weights: bool,
     as_json: bool,
 ) -> None:
-    """Take past runs into MLflow, with their original times, so that they can be compared.
+    """Import past runs into MLflow, with their original times.
 
     DIR is an Ultralytics run folder (args.yaml, results.csv, weights/, plots), a folder with a history.json,
-    or such a file: {"loss": [...], "val_accuracy": [...]} or [{"epoch": 1, "loss": ...}, ...], either also
-    under "history" beside "params" and "started".
+    or a history.json itself. A history is {"loss": [...], "val_accuracy": [...]} or [{"epoch": 1, "loss":
+    ...}, ...]; either may be under the key "history", next to "params" and "started".
 
-    The same run twice adds nothing; one that has grown meanwhile gets its new epochs. All that is named is
-    read before anything is recorded. Weights are kept, and never opened.
+    Importing a run again adds only its new epochs. Every DIR is read before anything is recorded. Weights
+    are stored but never loaded.
 
     \b
     Examples:
@@ -78,7 +80,7 @@ def import_run(
       mlops import-run history.json --experiment cells --started 2025-10-21T09:00
     """
     if started is not None and len(paths) > 1:
-        raise BadSetting("the command line", "--started", started.isoformat(), "given with one DIR only")
+        raise BadSetting("the command line", "--started", started.isoformat(), "only with one DIR")
     if system:
         from mlops.systems import load_system
 
@@ -134,10 +136,10 @@ def _as_text(outcome: ImportOutcome) -> str:
     experiments = ", ".join(sorted({run.experiment for run in outcome.runs}))
     lines.append(f"Experiment {experiments} at {outcome.tracking_uri}")
     if outcome.left:
-        lines.append(f"{outcome.left} entries wait for it; nothing is lost: {outcome.left_because}")
-        lines.append("  mlops sync           deliver them")
+        lines.append(f"{outcome.left} entries not delivered yet, kept in the outbox: {outcome.left_because}")
+        lines.append("  Deliver them: mlops sync")
     return "\n".join(lines)
 
 
 def _says(run: Imported) -> str:
-    return "imported before, nothing new" if run.unchanged else run.ended
+    return "already imported, nothing new" if run.unchanged else run.ended

@@ -1,4 +1,4 @@
-"""A click group that imports a command when it is called, and none for its own help."""
+"""A click group that imports a command only when it is called; its own help imports none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """lazy: command -> (module that holds it under its own name, one line for the help)."""
+    """lazy: command -> (module that defines it under the same name, one line for the help)."""
 
     lazy: Mapping[str, tuple[str, str]] = {}
 
@@ -29,5 +29,5 @@ class LazyGroup(click.Group):
 
 
 def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[LazyGroup]:
-    """A group class that knows `commands`."""
+    """A group class with `commands`."""
     return type("LazyCommands", (LazyGroup,), {"lazy": commands})

@@ -14,7 +14,7 @@ from mlops.cli.lazy_group import lazy_group
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
 from mlops.terminal.messages import fail
 
-# what the user's choice of a place can bring about; anything else is a fault of the machine
+# errors that the user's choice of a path can cause; any other is a failure of the machine
 MISTAKES = {
     errno.EACCES,
     errno.EEXIST,
@@ -25,22 +25,22 @@ MISTAKES = {
     errno.EROFS,
 }
 
-STOPPED = "stopped; the same command goes on from here"
+STOPPED = "stopped; run the same command again to resume"
 
-# command -> (module, one line for --help): the help of `mlops` itself imports none of them
+# command -> (module, one line for --help); `mlops --help` imports none of the modules
 COMMANDS: dict[str, tuple[str, str]] = {
     "systems": ("mlops.cli.systems", "List the systems, or show one: recipe, variants and search space."),
-    "data": ("mlops.cli.data", "Make demo data, check a data set, convert one."),
+    "data": ("mlops.cli.data", "Generate demo data, check or convert a data set."),
     "train": ("mlops.cli.train", "Search, train, track and register one system."),
-    "import-run": ("mlops.cli.import_run", "Take a past run's folder into MLflow, with its own times."),
-    "report": ("mlops.cli.report", "The training report of a run, a study or a model."),
-    "evaluate": ("mlops.cli.evaluate", "Measure a version on held-out data; its errors, for a reviewer."),
+    "import-run": ("mlops.cli.import_run", "Import past runs into MLflow, with their original times."),
+    "report": ("mlops.cli.report", "Write the training report of a run, a study or a model."),
+    "evaluate": ("mlops.cli.evaluate", "Evaluate a version on held-out data; write a review page."),
     "compare": ("mlops.cli.compare", "Compare versions, runs or studies on the same samples."),
-    "registry": ("mlops.cli.registry", "Judge versions, move them through the stages, roll back, verify."),
-    "export": ("mlops.cli.export", "Write a version as what is deployed, with a certificate."),
-    "sync": ("mlops.cli.sync", "Deliver what an outage kept back."),
+    "registry": ("mlops.cli.registry", "Judge versions by policy, change stages, roll back, verify."),
+    "export": ("mlops.cli.export", "Export a version for deployment, with a certificate."),
+    "sync": ("mlops.cli.sync", "Deliver the entries that wait in the outbox."),
     "server": ("mlops.cli.server", "Start an MLflow server and wait until it answers."),
-    "doctor": ("mlops.cli.doctor", "Look over this machine, the store and the outbox."),
+    "doctor": ("mlops.cli.doctor", "Check this machine, the store and the outbox."),
 }
 
 
@@ -59,13 +59,13 @@ def cli() -> None:
 
 
 def main(*command: str) -> None:
-    """Run the command line; an error of ours is one line on stderr and its own exit code.
+    """Run the command line. An MlopsError is one line on stderr and its exit code.
 
-    command: comes before the arguments of the process, for MLproject's scripts.
+    command: prepended to the arguments of the process, for the scripts of MLproject.
     """
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in every package
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for plugins is slow
     code = run([*command, *sys.argv[1:]])
-    gc.freeze()  # else Python looks for garbage in all modules once more before it ends: 0.3 s with MLflow's
+    gc.freeze()  # else Python collects garbage once more before it ends: 0.3 s with MLflow's modules
     sys.exit(code)
 
 
@@ -94,14 +94,14 @@ def run(arguments: list[str]) -> int:
             raise
         where = error.filename or "a file"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return fail(f"{where}: no room left: free some space, or name another place, and start again", 2)
+            return fail(f"{where}: no space left; free some space or choose another path, then retry", 2)
         if error.errno in MISTAKES:
-            return fail(f"{where}: {error.strerror}; name another place, or mend this one", 2)
+            return fail(f"{where}: {error.strerror}; fix it or choose another path", 2)
         return fail(f"{where}: {error.strerror}", 1)
     return 0
 
 
 def _help_of(error: click.ClickException) -> str:
-    """Where to read how the command is meant, for a usage that was none."""
+    """The command that prints the help, for a usage error."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f" `{context.command_path} --help` says more." if context is not None else ""
+    return f" See `{context.command_path} --help`." if context is not None else ""

@@ -15,19 +15,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def json_option(command: F) -> F:
-    """Add `--json`, handed over as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")(
-        command
-    )
+    """Add `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
 def show(value: object, as_json: bool, text: str) -> None:
-    """Print `value` as JSON, or `text` for a person."""
+    """Print `value` as JSON, or `text`."""
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False) if as_json else text)
 
 
 def plain(value: object) -> object:
-    """Dataclasses, pydantic models, paths, tuples and what is no number as what JSON knows."""
+    """Convert dataclasses, pydantic models, paths, tuples, NaN and infinity to what JSON supports."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportOutcome:
-    """logged_to: the run that has the report among its files, "" with --no-log."""
+    """logged_to: the run that the report is logged to; "" with --no-log."""
 
     report: Written
     run_id: str
@@ -38,22 +38,22 @@ class ReportOutcome:
     "--out",
     default="",
     metavar="FOLDER",
-    help="Folder for the report; one that is in it is replaced.  [default: report-NAME]",
+    help="Folder of the report; an existing report is replaced.  [default: report-NAME]",
 )
 @click.option(
-    "--equal-weights", default="", metavar="RUN", help="A run to hold a GradNorm run's losses against."
+    "--equal-weights", default="", metavar="RUN", help="Equal-weights run to compare a GradNorm run with."
 )
-@click.option("--no-log", is_flag=True, help="Write the files here only, and put none onto the run.")
+@click.option("--no-log", is_flag=True, help="Do not log the report to the run.")
 @policy_option
 @json_option
 def report(
     name: str, out: str, equal_weights: str, no_log: bool, policy_file: str | None, as_json: bool
 ) -> None:
-    """The training report: Markdown, one HTML page that works offline, PNG figures, and JSON with sources.
+    """Write the training report: Markdown, one offline HTML page, PNG figures, and JSON with sources.
 
-    NAME is a run's id or name, a study's name (its best training is told of, beside the search), or a
-    registered model (@production, else @staging, else its newest version). The report is also put onto the
-    run, in the folder `report`, where the MLflow UI opens it.
+    The argument is a run ID or name, a study name (reports the search and its best training), or a
+    registered model (@production, else @staging, else its newest version). The report is also logged to the
+    run, in the folder `report`, where the MLflow UI shows it.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def report(
     from mlops.reports.reading.report_data import read_subject
     from mlops.reports.report import log_report, report_of
 
-    # a report asks a lot and changes nothing until its end: a connection that the server let go is no failure
+    # a report reads a lot and writes only at its end, so a dropped connection can be retried
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     client = connect()
     data = read_subject(client, name, equal_weights=equal_weights)
@@ -78,7 +78,7 @@ def report(
 
 
 def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | None) -> ReportData:
-    """Beside what the policy asks for: only the registry knows policies, and reports know no registry."""
+    """Add the policy's criteria here, as the package `reports` does not import the registry."""
     from dataclasses import replace
 
     from mlops.cli.registry.options import policy_of
@@ -88,10 +88,10 @@ def _with_criteria(client: MlflowClient, data: ReportData, policy_file: str | No
     model = data.version.model if data.version else data.run.tags.get("mlops.system", "")
     if not policy_file and not model:
         return replace(
-            data, no_criteria="The run names no system, so no release policy says what it should reach."
+            data, no_criteria="The run has no system tag, so there is no release policy to compare with."
         )
     if not policy_file and model not in list_policies():
-        says = f"No release policy comes with the product for {model}; --policy FILE gives one."
+        says = f"{model} has no built-in release policy; pass one with --policy FILE."
         return replace(data, no_criteria=says)
     policy = policy_of(model, policy_file) if model else load_policy(str(policy_file))
     return replace(data, criteria=criteria_of(client, data, policy))
@@ -117,7 +117,7 @@ def _as_text(outcome: ReportOutcome) -> str:
         f"  {written.folder / 'figures'}/ ({len(written.figures)})",
     ]
     if written.left_out:
-        lines.append("Left out, for want of data:")
+        lines.append("Omitted sections (no data):")
         lines += [f"  {title}: {reason}" for title, reason in written.left_out.items()]
     if outcome.logged_to:
         lines.append(f"Logged to run {outcome.logged_to}, folder report")

@@ -1,4 +1,4 @@
-"""`mlops server`: an MLflow server over this directory's store."""
+"""`mlops server`: an MLflow server for the store of the working directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65535),
     default=5000,
     show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option(
     "--store", default=None, help="Database to serve.  [default: mlflow.db in the working directory]"
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def server(host: str, port: int, store: str | None) -> None:
     """Start an MLflow server and wait until it answers; Ctrl-C stops it.
 
-    It serves what `mlops train` writes without a server: mlflow.db, and mlartifacts beside it. MLflow's own
-    background jobs, which are for language models, are off unless MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true.
+    It serves the store that `mlops train` uses without a server: mlflow.db, and mlartifacts next to it.
+    MLflow's background jobs are disabled unless MLFLOW_SERVER_ENABLE_JOB_EXECUTION=true.
 
     \b
     Example: mlops server
@@ -41,17 +41,17 @@ def server(host: str, port: int, store: str | None) -> None:
 
     plan = plan_server(absolute_uri(store or DEFAULT_URI, "--store"), host, port, home_folder())
     _let_signals_interrupt()
-    note(f"Starting MLflow on {plan.store}, which takes about 15 s ...")
+    note(f"Starting MLflow on {plan.store}, takes about 15 s ...")
     try:
         started = start_server(plan)
     except KeyboardInterrupt:
-        note("Stopped before it answered.")
+        note("Stopped before the server answered.")
         return
     _serve(started)
 
 
 def _let_signals_interrupt() -> None:
-    """Have SIGTERM stop the server too, and SIGINT, which a shell's background job starts with ignored."""
+    """Stop the server on SIGTERM, and on SIGINT, which shells ignore for background jobs."""
     import signal
 
     def interrupt(*_: object) -> None:
@@ -65,10 +65,10 @@ def _serve(started: Server) -> None:
     plan = started.plan
     try:
         click.echo(plan.url)
-        note(f"Log: {plan.log}. To train into it: MLFLOW_TRACKING_URI={plan.url} mlops train")
+        note(f"Log: {plan.log}. Train with it: MLFLOW_TRACKING_URI={plan.url} mlops train")
         code = started.wait()
     except KeyboardInterrupt:
         started.stop()
         note("Stopped.")
         return
-    sys.exit(fail(f"the MLflow server ended with {code}; its last words are in {plan.log}", 1))
+    sys.exit(fail(f"the MLflow server exited with status {code}; see {plan.log}", 1))

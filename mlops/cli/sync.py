@@ -1,4 +1,4 @@
-"""`mlops sync`: deliver what waits in the outbox."""
+"""`mlops sync`: deliver the entries that wait in the outbox."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreSync:
-    """What became of the entries for one store."""
+    """Result of the delivery to one store."""
 
     store: str
     delivered: int
@@ -40,13 +40,13 @@ class StoreSync:
     default=None,
     help="Give up after this many seconds.",
 )
-@click.option("--retry-rejected", is_flag=True, help="Give the store once more what it has refused.")
+@click.option("--retry-rejected", is_flag=True, help="Retry the entries that the store has rejected.")
 @click.option("--retry-rejected-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
 @json_option
 def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool, as_json: bool) -> None:
-    """Deliver what an outage kept back, the registration of versions included.
+    """Deliver the entries that wait in the outbox, such as metrics and version registrations.
 
-    Leaves with 1 when something remains; nothing is ever dropped.
+    Entries that cannot be delivered stay in the outbox. Exits with status 1 if any remain.
 
     \b
     Example: mlops sync
@@ -56,16 +56,16 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
 
     home = home_folder()
     if not (home / "outbox.db").is_file():
-        show([], as_json, f"Nothing to deliver: there is no outbox in {home}.")
+        show([], as_json, f"Nothing to deliver: no outbox in {home}.")
         return
     results = _sync_all(home, timeout_s, retry_rejected or retry_rejected_if)
     show(results, as_json, _as_text(results))
     waiting = [r for r in results if r.left]
     refused = sum(len(r.rejected) for r in results)
     if waiting:
-        sys.exit(fail(f"{sum(r.left for r in waiting)} entries wait: {waiting[0].error}", 1))
+        sys.exit(fail(f"{sum(r.left for r in waiting)} entries not delivered: {waiting[0].error}", 1))
     if refused:
-        text = f"{refused} entries were refused; mend the cause, then: mlops sync --retry-rejected"
+        text = f"the store rejected {refused} entries; fix the cause, then run: mlops sync --retry-rejected"
         sys.exit(fail(text, 1))
 
 
@@ -95,8 +95,8 @@ def delivery_bar(store: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _as_text(results: list[StoreSync]) -> str:
-    rows = [("delivered", "left", "refused", "store")]
+    rows = [("delivered", "left", "rejected", "store")]
     rows += [(str(r.delivered), str(r.left), str(len(r.rejected)), r.store) for r in results]
-    refused = [each for result in results for each in result.rejected]
-    lines = [f"  refused: run {r.run_key}, {r.kind} {r.what}: {r.reason}" for r in refused]
+    rejected = [each for result in results for each in result.rejected]
+    lines = [f"  rejected: run {r.run_key}, {r.kind} {r.what}: {r.reason}" for r in rejected]
     return "\n".join([aligned(rows, right=[0, 1, 2]), *lines])

@@ -36,16 +36,16 @@ def systems(system: str | None, as_json: bool) -> None:
 
 
 def all_systems(specs: list[SystemSpec]) -> str:
-    """One line a system."""
+    """One line per system."""
     from mlops.systems.spec import TRAINED_BY
 
-    rows = [("system", "task", "trained by", "model", "maximises", "report's headline")]
+    rows = [("system", "task", "trained by", "model", "objective", "reported result")]
     rows += [(s.name, s.task, TRAINED_BY[s.task], s.recipe.model, s.objective, s.headline) for s in specs]
-    return aligned(rows) + "\n\n`mlops systems SYSTEM` shows one."
+    return aligned(rows) + "\n\nShow one: mlops systems SYSTEM"
 
 
 def one_system(spec: SystemSpec) -> str:
-    """Everything that the system's file declares."""
+    """The whole definition of a system."""
     from mlops.systems.space import describe
     from mlops.systems.spec import TRAINED_BY
 
@@ -66,7 +66,7 @@ def one_system(spec: SystemSpec) -> str:
         lines.append(f"On demo data: {_changes(spec.demo)}")
     if spec.search.trial_epochs:
         trial, full = spec.search.trial_epochs, recipe["epochs"]
-        lines.append(f"A search's trials take {trial} epochs; the best is then fitted for {full}.")
+        lines.append(f"Search trials run for {trial} epochs; the best configuration is trained for {full}.")
     return "\n".join(lines)
 
 

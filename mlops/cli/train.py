@@ -34,41 +34,45 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     "--data",
     "data",
     multiple=True,
-    help="Folder, data.yaml, file or s3://bucket/prefix; several are trained together. Left out: demo data.",
+    help="Folder, data.yaml, file or s3://bucket/prefix (repeatable: merged).  [default: demo data]",
 )
-@click.option(
-    "--class-map", help="YAML that maps each source's classes to those trained, for several --data."
-)
-@click.option("--data-version", default="", help="Your own name for this state of the data, e.g. v12.")
-@click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Trainings to spend.")
-@click.option("--epochs", help="Short for --set epochs=N.")
-@click.option("--workers", help="Short for --set workers=N: data-loading processes.")
+@click.option("--class-map", help="YAML that maps the classes of each source to the trained classes.")
+@click.option("--data-version", default="", help="Your name for this version of the data, e.g. v12.")
+@click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Number of trials.")
+@click.option("--epochs", help="Same as --set epochs=N.")
+@click.option("--workers", help="Same as --set workers=N: data-loading processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of data, search and training."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Seed of demo data, search and training.",
 )
-@click.option("--study", default="", help="Name of the study. Left out: from system, data digest and space.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
-@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Trials at a time.")
+@click.option("--study", default="", help="Study name.  [default: from system, data digest and space]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe value (repeatable)."
+)
+@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Concurrent trials.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where trials are trained: on this machine, or on the nodes of a Ray cluster.",
+    help="Run trials on this machine or on a Ray cluster.",
 )
-@click.option("--address", default="", help="The Ray cluster's address.  [default: one started here]")
-@click.option("--no-register", is_flag=True, help="Log the best model, but register no version.")
+@click.option("--address", default="", help="Address of the Ray cluster.  [default: start one here]")
+@click.option("--no-register", is_flag=True, help="Log the best model without registering a version.")
 @click.option("--no-register-if", hidden=True, default=False, type=bool)  # MLproject cannot give a flag
 @click.option(
-    "--profile", is_flag=True, help="Train nothing: measure which settings would train faster here."
+    "--profile", is_flag=True, help="Do not train; measure which settings train faster on this machine."
 )
 @click.option(
     "--profile-budget",
     default=120,
     show_default=True,
     type=click.FloatRange(min=10),
-    help="Seconds that --profile may take.",
+    help="Time limit of --profile in seconds.",
 )
 @json_option
 def train(
@@ -92,9 +96,9 @@ def train(
     profile_budget: float,
     as_json: bool,
 ) -> None:
-    """Search, train, track and register one system. Ended by anything, the same command goes on.
+    """Search, train, track and register one system. To resume, run the same command again.
 
-    SYSTEM is one that `mlops systems` lists, or a YAML file of your own.
+    SYSTEM is a name from `mlops systems`, or your own YAML file.
 
     \b
     Examples:
@@ -108,7 +112,7 @@ def train(
     require("mlops train", "torch", "torchvision", "ultralytics", "timm", "lightning", "kornia")
     from mlops.systems import configure, load_system
 
-    # MLproject hands over one text for each parameter: '' for one that was left out, `a;b` for several
+    # MLproject passes one string per parameter: '' without a value, `a;b` for several
     settings = split_parts(settings)
     settings += tuple(f"{key}={value}" for key, value in (("epochs", epochs), ("workers", workers)) if value)
     data = split_parts(data)
@@ -146,13 +150,13 @@ def train(
     if demo:
         made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
         request = request.model_copy(update={"data": (str(made),)})
-        note(f"No --data given: training {spec.name} on demo data, which code made.")
+        note(f"No --data given: training {spec.name} on generated demo data.")
     outcome = run_study(request)
     show(outcome, as_json, as_text(outcome))
 
 
 def show_profile(request: StudyRequest, budget_s: float, as_json: bool) -> None:
-    """Measure and print; progress goes to a terminal only. Without data: on demo data, which go again."""
+    """Measure and print. Without data, uses temporary demo data."""
     from mlops.data import demo_dataset
     from mlops.search.profiling import as_text
 

@@ -1,1 +1,1 @@
-"""Versions, runs and studies compared on the same samples, with what each cost."""
+"""Compare versions, runs and studies on the same samples, with their costs."""

@@ -1,4 +1,4 @@
-"""One training as it is compared, and which trainings are seeds of one configuration."""
+"""One training of a comparison, and the grouping of seeds into configurations."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BoxAnswers:
-    """A detector's table. classes: names that occur in it, by index. pictures: how many were looked at,
-    those without a box too; None where the table does not say.
+    """A detector's table. classes: names that occur in it, by index. pictures: number of tested images,
+    including those without a box; None if not recorded.
     """
 
     detections: Detections
@@ -38,7 +38,7 @@ class ClassAnswers:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredOn:
-    """What a training was tested on. name: as the run has it. digest: SHA-256 (hex), "" where unknown."""
+    """The test data of a training. name: from the run. digest: SHA-256 (hex), "" if unknown."""
 
     name: str
     digest: str
@@ -47,7 +47,7 @@ class MeasuredOn:
 
 @dataclass(frozen=True, slots=True)
 class CandidateLatency:
-    """One picture through the ONNX file, as `mlops registry measure` found it."""
+    """Latency of the ONNX file with batch size 1, measured by `mlops registry measure`."""
 
     device: str
     p50_ms: float
@@ -56,7 +56,7 @@ class CandidateLatency:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """None: not recorded. training_s: the epochs' own time. images_per_s: in training, the mean epoch's."""
+    """None: not recorded. training_s: sum of the epochs. images_per_s: in training, mean over epochs."""
 
     parameters: float | None = None
     onnx_bytes: float | None = None
@@ -69,11 +69,11 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One training. name: what people call it; run_id: MLflow's.
+    """One training. name: for display; run_id: MLflow's.
 
-    classes: of the data it was trained on, in order. trained_on: pictures in its training split.
-    threshold: the score that `mlops evaluate` chose for it, from which a box counts. losses: of the last
-    epoch, `train/...` and `val/...`.
+    classes: of its training data, in order. trained_on: number of images in its training split.
+    threshold: the score threshold that `mlops evaluate` chose for it. losses: of the last epoch, `train/...`
+    and `val/...`.
     """
 
     name: str
@@ -93,13 +93,13 @@ class Side:
 
     @property
     def configuration(self) -> tuple[str, str, str]:
-        """What trainings of several seeds share."""
+        """The key that trainings with different seeds share."""
         return self.system, self.recipe, self.trained_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Trainings that differ in their seed alone: usually one. name: as the tables call it."""
+    """Trainings that differ only in their seed, usually one. name: for display."""
 
     name: str
     sides: tuple[Side, ...]
@@ -110,27 +110,27 @@ class Configuration:
 
 
 def grouped(sides: Sequence[Side], *, apart: bool = False) -> tuple[list[Configuration], list[str]]:
-    """Sides of the same system, recipe and training data whose seeds differ as one, and notes on it.
+    """Group sides of the same system, recipe and training data with different seeds; returns notes, too.
 
-    The first side's configuration comes first. apart: each by itself. Where all are seeds of one
-    configuration they are taken apart too, as otherwise nothing would be left to compare.
+    The first side's configuration comes first. apart: do not group. If all sides are seeds of one
+    configuration, they are not grouped either.
     """
     if len(sides) < 2:
-        raise NotComparable("name at least two to compare: versions, runs or studies")
+        raise NotComparable("at least two versions, runs or studies are required")
     together = [_configuration(own) for own in _by_recipe(sides)]
     if apart or len(together) == len(sides):
         return [Configuration(side.name, (side,)) for side in sides], []
     if len(together) == 1:
         note = (
-            f"All {len(sides)} are seeds of one configuration, so each is compared by itself: the "
-            "differences are what a seed does."
+            f"All {len(sides)} are seeds of one configuration, so they are compared separately: the "
+            "differences show the effect of the seed."
         )
         return [Configuration(side.name, (side,)) for side in sides], [note]
     return together, [f"{each.name}: the mean of {each.seeds} seeds." for each in together if each.seeds > 1]
 
 
 def _by_recipe(sides: Sequence[Side]) -> list[list[Side]]:
-    """Lists of sides; trainings of the same seed, or of which nothing is recorded, stay apart."""
+    """Lists of sides; trainings with the same seed, or without a recorded recipe or seed, are not grouped."""
     lists: list[list[Side]] = []
     for side in sides:
         own = next(

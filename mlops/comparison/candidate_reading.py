@@ -1,4 +1,4 @@
-"""From a name to a candidate: find its run, read everything that a comparison needs."""
+"""Read a candidate: find its run and everything that a comparison needs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ _LATENCY_TAG = "mlops.latency"  # written by registry.evidence.gated_metrics
 def read_side(client: MlflowClient, given: str, split: str, digest: str = "") -> Side:
     """The training that `given` names, with its per-sample tables in the folder `split` of its run.
 
-    digest: of the data that the others were tested on: a table that `mlops evaluate --other-data` made on
-    those goes before the run's own. Raises NotComparable for a training without a table, UnknownVersion for
-    what is not there.
+    digest: of the test data of the other candidates; a table of `mlops evaluate --other-data` on these data
+    is preferred. Raises NotComparable for a training without a table, UnknownVersion if it does not exist.
     """
     subject, run = find_side(client, given)
     tags, profile = dict(run.data.tags), data_profile(run)
@@ -42,8 +41,8 @@ def read_side(client: MlflowClient, given: str, split: str, digest: str = "") ->
     boxes, answers, header = _tables(client, str(run.info.run_id), folder)
     if boxes is None and answers is None:
         raise NotComparable(
-            f"{given}: its run {run.info.run_id} has no per-sample table in {split}/; "
-            f"`mlops evaluate {given}` makes one"
+            f"{given}: run {run.info.run_id} has no per-sample results in {split}/; "
+            f"run `mlops evaluate {given}`"
         )
     pictures = profile.get("pictures")
     sizes: Mapping[str, int] = pictures if isinstance(pictures, dict) else {}
@@ -75,7 +74,7 @@ def _name(subject: Subject, run: Run) -> str:
 
 
 def _folder(client: MlflowClient, run: Run, split: str, digest: str) -> str:
-    """Where the table is: beside the split's own folder for data that the run was not trained on."""
+    """The folder of the table; another one than the split's for data that the run was not trained on."""
     other = f"{split}-{digest[:8]}"
     if (
         digest
@@ -89,7 +88,7 @@ def _folder(client: MlflowClient, run: Run, split: str, digest: str) -> str:
 def _tested(
     header: Header | None, digest: str, name: str, folder: str, sizes: Mapping[str, int]
 ) -> MeasuredOn:
-    """By the table's own header; without one it is training's, which measures on val where test is empty."""
+    """From the table's header; without one the table is from training, which uses val if test is empty."""
     if header is not None:
         return MeasuredOn(name if header.digest == digest else "other data", header.digest, header.split)
     empty = folder == "test" and bool(sizes) and not sizes.get("test")
@@ -97,14 +96,14 @@ def _tested(
 
 
 def read_boxes_table(file: Path) -> tuple[BoxAnswers, Header | None]:
-    """A `boxes.parquet`, and what it is of. Raises OSError, ValueError or KeyError for another file."""
+    """Read a `boxes.parquet` with its header. Raises OSError, ValueError or KeyError for another file."""
     detections, classes = read_detections(file)
     header = read_header(file)
     return BoxAnswers(detections, classes, len(header.pictures) if header else None), header
 
 
 def read_classes_table(file: Path) -> tuple[ClassAnswers, Header | None]:
-    """As `read_boxes_table`, of a `predictions.parquet`."""
+    """Like `read_boxes_table`, for a `predictions.parquet`."""
     held, header = read_answers(file)
     order = np.argsort(held.image, kind="stable")
     return ClassAnswers(held.image[order], held.truth[order], held.predicted[order], held.classes), header
@@ -127,14 +126,14 @@ def _tables(
 
 @contextmanager
 def _fetched(client: MlflowClient, run_id: str, path: str) -> Iterator[Path]:
-    """The file for the while. Raises MlopsError for one that turns out to be no such table."""
+    """A temporary copy of the file. Raises MlopsError if it is not a valid table."""
     with tempfile.TemporaryDirectory(prefix="mlops-compare-") as folder:
         with asking(f"fetching {path} of run {run_id}"):
             file = Path(client.download_artifacts(run_id, path, folder))
         try:
             yield file
         except (OSError, ValueError, KeyError) as error:
-            raise MlopsError(f"{path} of run {run_id} cannot be read as a table: {error}") from error
+            raise MlopsError(f"{path} of run {run_id} is not a valid table: {error}") from error
 
 
 def _listed(client: MlflowClient, run_id: str, folder: str) -> list[FileInfo]:
@@ -168,7 +167,7 @@ def _is_best(file: FileInfo) -> bool:
 
 
 def _onnx_bytes(client: MlflowClient, subject: Subject) -> float | None:
-    """The size of the version's ONNX file; None without a version, or where its files are gone."""
+    """The size of the version's ONNX file; None without a version, or if its files are missing."""
     if not subject.model:
         return None
     import mlflow.artifacts
@@ -196,9 +195,9 @@ def _latency(client: MlflowClient, subject: Subject) -> CandidateLatency | None:
 
 
 def find_side(client: MlflowClient, given: str) -> tuple[Subject, Run]:
-    """The training that `given` names, and its run; a study stands for the model that it ended with.
+    """The training that `given` names, and its run; a study stands for its final model.
 
-    Raises UnknownVersion for what is not there, NotComparable for a deleted run or an unfinished study.
+    Raises UnknownVersion if it does not exist, NotComparable for a deleted run or an unfinished study.
     """
     subject = _subject(client, given)
     run = _run(client, subject.run_id, given)
@@ -214,7 +213,7 @@ def _subject(client: MlflowClient, given: str) -> Subject:
     except UnknownVersion as error:
         study = _study_named(client, given)
         if study is None:
-            raise UnknownVersion(f"{error}; nor is there a study {given!r}") from error
+            raise UnknownVersion(f"{error}; no study {given!r} either") from error
         return Subject(str(study.info.run_id))
 
 
@@ -223,7 +222,7 @@ def _run(client: MlflowClient, run_id: str, given: str) -> Run:
         run = client.get_run(run_id)
     if run.info.lifecycle_stage == "deleted":
         raise NotComparable(
-            f"{given}: its run {run_id} was deleted; `mlflow runs restore --run-id {run_id}` brings it back"
+            f"{given}: run {run_id} was deleted; restore it with `mlflow runs restore --run-id {run_id}`"
         )
     return run
 
@@ -237,7 +236,7 @@ def _study_named(client: MlflowClient, name: str) -> Run | None:
         found: list[Run] = client.search_runs(experiments, wanted) if experiments else []
     if len(found) > 1:
         ids = ", ".join(str(run.info.run_id) for run in found)
-        raise NotComparable(f"{len(found)} studies are called {name}; name one by its run: {ids}")
+        raise NotComparable(f"{len(found)} studies are named {name}; use the run ID of one: {ids}")
     return found[0] if found else None
 
 
@@ -249,4 +248,4 @@ def _best_of(client: MlflowClient, study: Run, given: str) -> Run:
             found: list[Run] = client.search_runs([str(study.info.experiment_id)], wanted, max_results=1)
         if found:
             return found[0]
-    raise NotComparable(f"study {given} has no finished model yet; `mlops train` with the same study goes on")
+    raise NotComparable(f"study {given} has no finished model yet; resume it with `mlops train`")

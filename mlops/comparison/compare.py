@@ -1,4 +1,4 @@
-"""From what a person names to a `Comparison`."""
+"""Compare the named versions, runs or studies; returns a `Comparison`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRequest:
-    """What to compare and how.
+    """The options of a comparison.
 
-    named: versions, runs or studies. baseline: one of them, or another; "" is the first. split: the folder of
-    the per-sample tables. threshold: the score from which a box counts in precision, recall and F1; None is
-    what `mlops evaluate` chose for each. primary: the figure that decides, "" chooses it. apart: seeds of one
-    configuration each by itself.
+    named: versions, runs or studies. baseline: one of them, or another; "": the first. split: the folder of
+    the per-sample tables. threshold: score threshold of boxes for precision, recall and F1; None: the one
+    that `mlops evaluate` chose for each. primary: the metric that decides; "": the default. apart: do not
+    group seeds.
     """
 
     named: tuple[str, ...]
@@ -44,7 +44,7 @@ def read_sides(
     request: ComparisonRequest,
     on_read: Callable[[Collection[str]], Iterable[str]] = lambda names: names,
 ) -> list[Side]:
-    """All that are named, the baseline first.
+    """Read all candidates, the baseline first.
 
     on_read: wraps the names while they are read, for a progress bar. Raises NotComparable, UnknownVersion,
     ServerUnavailable.
@@ -87,7 +87,7 @@ def compare_sides(
 
 
 def _once(sides: Sequence[Side]) -> list[Side]:
-    """The baseline, which comes first, may be among those named as well."""
+    """Remove the duplicate of the baseline, which may also be among the named ones."""
     first, rest = sides[0], list(sides[1:])
     again = next((place for place, side in enumerate(rest) if side.run_id == first.run_id), None)
     if again is not None:

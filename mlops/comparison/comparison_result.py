@@ -1,4 +1,4 @@
-"""What a comparison found, as plain values: what is printed, drawn, and given as JSON."""
+"""The result of a comparison as plain values; printed, drawn and written as JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mlops.metrics.statistics.recommending import Fact, Recommendation
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One configuration of those compared. runs: MLflow's ids, seeds: of each, "" where not recorded.
+    """One compared configuration. runs: MLflow's run IDs. seeds: of each run, "" if not recorded.
 
-    trained_digest, trained_on: the data set's, and the pictures in its training split (None: not recorded).
-    thresholds: of each run, the score from which a box counts in precision, recall and F1; () without boxes.
+    trained_digest, trained_on: digest and number of images of the training data (None: not recorded).
+    thresholds: of each run, the score threshold for precision, recall and F1; () without boxes.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How much the training data grew from the baseline to the candidate, and what each figure gained.
+    """Growth of the training data from the baseline to the candidate, and the gain of each metric.
 
-    factor: candidate's pictures over the baseline's. points: figure -> difference in percentage points.
+    factor: candidate's images / baseline's images. points: metric -> difference in percentage points.
     """
 
     baseline: int
@@ -43,7 +43,7 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """One candidate against the baseline. figures: the headlines; classes: the same of each class.
+    """One candidate compared with the baseline. figures: overall metrics; classes: metrics per class.
 
     losses: of the last epoch. mcnemar: None for detectors and for several seeds.
     """
@@ -60,10 +60,9 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """tested: what on. pictures: that were compared on, by kind of answer (`boxes`, `classes`).
+    """tested: name of the test data. pictures: number of compared images, by task (`boxes`, `classes`).
 
-    primary: the figure that decides. tests: how many other figures were tested at once, which their adjusted
-    p-values account for.
+    primary: the metric that decides. tests: number of other metrics, for which p-values are adjusted.
     """
 
     baseline: Party

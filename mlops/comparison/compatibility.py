@@ -1,4 +1,4 @@
-"""Check that candidates predicted the same samples, or refuse to compare them with the reason."""
+"""Check that candidates were tested on the same samples; otherwise raise an error with the reason."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from mlops.metrics.samples.image_names import common_folder, from_folder_on, sam
 
 
 def check_different(sides: Sequence[Side]) -> None:
-    """Raises NotComparable where two of them are the same training."""
+    """Raises NotComparable if two sides are the same training."""
     seen: dict[str, Side] = {}
     for side in sides:
         if side.run_id in seen:
             raise NotComparable(
-                f"{seen[side.run_id].name} and {side.name} are the same training (run {side.run_id}): "
-                "name two that differ"
+                f"{seen[side.run_id].name} and {side.name} are the same training (run {side.run_id}); "
+                "choose two different ones"
             )
         seen[side.run_id] = side
 
 
 def check_same_samples(baseline: Side, other: Side) -> None:
-    """Raises NotComparable where two sides share no table, or were asked about other samples or classes.
+    """Raises NotComparable if two sides have no task in common, or other samples or classes.
 
-    Data sets with different digests will do where the tables show the same pictures with the same truths:
-    so does one of which only the training part has grown.
+    Data sets with different digests are accepted if the tables have the same images and ground truth, for
+    example if only the training split was extended.
     """
     if (baseline.boxes is None or other.boxes is None) and (
         baseline.answers is None or other.answers is None
     ):
         kinds = " and ".join(f"{side.name} has {_has(side)}" for side in (baseline, other))
-        raise NotComparable(f"{kinds}: they answer different questions")
+        raise NotComparable(f"{kinds}; they have no task in common")
     _check_classes(baseline, other)
     why = _differing_boxes(baseline, other) or _differing_answers(baseline, other)
     if baseline.tested.split != other.tested.split:
-        why = why or "the splits are not the same"
+        why = why or "the splits differ"
     if why:
         raise NotComparable(
             f"{baseline.name} and {other.name} were tested on different data ({why}): "
             f"{baseline.tested.split} of {_digest(baseline)} and {other.tested.split} of {_digest(other)}; "
-            "`mlops evaluate --data ... --other-data` measures one on the other's"
+            "evaluate one on the other's data with `mlops evaluate --data ... --other-data`"
         )
 
 
 def on_shared_pictures(sides: Sequence[Side]) -> list[Side]:
-    """The sides with one list of pictures for all their boxes: all that occur with any of them.
+    """The sides with one common list of images for all boxes: the union of all.
 
-    Where their annotated pictures lie in different folders (a data set within another one), the folders that
-    each one's share are left out of the names.
+    If the annotated images are in different folders (for example a data set inside another one), the common
+    folder of each side is removed from the names.
     """
     held = [side.boxes.detections for side in sides if side.boxes is not None]
     if not held:
@@ -78,7 +78,7 @@ def _check_classes(baseline: Side, other: Side) -> None:
         ones, others = baseline.classes, other.classes
     if ones and others and ones != others:
         raise NotComparable(
-            f"{baseline.name} and {other.name} know different classes: {', '.join(ones)} and "
+            f"{baseline.name} and {other.name} have different classes: {', '.join(ones)} and "
             f"{', '.join(others)}"
         )
     if baseline.boxes is not None and other.boxes is not None:
@@ -86,7 +86,7 @@ def _check_classes(baseline: Side, other: Side) -> None:
         clash = next((i for i in sorted(first) if i in second and first[i] != second[i]), None)
         if clash is not None:
             raise NotComparable(
-                f"{baseline.name} and {other.name} know different classes: number {clash} is "
+                f"{baseline.name} and {other.name} have different classes: number {clash} is "
                 f"{first[clash]} and {second[clash]}"
             )
 
@@ -96,7 +96,7 @@ def _differing_boxes(baseline: Side, other: Side) -> str:
         return ""
     one, two = (side.boxes for side in on_shared_pictures([baseline, other]))
     assert one is not None and two is not None
-    return "" if same_truths(one.detections, two.detections) else "the annotated boxes are not the same"
+    return "" if same_truths(one.detections, two.detections) else "the annotated boxes differ"
 
 
 def _differing_answers(baseline: Side, other: Side) -> str:
@@ -105,9 +105,10 @@ def _differing_answers(baseline: Side, other: Side) -> str:
         return ""
     names, others = (from_folder_on(each.image, common_folder(each.image)) for each in (one, two))
     if len(names) != len(others) or not (names == others).all():
-        return f"{len(np.intersect1d(names, others))} pictures are alike, of {len(names)} and {len(others)}"
+        shared = len(np.intersect1d(names, others))
+        return f"{shared} images in common, of {len(names)} and {len(others)}"
     differing = int((one.truth != two.truth).sum())
-    return f"{differing} pictures have other labels" if differing else ""
+    return f"{differing} images have different labels" if differing else ""
 
 
 def _has(side: Side) -> str:

@@ -1,4 +1,4 @@
-"""What two configurations cost and how big they are. Pure."""
+"""Costs and sizes of two configurations. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COSTS: tuple[tuple[str, str, Better, Callable[[Costs], float | None]], ...] = (
     ("weights file", "bytes", "lower", lambda costs: costs.weights_bytes),
     ("training time", "s", "lower", lambda costs: costs.training_s),
     ("epochs", "", "", lambda costs: costs.epochs),
-    ("training speed", "pictures/s", "higher", lambda costs: costs.images_per_s),
+    ("training speed", "images/s", "higher", lambda costs: costs.images_per_s),
 )
 _LATENCIES: tuple[tuple[str, Callable[[CandidateLatency], float]], ...] = (
     ("latency p50", lambda latency: latency.p50_ms),
@@ -24,7 +24,7 @@ _LATENCIES: tuple[tuple[str, Callable[[CandidateLatency], float]], ...] = (
 
 
 def costs_of(baseline: Configuration, candidate: Configuration) -> tuple[Fact, ...]:
-    """What is known of either; the mean over seeds. Latencies of two machines get no relative difference."""
+    """Known costs, as means over seeds. Latencies of different machines have no relative difference."""
     facts = []
     for name, unit, better, read in _COSTS:
         first, second = (_mean(side, read) for side in (baseline, candidate))
@@ -34,7 +34,7 @@ def costs_of(baseline: Configuration, candidate: Configuration) -> tuple[Fact, .
 
 
 def losses_of(baseline: Configuration, candidate: Configuration) -> tuple[Fact, ...]:
-    """The last epoch's losses that both have, of the same name."""
+    """The losses of the last epoch that both have."""
     held = [set(side.losses) for side in (*baseline.sides, *candidate.sides)]
     facts = []
     for name in sorted(set.intersection(*held)):
@@ -46,7 +46,7 @@ def losses_of(baseline: Configuration, candidate: Configuration) -> tuple[Fact, 
 
 
 def growth_of(baseline: Side, candidate: Side, figures: Sequence[FigureCompared]) -> Growth | None:
-    """Of data sets of different sizes; None where they are of one size, or it is not known."""
+    """The growth of the training data; None if the sizes are equal or unknown."""
     first, second = baseline.trained_on, candidate.trained_on
     if not first or not second or first == second:
         return None

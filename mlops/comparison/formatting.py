@@ -1,4 +1,4 @@
-"""A comparison's tables as rows of text, and its numbers with their digits and units. Pure."""
+"""Format a comparison: tables as rows of text, numbers with digits and units. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops.metrics.statistics.recommending import Fact
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """rows: as many cells each as head has: a name, numbers, and words in the last."""
+    """rows: each has as many cells as head: a name, numbers, and text in the last."""
 
     title: str
     head: tuple[str, ...]
@@ -21,11 +21,11 @@ class TextTable:
 
 
 def tables_of(found: Comparison, against: Against, names: tuple[str, str]) -> tuple[TextTable, ...]:
-    """All of one candidate; what there is nothing of is left out. names: what both are called in them."""
+    """The non-empty tables of one candidate. names: of baseline and candidate."""
     interval = f"{found.settings.confidence:.0%} interval"
     made = [
-        _figures("Quality", against.figures, names, interval, found.primary),
-        _figures("Of each class", against.classes, names, interval, found.primary),
+        _figures("Metrics", against.figures, names, interval, found.primary),
+        _figures("Metrics per class", against.classes, names, interval, found.primary),
         _facts("Size, time, speed", against.facts, names),
         _facts("Losses of the last epoch", against.losses, names),
     ]
@@ -33,34 +33,34 @@ def tables_of(found: Comparison, against: Against, names: tuple[str, str]) -> tu
 
 
 def verdict_in_words(figure: FigureCompared) -> str:
-    """With what the correction makes of it."""
+    """The verdict, with the result of Holm's correction."""
     if figure.verdict in ("better", "worse") and not figure.holds:
         return f"{figure.verdict}, not after Holm"
     return figure.verdict
 
 
 def growth_in_words(against: Against) -> str:
-    """How the training data grew and what came of it; "" where they did not."""
+    """The growth of the training data and the gains; "" without growth."""
     growth = against.growth
     if growth is None:
         return ""
     size = f"{growth.factor:.3g}x" if growth.factor >= 1 else f"1/{1 / growth.factor:.3g} of"
     points = ", ".join(f"{name} {points:+.2f}" for name, points in growth.points.items())
     return (
-        f"Trained on {growth.candidate:,} pictures, {size} the baseline's {growth.baseline:,}; "
-        f"the difference in points: {points}."
+        f"Trained on {growth.candidate:,} images, {size} the baseline's {growth.baseline:,}; "
+        f"difference in percentage points: {points}."
     )
 
 
 def mcnemar_in_words(against: Against) -> str:
-    """The test's counts and its p; "" where it was not made."""
+    """The counts and p-value of the test; "" without a test."""
     test = against.mcnemar
     if test is None:
         return ""
     return (
-        f"McNemar: the baseline alone is right on {test.only_baseline} pictures, {against.candidate.name} "
-        f"alone on {test.only_candidate} (both on {test.both_right}, neither on {test.both_wrong}); exact p "
-        f"{p_value(test.p)}."
+        f"McNemar: only the baseline is correct on {test.only_baseline} images, only "
+        f"{against.candidate.name} on {test.only_candidate} (both on {test.both_right}, neither on "
+        f"{test.both_wrong}); exact p {p_value(test.p)}."
     )
 
 
@@ -83,7 +83,7 @@ def _figures(
             )
         )
     return TextTable(
-        title, ("figure", *names, "difference", "relative", interval, "p (Holm)", "verdict"), tuple(rows)
+        title, ("metric", *names, "difference", "relative", interval, "p (Holm)", "verdict"), tuple(rows)
     )
 
 
@@ -102,18 +102,18 @@ def _facts(title: str, facts: Sequence[Fact], names: tuple[str, str]) -> TextTab
 
 
 def decimals_of(figure: FigureCompared) -> int:
-    """So many that the interval's half width has two digits: no more can be told from these samples."""
+    """As many that half the interval has two significant digits, the precision of these samples."""
     half = (figure.high - figure.low) / 2
     return 4 if half <= 0 else min(5, max(2, 1 - math.floor(math.log10(half))))
 
 
 def share(value: float, decimals: int, spread: float | None = None) -> str:
-    """A figure; with its standard deviation over seeds where there is one."""
+    """A value, with its standard deviation over seeds if there is one."""
     return f"{value:.{decimals}f}" + ("" if spread is None else f" ± {spread:.{decimals}f}")
 
 
 def change(relative: float | None) -> str:
-    """A part of the baseline in percent, as the reports have it.
+    """A relative difference in percent, as in reports.
 
     >>> change(0.1344), change(1.2), change(-0.0104), change(None)
     ('+13.4%', '+120%', '-1.0%', '-')
@@ -134,7 +134,7 @@ def p_value(p: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A measured value in the unit that a person reads.
+    """A measured value with a readable unit.
 
     >>> quantity(2_590_620, ""), quantity(10_500_000, "bytes"), quantity(23_400, "s"), quantity(7.31, "ms")
     ('2.59 M', '10.5 MB', '6.50 h', '7.31 ms')
@@ -154,7 +154,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def winner(fact: Fact, baseline: str, candidate: str) -> str:
-    """Who has the gain in it; "-" for nobody."""
+    """Which of the two is better; "-" for neither."""
     if not fact.better or not fact.relative:
         return "-"
     gains = (fact.relative < 0) == (fact.better == "lower")
@@ -168,7 +168,7 @@ def _time(seconds: float) -> str:
 
 
 def _three(value: float) -> str:
-    """Three significant digits, none in exponents."""
+    """Three significant digits, without an exponent."""
     if value == 0:
         return "0"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))

@@ -1,4 +1,4 @@
-"""What a reader must know beside the figures, a sentence each. Pure."""
+"""Notes that a reader needs to interpret the metrics, one sentence each. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def notes_on(
     tests: int,
     settings: ComparisonSettings,
 ) -> tuple[str, ...]:
-    """On the tests and what they are corrected for, on thresholds, on seeds, and on data that differ."""
+    """Notes on the tests and their correction, thresholds, seeds, and different data."""
     return (
         _on_tests(against, primary, tests, settings),
         *_on_thresholds(configurations),
@@ -31,13 +31,13 @@ def _on_tests(against: Sequence[Against], primary: str, tests: int, settings: Co
     secondary = [f for each in against for f in (*each.figures, *each.classes) if f.figure != primary]
     by_interval = sum(each.verdict in ("better", "worse") for each in secondary)
     held = sum(each.holds for each in secondary)
-    decided = f"{primary} decides and was settled beforehand" + (
+    decided = f"{primary} decides, chosen in advance" + (
         f" (Holm's correction over {len(against)} candidates)" if len(against) > 1 else ""
     )
     return (
-        f"{decided}. Of the {tests} other differences {by_interval} have a {settings.confidence:.0%} "
-        f"interval without 0, where chance alone would give about {tests * (1 - settings.confidence):.1f}; "
-        f"{held} remain with Holm's correction over all of them."
+        f"{decided}. For {by_interval} of the {tests} other differences the {settings.confidence:.0%} "
+        f"interval excludes 0; about {tests * (1 - settings.confidence):.1f} are expected by chance. "
+        f"{held} remain significant after Holm's correction over all of them."
     )
 
 
@@ -45,18 +45,20 @@ def _on_seeds(configurations: Sequence[Configuration]) -> list[str]:
     counts = [each.seeds for each in configurations]
     if max(counts) == 1:
         return [
-            "One training of each: the intervals hold what other pictures would change, not what another "
-            "seed of the training would."
+            "One training each: the intervals cover the variation between images, not between seeds of the "
+            "training."
         ]
-    notes = ["Intervals hold pictures and seeds: on each draw both were drawn anew."]
+    notes = ["The intervals cover images and seeds: both are resampled in each draw."]
     single = [each.name for each in configurations if each.seeds == 1]
     few = [each.name for each in configurations if 1 < each.seeds < _FEW_SEEDS]
     if single:
-        notes.append(f"One training only of {', '.join(single)}: what its seed does is not in the intervals.")
+        notes.append(
+            f"Only one training of {', '.join(single)}: the intervals do not cover the variation of its seed."
+        )
     if few:
         notes.append(
-            f"Fewer than {_FEW_SEEDS} seeds of {', '.join(few)}: so few show little of what a seed does, and "
-            "the true intervals are wider."
+            f"Fewer than {_FEW_SEEDS} seeds of {', '.join(few)}: they underestimate the variation between "
+            "seeds, so the true intervals are wider."
         )
     return notes
 
@@ -70,16 +72,16 @@ def _on_thresholds(configurations: Sequence[Configuration]) -> list[str]:
     if not known:
         return []
     apart = ", ".join(f"{text} for {name}" for name, text in known.items())
-    says = f"the score {next(iter(known.values()))}" if len(set(known.values())) == 1 else apart
-    return [f"Precision, recall and F1 count boxes from {says} on, of all classes together, at IoU 0.5."]
+    says = next(iter(known.values())) if len(set(known.values())) == 1 else apart
+    return [f"Precision, recall and F1: score threshold {says}, all classes together, IoU 0.5."]
 
 
 def _on_data(configurations: Sequence[Configuration]) -> list[str]:
     first = configurations[0].sides[0]
     return [
         f"{each.name} was trained on other data than {configurations[0].name} "
-        f"({side.trained_digest[:12]}, {first.trained_digest[:12]}); the test pictures "
-        "are the same, by name and truth."
+        f"({side.trained_digest[:12]}, {first.trained_digest[:12]}); the test images "
+        "have the same names and ground truth."
         for each in configurations[1:]
         for side in each.sides[:1]
         if side.trained_digest != first.trained_digest

@@ -1,4 +1,4 @@
-"""A comparison as files, in a folder or on runs: Markdown, a plot of the differences, JSON."""
+"""Write a comparison to a folder or to runs: Markdown, a plot of the differences, JSON."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MARKDOWN, PICTURE, JSON = "comparison.md", "comparison.png", "comparison.json"
 
 
 def write(found: Comparison, values: object, folder: Path) -> tuple[Path, ...]:
-    """values: `found` as what JSON knows. What an earlier comparison wrote there is replaced.
+    """values: `found` as JSON-compatible values. Replaces the files of an earlier comparison.
 
-    Raises OSError where nothing can be written there.
+    Raises OSError if `folder` is not writable.
     """
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,9 +40,9 @@ def write(found: Comparison, values: object, folder: Path) -> tuple[Path, ...]:
 
 
 def log(client: MlflowClient, found: Comparison, values: object) -> str:
-    """Put the same onto the run of every training compared, where the MLflow UI shows it.
+    """Log the same files to the run of every compared training.
 
-    Returns the folder on them, which is the same for the same names: what was there is replaced.
+    Returns their folder, which depends only on the names; earlier files are replaced.
     """
     parties = [found.baseline, *(against.candidate for against in found.candidates)]
     kept = f"{ON_RUNS}/{folder_name('-and-'.join(party.name.replace('/', '-') for party in parties))}"
@@ -55,15 +55,15 @@ def log(client: MlflowClient, found: Comparison, values: object) -> str:
 
 
 _BLUE, _RED, _GREY = COLOURS[0], COLOURS[1], "#6b6b6b"
-# colour and mark together: whoever does not see the one sees the other
+# both colour and marker, for colour-blind readers
 _MARKS = {"better": (_BLUE, "^"), "worse": (_RED, "v")}
 _MOST = 40  # rows of one panel that can still be read
 
 
 def draw_differences(found: Comparison, file: Path) -> Path:
-    """One panel a candidate, one row a figure: the difference in points and its interval, the margin shaded.
+    """One panel per candidate, one row per metric: difference in points with its interval, margin shaded.
 
-    A figure's own interval is drawn; only what stands after the correction is coloured.
+    The interval is not corrected; only differences that remain after the correction are coloured.
     """
     panels = [(*each.figures, *each.classes)[:_MOST] for each in found.candidates]
     rows = max(len(panel) for panel in panels)
@@ -103,7 +103,7 @@ def _legend(figure: Figure, panels: list[tuple[FigureCompared, ...]], margin: fl
         for verdict, (colour, mark) in _MARKS.items()
         if verdict in shown
     ]
-    handles.append(Line2D([], [], color=_GREY, marker="o", linewidth=2, label="no difference that stands"))
+    handles.append(Line2D([], [], color=_GREY, marker="o", linewidth=2, label="not significant"))
     if margin:
         handles.append(Patch(color="black", alpha=0.08, label=f"within the margin of {margin:g} points"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

@@ -21,25 +21,25 @@ from mlops.metrics.statistics.resampling import (
 )
 
 Kind: TypeAlias = Literal["boxes", "classes"]
-LIBRARYS = 0.25  # what Ultralytics predicts with where nothing is said
+LIBRARYS = 0.25  # the default threshold of Ultralytics
 KINDS: tuple[Kind, ...] = ("boxes", "classes")
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """held: kind -> run id -> its figures. pictures: kind -> how many were compared on."""
+    """held: kind -> run ID -> its metrics. pictures: kind -> number of compared images."""
 
     held: Mapping[Kind, Mapping[str, Drawn]]
     pictures: Mapping[Kind, int]
 
     def of(self, configuration: Configuration, kind: Kind) -> list[Drawn]:
-        """One for each of its trainings; none where one of them has no such answers."""
+        """One for each of its trainings; [] if a training has no results of this kind."""
         held = self.held.get(kind, {})
         runs = [side.run_id for side in configuration.sides]
         return [held[run] for run in runs] if all(run in held for run in runs) else []
 
     def pictures_of(self, figure: str) -> int:
-        """How many pictures `figure` was compared on."""
+        """Number of images that `figure` was compared on."""
         return next(
             self.pictures[kind]
             for kind, drawn in self.held.items()
@@ -47,14 +47,14 @@ class Draws:
         )
 
     def figures(self, configuration: Configuration) -> tuple[str, ...]:
-        """All that it can be compared by."""
+        """The metrics of a configuration."""
         return tuple(
             figure for kind in KINDS for each in self.of(configuration, kind)[:1] for figure in each.figures
         )
 
 
 def at_threshold(side: Side, given: float | None) -> Side:
-    """The side with the score from which its boxes count: the one given, its own, or the library's."""
+    """The side with its score threshold: `given`, its own, or the library's default."""
     if side.boxes is None:
         return replace(side, threshold=None)
     own = LIBRARYS if side.threshold is None else side.threshold
@@ -62,9 +62,9 @@ def at_threshold(side: Side, given: float | None) -> Side:
 
 
 def draw(sides: Sequence[Side], settings: ComparisonSettings, on_draw: Progress | None = None) -> Draws:
-    """Draw for each kind of answer that two or more have. Their boxes share one list of pictures.
+    """Resample for each kind of result that two or more sides have. Their boxes share one list of images.
 
-    Raises NotComparable where there is nothing to draw from.
+    Raises NotComparable if there is nothing to resample.
     """
     held: dict[Kind, Mapping[str, Drawn]] = {}
     pictures: dict[Kind, int] = {}
@@ -90,7 +90,7 @@ def _boxes(
     names = {index: name for each in boxes.values() for index, name in each.classes.items()}
     counts = np.ones(len(next(iter(boxes.values())).detections.pictures), np.int64)
     if not len(counts):
-        raise NotComparable("the tables hold no boxes: neither annotated nor found")
+        raise NotComparable("the tables have no boxes, neither annotated nor predicted")
     models = [scores_of_boxes(each.detections, names, thresholds[run]) for run, each in boxes.items()]
     drawn = resample(counts, models, draws=settings.draws, seed=settings.seed, on_progress=on_draw)
     return dict(zip(boxes, drawn, strict=True))

@@ -1,4 +1,4 @@
-"""A comparison for a terminal and as Markdown."""
+"""A comparison as text for a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mlops.comparison.formatting import TextTable, growth_in_words, mcnemar_in_w
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-_PLAIN_WIDTH = 200  # where nobody's window has to hold it
+_PLAIN_WIDTH = 200  # for files and pipes
 _ROOM_FOR_ALL = 116
 _FEW_COLUMNS = 5
 _SPARED = ("relative", "p (Holm)")
 
 
 def as_text(found: Comparison, *, width: int | None = None, colour: bool = False) -> str:
-    """For a terminal `width` characters wide; None for a file or a pipe."""
+    """width: of the terminal in characters; None for a file or a pipe."""
     from rich.console import Console
 
     out = io.StringIO()
@@ -41,15 +41,15 @@ def as_text(found: Comparison, *, width: int | None = None, colour: bool = False
             if line:
                 console.print(line)
         for each in against.undefined:
-            console.print(f"{each.figure} was left out: {each.why}.")
-    console.print(f"\nTake {found.recommendation.choice}", style="bold")
+            console.print(f"{each.figure} is omitted: {each.why}.")
+    console.print(f"\nRecommended: {found.recommendation.choice}", style="bold")
     for says in (*found.recommendation.says, "", *found.notes):
         console.print(says)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def _drawn(table: TextTable, *, narrow: bool) -> RichTable:
-    """narrow: without the columns that the others imply, and closer together."""
+    """narrow: without redundant columns, and with less padding."""
     from rich.box import SIMPLE
     from rich.table import Table as Drawn
 
@@ -73,9 +73,9 @@ def _drawn(table: TextTable, *, narrow: bool) -> RichTable:
 
 
 def as_markdown(found: Comparison, picture: str = "") -> str:
-    """picture: the name of the drawing beside it, "" for none."""
+    """picture: file name of the plot, "" for none."""
     lines = [f"# {found.baseline.name} and {', '.join(a.candidate.name for a in found.candidates)}", ""]
-    lines += [_tested_on(found), "", f"**Take {found.recommendation.choice}.**", ""]
+    lines += [_tested_on(found), "", f"**Recommended: {found.recommendation.choice}.**", ""]
     lines += [*(f"- {says}" for says in found.recommendation.says), ""]
     if picture:
         lines += [f"![Differences from {found.baseline.name} with their intervals]({picture})", ""]
@@ -84,7 +84,7 @@ def as_markdown(found: Comparison, picture: str = "") -> str:
         for table in tables_of(found, against, (found.baseline.name, against.candidate.name)):
             lines += _markdown(table)
         said = [mcnemar_in_words(against), growth_in_words(against)]
-        said += [f"{each.figure} was left out: {each.why}." for each in against.undefined]
+        said += [f"{each.figure} is omitted: {each.why}." for each in against.undefined]
         lines += [line for text in said if text for line in (text, "")]
     lines += ["## How to read this", "", *(f"- {note}" for note in found.notes), "", *_origin(found), ""]
     return "\n".join(lines)
@@ -92,7 +92,7 @@ def as_markdown(found: Comparison, picture: str = "") -> str:
 
 def _tested_on(found: Comparison) -> str:
     counted = " and ".join(
-        f"{number:,} pictures" + (f" ({kind})" if len(found.pictures) > 1 else "")
+        f"{number:,} images" + (f" ({kind})" if len(found.pictures) > 1 else "")
         for kind, number in found.pictures.items()
     )
     return (
@@ -119,7 +119,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _origin(found: Comparison) -> list[str]:
-    """Which runs each figure can be found on."""
+    """The runs of each configuration."""
     parties = [found.baseline, *(against.candidate for against in found.candidates)]
     return [
         "| | MLflow runs | seeds | recipe | trained on |",

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DECIDING = ("mAP50-95", "macro_f1")  # the first that all have: what the systems are searched by
+DECIDING = ("mAP50-95", "macro_f1")  # the first that all have; the objectives of the systems
 
 
 def deciding_figure(configurations: Sequence[Configuration], draws: Draws, asked: str) -> str:
-    """The figure that the recommendation rests on. Raises BadSetting for one that the baseline has not."""
+    """The metric that decides. Raises BadSetting for one that the baseline does not have."""
     own = draws.figures(configurations[0])
     if asked:
         if asked not in own:
@@ -43,10 +43,10 @@ def deciding_figure(configurations: Sequence[Configuration], draws: Draws, asked
 def judge(
     configurations: Sequence[Configuration], draws: Draws, primary: str, settings: ComparisonSettings
 ) -> tuple[tuple[Against, ...], int]:
-    """Each candidate against the first configuration, and how many secondary figures were tested.
+    """Compare each candidate with the first configuration; returns the number of secondary metrics, too.
 
-    Holm's correction is over the candidates for the figure that decides, and over all other figures of all
-    candidates together for those.
+    Holm's correction is over the candidates for the metric that decides, and over all other metrics of all
+    candidates for these.
     """
     baseline, candidates = configurations[0], configurations[1:]
     compared: list[list[FigureCompared]] = []
@@ -56,9 +56,7 @@ def judge(
         compared.append([each for figures, _ in both for each in figures])
         undefined.append([each for _, missing in both for each in missing])
         if not compared[-1]:
-            raise NotComparable(
-                f"{baseline.name} and {candidate.name} have no figure in common that is defined"
-            )
+            raise NotComparable(f"{baseline.name} and {candidate.name} have no defined metric in common")
     alpha = 1 - settings.confidence
     first = corrected([[each for each in own if each.figure == primary] for own in compared], alpha)
     others = corrected([[each for each in own if each.figure != primary] for own in compared], alpha)
@@ -77,7 +75,7 @@ def recommendation(
     settings: ComparisonSettings,
     pictures: int,
 ) -> Recommendation:
-    """What to take, by the figure that decides and the costs."""
+    """The recommended configuration, by the metric that decides and the costs."""
     weighed = [
         Weighed(
             name=each.candidate.name,
@@ -137,7 +135,7 @@ def _against(
 
 
 def _mcnemar(baseline: Configuration, candidate: Configuration) -> McNemar | None:
-    """Of one model against one: it knows no seeds."""
+    """Only for one model against one, as the test does not support seeds."""
     if baseline.seeds > 1 or candidate.seeds > 1:
         return None
     one, other = baseline.sides[0].answers, candidate.sides[0].answers
@@ -153,7 +151,7 @@ def _between(
     figure: str,
     settings: ComparisonSettings,
 ) -> dict[str, tuple[float, float]]:
-    """The interval of this candidate's figure less that of each other candidate that has it."""
+    """The interval of this candidate's metric minus that of each other candidate."""
     own = _drawn_figure(configurations[place], place, draws, figure, settings)
     found = {}
     for other, each in enumerate(configurations[1:], start=1):

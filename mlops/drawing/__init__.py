@@ -1,1 +1,1 @@
-"""Plots of metrics, and which images a person should look at."""
+"""Plots of metrics, and the choice of example images."""

@@ -25,7 +25,7 @@ _GRID = np.linspace(0, 1, 501)
 def draw_detector(
     boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], folder: Path
 ) -> list[Path]:
-    """Write what there is to draw into `folder`, under Ultralytics' file names. Returns the files."""
+    """Write the plots to `folder`, with Ultralytics' file names. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     named = [*classes, BACKGROUND]
     counts, shares = folder / "confusion_matrix.png", folder / "confusion_matrix_normalized.png"
@@ -59,14 +59,14 @@ def _curves(boxes: Boxes, figures: DetectionFigures, classes: Sequence[str], fol
     envelopes = {
         f"{label} ({figures.coco.by_class[label].ap50:.3f})": envelope(each) for label, each in counts.items()
     }
-    title = f"mAP50 {figures.coco.map50:.3f} (AP50 of each class in brackets)"
+    title = f"mAP50 {figures.coco.map50:.3f} (AP50 per class in brackets)"
     if envelopes:
         files.append(draw_lines(envelopes, None, "recall", "precision", title, folder / "BoxPR_curve.png"))
     return files
 
 
 def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the classes (C, T) that have a value there; NaN where none has."""
+    """Mean over the classes (C, T) with a value; NaN without any."""
     known = np.isfinite(values)
     count = known.sum(0)
     mean: NDArray[np.float64] = np.where(known, values, 0).sum(0) / np.where(count, count, np.nan)
@@ -74,14 +74,14 @@ def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def on_grid(counts: ThresholdCounts, values: NDArray[np.float64], beyond: float) -> NDArray[np.float64]:
-    """What holds at each threshold of 0, 0.002, ... 1; `beyond`: above the highest score."""
+    """The values at each threshold of 0, 0.002, ... 1; `beyond`: above the highest score."""
     at = np.searchsorted(counts.threshold, _GRID, side="left")
     held: NDArray[np.float64] = np.append(values, beyond)[at]
     return held
 
 
 def envelope(counts: ThresholdCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and the highest precision at that recall or beyond, as AP is taken from."""
+    """Recall and the highest precision at that recall or beyond, as used for AP."""
     recall = np.concatenate([[0.0], counts.recall[::-1]])
     precision = np.concatenate([counts.precision[-1:], counts.precision[::-1]])
     highest = np.maximum.accumulate(precision[::-1])[::-1]
@@ -99,8 +99,8 @@ def _froc(found: Froc, file: Path) -> Path:
     axes.set_xscale("log", base=2)
     axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
     axes.set(
-        xlabel="false boxes a picture (mean)",
-        ylabel="sensitivity (share of the objects found)",
+        xlabel="false positives per image (mean)",
+        ylabel="sensitivity",
         title=f"FROC; mean over the seven rates {found.score:.3f}",
         xlim=(RATES[0] / 2, RATES[-1] * 2),
         ylim=(0, 1.02),

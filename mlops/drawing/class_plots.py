@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_answers(answers: ClassTable, figures: ClassFigures, folder: Path) -> list[Path]:
-    """Write what there is to draw into `folder`. Returns the files."""
+    """Write the plots to `folder`. Returns the files."""
     files = draw_classifier(answers.truth, answers.probabilities, answers.classes, folder)
     files.append(_reliability(figures.calibration, folder / "reliability.png"))
     lines = {}
@@ -26,7 +26,7 @@ def draw_answers(answers: ClassTable, figures: ClassFigures, folder: Path) -> li
             false, true, _ = roc_curve(answers.truth == index, answers.probabilities[:, index])
             lines[f"{name} ({figures.auc[name]:.4f})"] = (false, true)
     if lines:
-        title = f"mean area {figures.scores['macro_auc']:.4f} (each class against the rest, area in brackets)"
+        title = f"mean AUC {figures.scores['macro_auc']:.4f} (one class against the rest, AUC in brackets)"
         xlabel, ylabel = "false positive rate", "true positive rate (recall)"
         files.append(draw_lines(lines, None, xlabel, ylabel, title, folder / "ROC_curve.png"))
     return files
@@ -42,7 +42,7 @@ def _reliability(found: Calibration, file: Path) -> Path:
     above.plot([0, 1], [0, 1], color="black", linestyle="--", label="perfectly calibrated")
     held = found.count > 0
     above.plot(found.confidence[held], found.accuracy[held], "o", color=COLOURS[0], label="mean confidence")
-    above.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
+    above.set(ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 1))
     above.set_title(f"expected calibration error {found.ece:.4f} ({len(left)} bins)")
     above.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     below.bar(left, np.where(held, found.count, np.nan), width, align="edge", color=COLOURS[0])

@@ -1,4 +1,4 @@
-"""Which samples a person should look at: the worst errors of each kind, and some correct ones. Pure."""
+"""Choose the samples to review: the worst errors of each kind, and some correct ones. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Kind = Literal["false positive", "miss", "confusion", "wrong", "right"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One picture to look at. row: of the table, the box that it is about, or the picture's answer.
+    """One image to review. row: of the table: the box, or the image's prediction.
 
-    truth, predicted: classes, "" for nothing there. score: of the answer, NaN where there is none.
+    truth, predicted: classes, "" for none. score: of the prediction, NaN without one.
     """
 
     kind: Kind
@@ -35,11 +35,11 @@ class Example:
 
 
 def box_examples(boxes: Boxes, classes: Sequence[str], threshold: float, count: int) -> list[Example]:
-    """`count` of each kind at most, each of another picture.
+    """At most `count` of each kind, each of a different image.
 
-    False positives (a box where nothing is annotated) and confusions (on an object of another class): the
-    surest first. Misses (no box of whatever class on an object): the largest object first. Right: pictures
-    without an error, drawn evenly over the classes, the same ones each time.
+    False positives (a box without an annotated object) and confusions (a box on an object of another class):
+    highest score first. Misses (an object without a box of any class): largest object first. Right: images
+    without an error, sampled evenly over the classes, deterministically.
     """
     partner = pair_up(boxes, threshold=threshold, any_class=True).partner
     sure = ~boxes.truth & (boxes.score >= threshold)
@@ -71,7 +71,7 @@ def box_examples(boxes: Boxes, classes: Sequence[str], threshold: float, count: 
 
 
 def answer_examples(answers: ClassTable, count: int) -> list[Example]:
-    """`count` wrong ones, the surest first, and as many right ones, drawn evenly over the classes."""
+    """`count` wrong predictions, highest score first, and as many correct ones, evenly over the classes."""
     predicted = answers.predicted
     confidence = answers.probabilities.max(1)
     wrong = np.flatnonzero(predicted != answers.truth)
@@ -93,7 +93,7 @@ def answer_examples(answers: ClassTable, count: int) -> list[Example]:
 
 
 def _in_turn(rows: NDArray[np.int64], class_index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`rows` shuffled (the same way each time), one of each class after the other."""
+    """`rows` shuffled deterministically, alternating between the classes."""
     shuffled = np.random.default_rng(0).permutation(rows)
     turn = np.zeros(len(shuffled), np.int64)
     for index in np.unique(class_index[shuffled]):
@@ -103,7 +103,7 @@ def _in_turn(rows: NDArray[np.int64], class_index: NDArray[np.int64]) -> NDArray
 
 
 def _of_other_pictures(rows: Iterable[int], image: NDArray[np.str_], count: int) -> list[int]:
-    """The first `count` rows that are each of another picture."""
+    """The first `count` rows of different images."""
     found: dict[str, int] = {}
     for row in rows:
         if len(found) == count:

@@ -1,4 +1,4 @@
-"""How plots look here, their colours, and the plots of a classifier."""
+"""Common style and colours of plots, and the plots of a classifier."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DPI = 120
-MOST_NAMED = 20  # classes that a legend or a matrix can still name
+MOST_NAMED = 20  # maximum number of classes in a legend or a matrix
 
 
 def draw_classifier(
@@ -47,7 +47,7 @@ def save(figure: Figure, file: Path) -> Path:
 def draw_confusion(
     matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool, of: str = "pictures"
 ) -> Path:
-    """matrix (C, C): true class by row, predicted by column. shares: of each row, and not counts."""
+    """matrix (C, C): true class by row, predicted by column. shares: fractions per row instead of counts."""
     side = min(max(4.5, 0.75 * len(classes) + 2), 16)
     figure = Figure(figsize=(side, side))
     axes = figure.subplots()
@@ -62,7 +62,7 @@ def draw_confusion(
     )
     for label in axes.get_xticklabels():
         label.set_horizontalalignment("right")
-    title = "share of the true class" if shares else f"{int(matrix.sum())} {of}"
+    title = "fraction of the true class" if shares else f"{int(matrix.sum())} {of}"
     axes.set(xlabel="predicted class", ylabel="true class", title=title)
     return save(figure, file)
 
@@ -97,9 +97,9 @@ def _curves(
 def _at_thresholds(
     positive: NDArray[np.bool_], score: NDArray[np.float32], grid: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall where a picture counts as of the class from each threshold of `grid` on.
+    """Precision and recall of a class at each threshold of `grid`.
 
-    Precision is 1 where nothing reaches the threshold.
+    Precision is 1 if no score reaches the threshold.
     """
     order = np.sort(score)
     order_positive = np.sort(score[positive])
@@ -119,7 +119,7 @@ def draw_lines(
     *,
     mark: float | None = None,
 ) -> Path:
-    """One line a class, and their mean in black; both axes from 0 to 1. mark: a chosen threshold."""
+    """One line per class, and their mean in black; both axes from 0 to 1. mark: a chosen threshold."""
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
     for i, (name, (x, y)) in enumerate(lines.items()):
@@ -134,13 +134,13 @@ def draw_lines(
     return save(figure, file)
 
 
-# Okabe and Ito's colours, that people with any colour vision tell apart; lines beyond them change their dash
+# Okabe and Ito's colours, readable for colour-blind people; further lines change their dash
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#000000")
 DASHES = ("-", "--", ":", "-.")
 
 
 def style(index: int) -> dict[str, Any]:
-    """Colour and dash of the line number `index`; no two of the first 32 look the same."""
+    """Colour and dash of line number `index`; the first 32 are distinct."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],

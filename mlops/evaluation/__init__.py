@@ -1,1 +1,1 @@
-"""`mlops evaluate`: a version measured on held-out data, its errors laid out for a reviewer."""
+"""`mlops evaluate`: evaluate a version on held-out data, with a review page of its errors."""

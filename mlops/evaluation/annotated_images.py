@@ -1,4 +1,4 @@
-"""Pictures for a person to look at: with their boxes, or beside a map of what a classifier looked at."""
+"""Images for the gallery: with their boxes, or next to a classifier's heat map."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from mlops.metrics.samples.boxes import Boxes
 
 Area: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-ANNOTATED, PREDICTED = "#56B4E9", "#E69F00"  # of Okabe and Ito's colours: both stand out on grey
+ANNOTATED, PREDICTED = "#56B4E9", "#E69F00"  # of Okabe and Ito's palette; visible on grey
 SMALLEST, LARGEST = 320, 800  # pixels of the longer side
-_PIXELS_SHOW = 96  # a picture with a shorter side than this is enlarged as it is, pixel by pixel
+_PIXELS_SHOW = 96  # images smaller than this are enlarged without interpolation
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What is drawn around on a picture: corners in its pixels; bold: what the example is about."""
+    """A box on an image: corners in its pixels; bold: the subject of the example."""
 
     corners: tuple[float, float, float, float]
     says: str
@@ -40,7 +40,7 @@ class Marked:
 
 
 class ImageBook:
-    """The pictures of a split by the names that tables have."""
+    """The images of a split by their names in tables."""
 
     def __init__(self, dataset: Dataset, split: SplitName) -> None:
         held = dataset.splits[split]
@@ -49,7 +49,7 @@ class ImageBook:
         self._upright = not isinstance(dataset, ClassificationDataset)
 
     def open(self, name: str) -> Image:
-        """As training sees it, in RGB. Raises OSError for a file that is gone."""
+        """The image as in training, in RGB. Raises OSError for a missing file."""
         from PIL import Image
 
         held = self._held[name]
@@ -62,9 +62,9 @@ class ImageBook:
 def marks_on(
     boxes: Boxes, classes: Sequence[str], name: str, threshold: float, about: int
 ) -> tuple[Marked, ...]:
-    """Every annotated box on a picture, and every predicted one of at least `threshold`.
+    """The annotated boxes on an image, and the predicted ones with score >= `threshold`.
 
-    about: the row that is drawn bold.
+    about: the row to draw bold.
     """
     rows = np.flatnonzero((boxes.image == name) & (boxes.truth | (boxes.score >= threshold)))
     return tuple(
@@ -79,10 +79,9 @@ def marks_on(
 
 
 def with_marks(picture: Image, marks: Sequence[Marked]) -> Image:
-    """The picture at a size to look at, with its boxes; the bold one last, over the others.
+    """The image at display size, with its boxes; the bold one last, on top of the others.
 
-    Where names would lie on each other, the bold box's goes before those of annotated ones, and these before
-    the others: a name that has no room is left out.
+    Overlapping names are omitted; the bold box has priority, then annotated ones.
     """
     from PIL import ImageDraw
 
@@ -96,7 +95,7 @@ def with_marks(picture: Image, marks: Sequence[Marked]) -> Image:
 
 
 def beside(picture: Image, heat: NDArray[np.float32]) -> Image:
-    """The picture, and right of it the same under a map (H, W) in 0..1, from dark to yellow."""
+    """The image, and to its right the image with a heat map (H, W) in 0..1, from dark to yellow."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -112,7 +111,7 @@ def beside(picture: Image, heat: NDArray[np.float32]) -> Image:
 
 
 def at_a_size_to_look_at(picture: Image) -> tuple[Image, float]:
-    """Enlarged or reduced, and by how much."""
+    """The image at display size, and the scale factor."""
     from PIL import Image
 
     longer = max(picture.size)
@@ -131,7 +130,7 @@ def as_jpeg(picture: Image) -> bytes:
 
 
 def _outlined(pen: ImageDraw, mark: Marked, factor: float, size: tuple[int, int]) -> tuple[Marked, Area]:
-    """Draw the box; where it lies on the picture as it is shown."""
+    """Draw the box; returns its position on the displayed image."""
     left, top, right, bottom = (each * factor for each in mark.corners)
     left, right = max(left, 0), min(max(right, left + 2), size[0] - 1)
     top, bottom = max(top, 0), min(max(bottom, top + 2), size[1] - 1)
@@ -141,12 +140,12 @@ def _outlined(pen: ImageDraw, mark: Marked, factor: float, size: tuple[int, int]
 
 
 def _name(pen: ImageDraw, mark: Marked, area: Area, picture_height: int, named: list[Area]) -> None:
-    """Write what the box says beside it, and add where to `named`; not where another name stands."""
+    """Draw the name of the box and add its area to `named`, unless it overlaps another name."""
     from PIL import ImageFont
 
     left, top, _, bottom = area
     font = ImageFont.load_default(size=15 if mark.bold else 12)
-    # annotated names stand below their boxes and predicted ones above, so that both can be read
+    # annotated names are below their boxes and predicted ones above, so both are readable
     height = 18 if mark.bold else 15
     above = top - height if top >= height else top
     below = bottom if bottom + height <= picture_height else bottom - height

@@ -1,4 +1,4 @@
-"""A classifier measured on its table of probabilities."""
+"""Evaluate a classifier from its table of probabilities."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def measure_answers(scene: EvaluationContext, folder: Path, *, joint: bool) -> Measurement:
-    """folder: for the drawings. joint: the data have boxes too, and `loss` would be of both tasks.
+    """folder: for the plots. joint: the data also have boxes, so the loss is named `classification_loss`.
 
-    Raises DataFault for a picture that cannot be read, or where no picture has a class.
+    Raises DataFault for an unreadable image, or if no image is labelled.
     """
     from mlops.drawing.class_plots import draw_answers
     from mlops.metrics.class_metrics import as_metrics, class_figures
@@ -30,7 +30,7 @@ def measure_answers(scene: EvaluationContext, folder: Path, *, joint: bool) -> M
     answers = made.answers
     assert answers is not None
     if not len(answers.truth):
-        raise DataFault(f"no picture of the {request.split} split has a class of its own to measure on")
+        raise DataFault(f"no image of the {request.split} split has a class label to evaluate on")
     figures = class_figures(answers)
     gaps = _gaps(scene, figures)
     metrics = as_metrics(figures, gaps)
@@ -49,7 +49,7 @@ def measure_answers(scene: EvaluationContext, folder: Path, *, joint: bool) -> M
 
 
 def _gaps(scene: EvaluationContext, figures: ClassFigures) -> tuple[SplitGap, ...]:
-    """Of the version's own data alone; from what training tracked of its best epoch."""
+    """Only for the version's own data; from the metrics of training at its best epoch."""
     from mlops.metrics.class_metrics import HEADLINE, SplitGap
 
     if not scene.held.own or scene.request.split != "test":

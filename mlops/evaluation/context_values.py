@@ -25,7 +25,7 @@ SYSTEM_TAG = "mlops.system"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """folder: where files for the run are made."""
+    """folder: for the files to log to the run."""
 
     client: MlflowClient
     request: EvaluationRequest
@@ -42,8 +42,8 @@ class EvaluationContext:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was found on one table. kept: the table itself, where it was made anew, and others that were
-    needed: (file, folder on the run). files: drawings, below `EvaluationContext.folder`.
+    """The results of one table. kept: new tables to log, (file, folder on the run). files: plots, below
+    `EvaluationContext.folder`.
     """
 
     table: Boxes | ClassTable

@@ -1,4 +1,4 @@
-"""Measure a detector on its table of boxes, with the score threshold that a rule chooses."""
+"""Evaluate a detector from its table of boxes, with the score threshold that a rule chooses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def measure_boxes(scene: EvaluationContext, dataset: DetectionDataset) -> Measurement:
-    """Raises DataFault for a picture that cannot be read."""
+    """Raises DataFault for an unreadable image."""
     from mlops.drawing.box_plots import draw_detector
 
     request = scene.request
@@ -52,12 +52,12 @@ def measure_boxes(scene: EvaluationContext, dataset: DetectionDataset) -> Measur
     )
 
 
-FALLBACK = 0.25  # what the library predicts with where nothing is said
+FALLBACK = 0.25  # the library's default threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """told: where it was chosen, in words. kept: the table of val, where it had to be made."""
+    """told: how it was chosen. kept: the new table of val, if inference was needed."""
 
     threshold: float
     rule: str
@@ -67,10 +67,10 @@ class Chosen:
 
 
 def choose_threshold(scene: EvaluationContext, dataset: DetectionDataset, boxes: Boxes) -> Chosen:
-    """boxes: of the split that is measured, which is chosen on only where there is no val."""
+    """boxes: of the evaluated split, which is used only if there is no val split."""
     rule = scene.request.rule or read_rule("F2" if scene.medical else "F1")
     if rule.fixed is not None:
-        return Chosen(rule.fixed, rule.says, "as it was given")
+        return Chosen(rule.fixed, rule.says, "as given")
     split = scene.request.split
     kept: tuple[tuple[Path, str], ...] = ()
     if split != "val" and dataset.splits.get("val"):
@@ -78,11 +78,11 @@ def choose_threshold(scene: EvaluationContext, dataset: DetectionDataset, boxes:
         assert made.boxes is not None
         kept = (made.keep,) if made.keep is not None else ()
         names = picture_names(dataset, "val")
-        found, told = chosen_threshold(rule, made.boxes, names), f"chosen on val ({len(names)} pictures)"
+        found, told = chosen_threshold(rule, made.boxes, names), f"chosen on val ({len(names)} images)"
     else:
         found = chosen_threshold(rule, boxes, picture_names(dataset, split))
-        told = f"chosen on {split} itself, so that the figures at it flatter"
+        told = f"chosen on {split} itself, so these metrics are optimistic"
     if found is None:
-        note = f"no score on it satisfies the rule {rule.says}: {FALLBACK} is taken as the threshold"
+        note = f"no threshold satisfies the rule {rule.says}; using {FALLBACK}"
         return Chosen(FALLBACK, rule.says, told, (note,), kept)
     return Chosen(found, rule.says, told, (), kept)

@@ -1,4 +1,4 @@
-"""`mlops evaluate` from top to bottom."""
+"""The steps of `mlops evaluate`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from mlops.evaluation.result import EvaluationRequest
 
-SECOND = "classification"  # the folder of a joint network's second half
+SECOND = "classification"  # the folder of a joint network's classes
 
 
 def evaluate(client: MlflowClient, request: EvaluationRequest) -> Evaluation:
-    """Measure what `request` names and keep on its run what was found. Nothing is kept before all is known.
+    """Evaluate a version and log the results to its run; nothing is logged before everything is computed.
 
-    Raises UnknownVersion for what is not there or made no model, DataFault for data that cannot be measured
-    on, UserError for versions that cannot vote together and a folder that cannot be written.
+    Raises UnknownVersion if it does not exist or has no model, DataFault for unusable data, UserError for
+    versions that cannot be ensembled or an unwritable folder.
     """
     if request.out is not None:
         refuse_unwritable(request.out)
@@ -59,11 +59,11 @@ def evaluate(client: MlflowClient, request: EvaluationRequest) -> Evaluation:
 def opened_source(
     client: MlflowClient, subject: Subject, request: EvaluationRequest, scratch: Path
 ) -> Iterator[SampleSource]:
-    """A version's ONNX file, ready to be asked. Raises UnknownVersion where there is none that can be."""
+    """Open a version's ONNX file. Raises UnknownVersion if it is missing or cannot be run."""
     with model_files(client, subject) as folder:
         found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
-            raise UnknownVersion(f"{subject.name} holds {len(found)} ONNX files where one is served")
+            raise UnknownVersion(f"{subject.name} has {len(found)} ONNX files, expected exactly 1")
         try:
             predictor = open_onnx(found[0], threads=request.threads)
         except ValueError as error:
@@ -88,7 +88,7 @@ def _run(client: MlflowClient, run_id: str) -> Run:
         run = client.get_run(run_id)
     if run.info.lifecycle_stage == "deleted":
         raise UnknownVersion(
-            f"run {run_id} was deleted; `mlflow runs restore --run-id {run_id}` brings it back"
+            f"run {run_id} was deleted; restore it with `mlflow runs restore --run-id {run_id}`"
         )
     return run
 

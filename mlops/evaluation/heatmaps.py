@@ -1,4 +1,4 @@
-"""What a classifier looked at: Grad-CAM (Selvaraju et al. 2017) by the library `grad-cam`."""
+"""Heat maps of a classifier: Grad-CAM (Selvaraju et al. 2017) with the library `grad-cam`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _LEAST_PLACES = 4
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """One map (H, W) in 0..1 for each picture; or why there are none, in a sentence."""
+    """One map (H, W) in 0..1 per image; or the reason why there are none."""
 
     maps: tuple[NDArray[np.float32], ...] = ()
     missing: str = ""
 
 
 def heat_maps(scene: EvaluationContext, pictures: Sequence[Image], predicted: Sequence[int]) -> Maps:
-    """For each picture, what speaks for the class that it was taken for.
+    """The heat map of each image for its predicted class.
 
-    The ONNX file gives no gradients, so the run's weights are loaded (safetensors, no pickle) into the
-    network that its params name. predicted: class indices.
+    An ONNX file has no gradients, so the run's weights (safetensors, no pickle) are loaded into the network
+    named in its params. predicted: class indices.
     """
     if not pictures:
         return Maps()
@@ -44,7 +44,7 @@ def heat_maps(scene: EvaluationContext, pictures: Sequence[Image], predicted: Se
     except MissingPackage as error:
         return Maps(missing=str(error))
     if WEIGHTS not in names_in(scene.client, scene.subject.run_id, "weights"):
-        return Maps(missing=f"no Grad-CAM: the run keeps no {WEIGHTS}")
+        return Maps(missing=f"no Grad-CAM: the run has no {WEIGHTS}")
     with asking(f"fetching {WEIGHTS} of run {scene.subject.run_id}"):
         folder = scene.source.scratch / "weights"
         folder.mkdir(exist_ok=True)
@@ -53,16 +53,16 @@ def heat_maps(scene: EvaluationContext, pictures: Sequence[Image], predicted: Se
         scene.run.data.params.get("model", ""), len(scene.source.predictor.image_classes), file
     )
     if network is None:
-        return Maps(missing="no Grad-CAM: the run's weights do not fit the network that its params name")
+        return Maps(missing="no Grad-CAM: the run's weights do not match the network in its params")
     values = np.stack([scene.source.predictor.preprocessing.prepare(np.asarray(p)).values for p in pictures])
     layer = _last_convolution(network, values.shape[-1])
     if layer is None:
-        return Maps(missing="no Grad-CAM: the network has no convolution whose map could be shown")
+        return Maps(missing="no Grad-CAM: the network has no suitable convolution")
     return Maps(tuple(_mapped(network, layer, values, predicted)))
 
 
 def _network(model: str, classes: int, weights: Path) -> Any:
-    """None where they do not belong together."""
+    """None if model and weights do not match."""
     import timm
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -78,8 +78,9 @@ def _network(model: str, classes: int, weights: Path) -> Any:
 
 
 def _last_convolution(network: Any, side: int) -> Any:
-    """The last one whose map has at least 4 x 4 places: on small pictures the very last has too few to tell
-    where. None for a network that sees patches (its one convolution cuts them out).
+    """The last convolution with an output of at least 4 x 4, as smaller maps do not show a position.
+
+    None for a network of patches, whose only convolution creates them.
     """
     import torch
     from torch import nn
@@ -103,7 +104,7 @@ def _last_convolution(network: Any, side: int) -> Any:
 def _mapped(
     network: Any, layer: Any, values: NDArray[np.float32], predicted: Sequence[int]
 ) -> list[NDArray[np.float32]]:
-    """values (N, 3, side, side) in 0..1, as the ONNX file takes them."""
+    """values (N, 3, side, side) in 0..1, the input of the ONNX file."""
     import torch
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

@@ -1,4 +1,4 @@
-"""The data that a version is measured on: found, opened, and known to be what it is said to be."""
+"""Open the data to evaluate on, and check their digest and classes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from mlops.prediction.onnx_model import Predictor
 
 DIGEST_TAG = "mlops.dataset_digest"
-_IMAGE_LABEL = "image_label"  # a setting of joint recipes alone
+_IMAGE_LABEL = "image_label"  # a setting of joint recipes only
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutData:
-    """place: the folder on the run, and the prefix of metrics: the split, and of other data their digest."""
+    """place: folder on the run and prefix of metrics: the split, for other data also their digest."""
 
     dataset: Dataset
     place: str
@@ -36,14 +36,14 @@ class HeldOutData:
 
 
 def open_held_out(request: EvaluationRequest, run: Run, name: str, predictor: Predictor) -> HeldOutData:
-    """Open what the run was trained on, or what was asked for instead.
+    """Open the training data of the run, or the requested data.
 
-    Raises DataFault for an empty split, for other classes than the version knows, and for data of another
-    digest that were not asked for as such; UserError where it is not known what the run was trained on.
+    Raises DataFault for an empty split, other classes than the version's, and data with another digest
+    without `other_data`; UserError if the training data are unknown.
     """
     paths = request.data or data_sources(run)
     if not paths:
-        raise UserError(f"{name} does not say what it was trained on: give the data with --data")
+        raise UserError(f"{name} does not record its training data; pass the data with --data")
     dataset = open_dataset(
         paths,
         _task(predictor, run),
@@ -58,27 +58,27 @@ def open_held_out(request: EvaluationRequest, run: Run, name: str, predictor: Pr
     where = ", ".join(paths)
     if trained_on and not own and not request.other_data:
         raise DataFault(
-            f"{where} has the digest {digest[:16]}, {name} was trained on {trained_on[:16]}: give those data "
-            "with --data, or --other-data to measure on these and keep the figures apart"
+            f"{where} has the digest {digest[:16]}, but {name} was trained on {trained_on[:16]}; pass those "
+            "data with --data, or use --other-data to evaluate on these and store the metrics separately"
         )
     _same_classes(where, dataset.classes, predictor.classes, name)
     if isinstance(dataset, DetectionDataset) and predictor.has_probabilities:
         _same_classes(where, dataset.image_classes, predictor.image_classes, name)
     if not len(dataset.splits.get(request.split, ())):
         there = ", ".join(f"--split {split}" for split, held in dataset.splits.items() if len(held))
-        raise DataFault(f"{where} has no pictures in its {request.split} split to measure on; it has {there}")
+        raise DataFault(f"{where} has no images in its {request.split} split; use {there}")
     return HeldOutData(dataset, request.split if own else f"{request.split}-{digest[:8]}", own)
 
 
 def _task(predictor: Predictor, run: Run) -> str:
-    """A joint network that learnt one task alone gives one answer; its data are read as they were then."""
+    """The task to read the data for; a joint network trained on one task still has joint data."""
     if _IMAGE_LABEL in run.data.params:
         return "joint"
     return task_of_outputs(boxes=predictor.has_boxes, image_classes=predictor.has_probabilities)
 
 
 def _seed(run: Run) -> int:
-    """It draws the splits of a set that has none."""
+    """The seed of the split, for data without splits."""
     given = run.data.params.get("seed", "0")
     return int(given) if given.isdecimal() else 0
 
@@ -86,5 +86,5 @@ def _seed(run: Run) -> int:
 def _same_classes(where: str, found: Sequence[str], known: Sequence[str], name: str) -> None:
     if tuple(found) != tuple(known):
         raise DataFault(
-            f"{where} has the classes {', '.join(found)}; {name} knows {', '.join(known)}, in that order"
+            f"{where} has the classes {', '.join(found)}; {name} has {', '.join(known)}, in this order"
         )

@@ -16,7 +16,7 @@ from mlops.terminal.tables import aligned
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One table for people: a title, the columns' names, and rows of as many cells."""
+    """One table: a title, the names of the columns, and rows with as many cells."""
 
     title: str
     columns: tuple[str, ...]
@@ -25,11 +25,11 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationVariant:
-    """Another way of asking, beside the version alone: what it gains and what it costs.
+    """A variant of the evaluation (test-time augmentation or ensemble): its gain and cost.
 
-    key: before its figures' names on the run.
-    metrics, alone: the same figures of this way and of the version alone. calls: model runs a picture.
-    latency_ms, alone_ms: median of one picture, decoding to answer, on this machine.
+    key: prefix of its metrics on the run.
+    metrics, alone: the metrics with the variant and without. calls: model calls per image.
+    latency_ms, alone_ms: median for one image, from decoding to result, on this machine.
     """
 
     key: str
@@ -43,9 +43,9 @@ class EvaluationVariant:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """digest, pictures: of the data that it was measured on. predicted: whether the ONNX file was asked, or
-    the table on the run sufficed. metrics: by their names on the run. threshold: None for a classifier.
-    files: on the run. notes: what a reader has to know, a sentence each.
+    """digest, pictures: of the data that it was evaluated on. predicted: whether inference was run; else the
+    stored table was used. metrics: by their names on the run. threshold: None for a classifier.
+    files: on the run. notes: for the reader, one sentence each.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Evaluation:
 
 
 def as_text(found: Evaluation) -> str:
-    """For a terminal."""
-    asked = "asked its ONNX file" if found.predicted else "from the table on its run"
+    """The result as text for a terminal."""
+    asked = "inference run" if found.predicted else "stored per-sample results"
     lines = [
-        f"{found.name} on the {found.split} split of {found.data}: {found.pictures} pictures, "
+        f"{found.name} on the {found.split} split of {found.data}: {found.pictures} images, "
         f"digest {found.digest[:16]} ({asked})"
     ]
     if found.threshold is not None:
@@ -93,14 +93,14 @@ def _numbers(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _told(variant: EvaluationVariant) -> str:
-    rows = [(variant.name, "alone", "so", "difference")]
+    rows = [(variant.name, "without", "with", "difference")]
     for name, value in variant.metrics.items():
         alone = variant.alone[name]
         rows.append((name, f"{alone:.4f}", f"{value:.4f}", f"{value - alone:+.4f}"))
     cost = variant.latency_ms / variant.alone_ms if variant.alone_ms else float("nan")
     rows.append(
         (
-            "ms a picture (median)",
+            "ms per image (median)",
             f"{variant.alone_ms:.1f}",
             f"{variant.latency_ms:.1f}",
             f"{cost:.1f} times",
@@ -114,13 +114,13 @@ EXAMPLES = 12
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequest:
-    """given: what a person calls the version or run. cache: where what is derived from data is kept.
+    """given: version or run. cache: folder for data derived from the data set.
 
-    data: (): what the run was trained on. other_data: measure on data of another digest, too.
-    rule: None for the system's own. again: ask the ONNX file though a table is there.
-    froc: None for the medical systems alone. others: versions that vote together with this one.
-    examples: pictures of each kind in the gallery, 0 for none. threads: ONNX Runtime's, 0 for one a core.
-    out: a folder that gets what the run gets, None for none.
+    data: (): the training data. other_data: allow data with another digest.
+    rule: None: the system's default. again: run inference even if per-sample results exist.
+    froc: None: only for medical systems. others: versions to ensemble with.
+    examples: images of each kind in the gallery; 0: none. threads: of ONNX Runtime; 0: one per core.
+    out: additional output folder; None: none.
     """
 
     given: str

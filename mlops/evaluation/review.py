@@ -1,4 +1,4 @@
-"""The gallery of errors, and the page on which a reviewer says what is to be thought of them."""
+"""The gallery of errors, and the page on which a reviewer records verdicts."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 FORMAT = "mlops-verdicts/1"
 PAGE, GALLERY = "review.html", "gallery"
 QUESTIONS = {
-    "false positive": "Marked where no annotation fits",
-    "miss": "Annotated, but no mark fits",
-    "confusion": "Marked as another class",
-    "wrong": "Taken for another class",
-    "right": "Right, as the annotation has it",
+    "false positive": "False positives: predicted, but no annotation matches",
+    "miss": "Misses: annotated, but no prediction matches",
+    "confusion": "Confusions: predicted as another class",
+    "wrong": "Wrong: classified as another class",
+    "right": "Correct: same as the annotation",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture of the page. id: `false-positive-01`; says: what the model answered, in a sentence."""
+    """One image of the page. id: `false-positive-01`; says: a sentence about the model's result."""
 
     id: str
     kind: str
@@ -56,7 +56,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the verdicts are of; it stands in the file that the page saves."""
+    """The subject of the verdicts; included in the file that the page saves."""
 
     format: str
     model: str
@@ -70,7 +70,7 @@ class About:
 
 
 def write_review(scene: EvaluationContext, measured: Sequence[Measurement]) -> list[str]:
-    """Write the pictures and the page below `scene.folder`. Returns what a reader has to know."""
+    """Write the images and the page below `scene.folder`. Returns notes."""
     book = ImageBook(scene.held.dataset, scene.request.split)
     shown: list[tuple[Item, bytes]] = []
     notes: list[str] = []
@@ -90,7 +90,7 @@ def write_review(scene: EvaluationContext, measured: Sequence[Measurement]) -> l
             ]
         shown += zip(_items(each, seen), map(as_jpeg, drawn), strict=True)
     if not shown:
-        return [*notes, "no picture to show: no reviewer's page was made"]
+        return [*notes, "no images to show; no review page was written"]
     folder = scene.folder / GALLERY
     folder.mkdir(exist_ok=True)
     for item, picture in shown:
@@ -102,7 +102,7 @@ def write_review(scene: EvaluationContext, measured: Sequence[Measurement]) -> l
 def _with_heat(
     scene: EvaluationContext, answers: ClassTable, examples: Sequence[Example], pictures: Sequence[Image]
 ) -> tuple[list[Image], str]:
-    """Beside their maps, where those can be made; else why not."""
+    """The images with their heat maps; without maps, the reason."""
     if scene.source.predictor.has_boxes:
         return [with_marks(picture, ()) for picture in pictures], ""
     found = heat_maps(scene, pictures, [int(answers.predicted[example.row]) for example in examples])
@@ -127,7 +127,7 @@ def _about(scene: EvaluationContext, measured: Sequence[Measurement]) -> About:
 
 
 def _items(measured: Measurement, seen: Counter[str]) -> list[Item]:
-    """seen: how many of each kind there were before; a joint network's boxes and answers share the page."""
+    """seen: number of items of each kind so far; a joint network's boxes and classes share the page."""
     items = []
     for each in measured.examples:
         seen[each.kind] += 1
@@ -146,13 +146,13 @@ def _items(measured: Measurement, seen: Counter[str]) -> list[Item]:
 
 
 def _said(example: Example, threshold: float | None) -> str:
-    model = f"The model says {example.predicted} ({example.score:.2f})"
+    model = f"Predicted: {example.predicted} ({example.score:.2f})"
     return {
-        "false positive": f"{model}; no annotated box fits that one (IoU 0.5).",
-        "miss": f"{example.truth} is annotated; no box of at least {threshold or 0:.2f} fits it (IoU 0.5).",
-        "confusion": f"{model}; the annotation says {example.truth}.",
-        "wrong": f"{model}; the label says {example.truth}.",
-        "right": f"{model}, and so does the annotation.",
+        "false positive": f"{model}; no annotated box matches it (IoU 0.5).",
+        "miss": f"Annotated: {example.truth}; no box of score >= {threshold or 0:.2f} matches (IoU 0.5).",
+        "confusion": f"{model}; annotated: {example.truth}.",
+        "wrong": f"{model}; label: {example.truth}.",
+        "right": f"{model}; the annotation is the same.",
     }[example.kind]
 
 

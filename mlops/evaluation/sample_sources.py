@@ -1,4 +1,4 @@
-"""The per-sample tables that all is computed from: those on the run, or made by asking its ONNX file."""
+"""The per-sample tables: read from the run, or created by inference with its ONNX file."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SampleSource:
-    """A version at hand: where its tables are, and whom to ask where there are none.
+    """An opened version: its run with tables, and its predictor for inference.
 
-    again: ask though there are. scratch: a folder for the while.
+    again: run inference even if a table exists. scratch: a temporary folder.
     """
 
     client: MlflowClient
@@ -51,7 +51,7 @@ class SampleSource:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A table, and where it is to be kept: (file, folder on the run); None for one that was there."""
+    """A table, and where to log it: (file, folder on the run); None for an existing table."""
 
     boxes: Boxes | None = None
     answers: ClassTable | None = None
@@ -59,7 +59,7 @@ class Made:
 
 
 def boxes_of(source: SampleSource, dataset: DetectionDataset, split: SplitName, place: str) -> Made:
-    """Raises DataFault for a picture that cannot be read."""
+    """Raises DataFault for an unreadable image."""
     names = picture_names(dataset, split)
 
     def fits(table: Boxes, header: Header | None) -> bool:
@@ -82,7 +82,7 @@ def boxes_of(source: SampleSource, dataset: DetectionDataset, split: SplitName, 
 
 
 def answers_of(source: SampleSource, dataset: Dataset, split: SplitName, place: str) -> Made:
-    """Raises DataFault for a picture that cannot be read."""
+    """Raises DataFault for an unreadable image."""
     names = picture_names(dataset, split)
 
     def fits(table: ClassTable, header: Header | None) -> bool:
@@ -111,7 +111,7 @@ def _header(
 
 
 def _where(source: SampleSource, place: str, file: str) -> str:
-    """In the split's own folder; beside it where training's table is there, which releases were judged by."""
+    """The split's folder; another one if it has the table of training, as releases were judged by it."""
     taken = f"{place}/{file}" in names_in(source.client, source.run_id, place)
     return f"{FOLDER}/{place}" if taken else place
 

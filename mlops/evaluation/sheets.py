@@ -1,4 +1,4 @@
-"""Figures as tables for people. Pure."""
+"""Metrics as text tables. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
     def number(value: float | None) -> str:
         return share(value, digits)
 
-    columns = ("class", "objects", "mAP50", "mAP50-95", "precision", "recall", "F1", "F2", "true", "false")
+    columns = ("class", "objects", "mAP50", "mAP50-95", "precision", "recall", "F1", "F2", "TP", "FP")
     whole = coco.by_size["all"]
     rows = [("all", str(whole.objects), number(whole.ap50), number(whole.ap), *_cells(figures.point, digits))]
     for name, point in figures.by_class.items():
@@ -34,10 +34,10 @@ def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
         for size, own in ((size, coco.by_size[size]) for size in SIZES[1:])
     )
     sheets = [
-        Sheet("Boxes (precision to false: at the threshold, IoU 0.5)", columns, tuple(rows)),
-        Sheet("Object size (small below 32², large from 96² px)", columns[:1] + columns[1:4], sizes),
+        Sheet("Boxes (from precision on: at the threshold, IoU 0.5)", columns, tuple(rows)),
+        Sheet("Object size (small < 32², large >= 96² px)", columns[:1] + columns[1:4], sizes),
         Sheet(
-            "Pictures, each as one answer",
+            "Image-level results",
             ("", "TP", "TN", "FP", "FN", "sensitivity", "specificity", "F2", "AUC"),
             (
                 (
@@ -54,8 +54,8 @@ def detection_sheets(figures: DetectionFigures) -> tuple[Sheet, ...]:
         values = tuple(number(each) for each in figures.froc.at.values())
         sheets.append(
             Sheet(
-                "FROC: sensitivity at so many false boxes a picture",
-                ("false boxes", *rates, "mean"),
+                "FROC: sensitivity at a number of false positives per image",
+                ("false positives", *rates, "mean"),
                 (("sensitivity", *values, number(figures.froc.score)),),
             )
         )
@@ -71,7 +71,7 @@ def class_sheets(
     def number(value: float | None) -> str:
         return share(value, digits)
 
-    columns = ("class", "pictures", "precision", "recall", "F1", "AUC")
+    columns = ("class", "images", "precision", "recall", "F1", "AUC")
     rows = []
     for index, name in enumerate(classes):
         if support[index]:
@@ -81,7 +81,7 @@ def class_sheets(
     means = (scores.get(f"macro_{figure}") for figure in ("precision", "recall", "f1", "auc"))
     rows.append(("mean", str(int(support.sum())), *(number(each) for each in means)))
     overall = Sheet(
-        "All pictures",
+        "All images",
         ("accuracy", "macro F1", "macro AUC", "ECE"),
         (
             (
@@ -96,8 +96,8 @@ def class_sheets(
     if gaps:
         sheets.append(
             Sheet(
-                "Train, val and held out (train: in training, on augmented pictures, at the best epoch)",
-                ("figure", "train", "val", "held out", "train-val", "val-test"),
+                "Train, val and held-out (train: during training, on augmented images, at the best epoch)",
+                ("metric", "train", "val", "held out", "train-val", "val-test"),
                 tuple(_gap(gap, digits) for gap in gaps),
             )
         )
@@ -105,12 +105,12 @@ def class_sheets(
 
 
 def digits_of(pictures: int) -> int:
-    """As many as one picture's worth has, as reports have it: 1/n of fewer than 1,000 shows in the third."""
+    """Digits that resolve one image, as in reports: 3 for fewer than 1,000 images, else 4."""
     return 3 if pictures < 1000 else 4
 
 
 def share(value: float | None, digits: int) -> str:
-    """A dash for what is not defined."""
+    """The formatted value; "-" if undefined."""
     return "-" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 

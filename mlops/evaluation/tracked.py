@@ -1,4 +1,4 @@
-"""What an evaluation finds on a run, and what it adds to it."""
+"""What an evaluation reads from a run and logs to it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Table = TypeVar("Table")
 
 FOLDER = "evaluation"
-_BATCH = 1000  # metrics of one request
-# what is measured here and nowhere else; all other figures are training's own and stay as they are
+_BATCH = 1000  # metrics per request
+# metrics that only evaluation computes; all others are from training and are not changed
 OURS = ("chosen/", "images/", "froc/", "calibration/", "AUC/", "gap/", "mAP50/", "mAP50-95/", "tta/", "with/")
 TESTED = ("test/mAP50", "test/mAP50-95", "test/accuracy", "test/macro_f1")
 _TOLERANCE = 5e-4
@@ -39,9 +39,9 @@ def find_table(
     fits: Callable[[Table, Header | None], bool],
     folder: Path,
 ) -> Table | None:
-    """The table of this split that is on the run; one that an evaluation made goes before training's.
+    """The run's table of this split; a table of an evaluation is preferred to that of training.
 
-    fits: whether a table is of the data at hand. None where there is none, or none that can be read.
+    fits: whether a table is of the current data. None if there is no readable one.
     """
     for path in (f"{FOLDER}/{place}/{file}", f"{place}/{file}"):
         if path not in names_in(client, run_id, path.rpartition("/")[0]):
@@ -58,7 +58,7 @@ def find_table(
 
 
 def names_in(client: MlflowClient, run_id: str, folder: str) -> set[str]:
-    """The paths of a run's files in a folder; none where there is no such folder."""
+    """The paths of a run's files in a folder; empty if the folder does not exist."""
     try:
         with asking(f"listing {folder} of run {run_id}"):
             return {item.path for item in client.list_artifacts(run_id, folder)}
@@ -67,28 +67,28 @@ def names_in(client: MlflowClient, run_id: str, folder: str) -> set[str]:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raises UserError where nothing can be written, before minutes are spent on what goes there."""
+    """Raises UserError early if the folder is not writable, as the evaluation takes minutes."""
     place = folder.absolute()
     nearest = next(each for each in (place, *place.parents) if each.exists())
     if not nearest.is_dir():
-        raise UserError(f"--out {folder}: {nearest} is a file; name a folder")
+        raise UserError(f"--out {folder}: {nearest} is a file; choose a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"--out {folder}: {nearest} cannot be written to; name another folder")
+        raise UserError(f"--out {folder}: {nearest} is not writable; choose another folder")
 
 
 def keep_files(client: MlflowClient, run_id: str, files: Sequence[tuple[Path, str]]) -> None:
-    """Put each file into its folder of the run."""
+    """Log each file to its folder of the run."""
     for file, folder in files:
-        with asking(f"keeping {file.name} on run {run_id}"):
+        with asking(f"logging {file.name} to run {run_id}"):
             client.log_artifact(run_id, str(file), folder)
 
 
 def keep_metrics(
     client: MlflowClient, run: Run, prefix: str, metrics: Mapping[str, float]
 ) -> tuple[str, ...]:
-    """Log what the run does not have yet, or what evaluation itself had measured otherwise.
+    """Log metrics that the run does not have, and changed metrics of an earlier evaluation.
 
-    Returns a sentence for each headline that training measured and that differs here.
+    Returns a note for each main metric of training that differs from the evaluation.
     """
     from mlflow.entities import Metric
 
@@ -101,16 +101,16 @@ def keep_metrics(
             fresh.append(Metric(key, float(value), now, 0))
         elif key in TESTED and abs(known - value) > _TOLERANCE:
             differs.append(
-                f"{key} stays {known:.4f} on the run, as training measured it; here it is {value:.4f}"
+                f"{key} is {value:.4f} here but {known:.4f} in training; the run keeps the value of training"
             )
     for start in range(0, len(fresh), _BATCH):
-        with asking(f"keeping figures on run {run.info.run_id}"):
+        with asking(f"logging metrics to run {run.info.run_id}"):
             client.log_batch(run.info.run_id, metrics=fresh[start : start + _BATCH])
     return tuple(differs)
 
 
 def value_at_best(client: MlflowClient, run: Run, name: str) -> float | None:
-    """A training figure at the epoch whose weights were kept; None where it is not known."""
+    """A training metric at the epoch of the stored weights; None if unknown."""
     kept = run.data.metrics
     if f"best/{name}" in kept:
         return float(kept[f"best/{name}"])

@@ -1,4 +1,4 @@
-"""Evaluate with test-time augmentation or an ensemble: what it gains and what it costs."""
+"""Evaluate with test-time augmentation or an ensemble: gain and cost."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Open: TypeAlias = (
     "Callable[[MlflowClient, Subject, EvaluationRequest, Path], AbstractContextManager[SampleSource]]"
 )
 
-_TIMED = 32  # pictures
+_TIMED = 32  # images
 
 
 def other_ways(scene: EvaluationContext, measured: Measurement, open_source: Open) -> list[EvaluationVariant]:
-    """Those that were asked for. Raises UserError for versions that cannot vote together."""
+    """The requested variants. Raises UserError for versions that cannot be ensembled."""
     ways = []
     if scene.request.tta:
         ways.append(_mirrored(scene, measured))
@@ -66,7 +66,7 @@ def _mirrored(scene: EvaluationContext, measured: Measurement) -> EvaluationVari
     pictures = some_pictures(dataset, split)
     return EvaluationVariant(
         key="tta",
-        name=f"mirrored too ({len(flips)} looks at a picture)",
+        name=f"test-time augmentation ({len(flips)} views per image)",
         metrics=_headline(so, measured.classes),
         alone=_headline(alone, measured.classes),
         calls=len(flips),
@@ -76,7 +76,7 @@ def _mirrored(scene: EvaluationContext, measured: Measurement) -> EvaluationVari
 
 
 def _together(scene: EvaluationContext, measured: Measurement, open_source: Open) -> EvaluationVariant:
-    """The others' tables are taken from their runs, or made for the while."""
+    """The other versions' tables are read from their runs, or created temporarily."""
     request, dataset = scene.request, scene.held.dataset
     pictures = some_pictures(dataset, request.split)
     alone_ms = all_ms = latency_ms(scene.source.predictor, pictures, (AS_IT_IS,))
@@ -89,7 +89,7 @@ def _together(scene: EvaluationContext, measured: Measurement, open_source: Open
             names.append(subject.name)
             if subject.run_id == scene.subject.run_id:
                 raise UserError(
-                    f"{given} is {scene.subject.name} itself: name another version to vote with it"
+                    f"{given} is {scene.subject.name} itself; choose another version to ensemble with"
                 )
             source = held.enter_context(open_source(scene.client, subject, request, scene.source.scratch))
             place = _place(scene, subject)
@@ -101,22 +101,20 @@ def _together(scene: EvaluationContext, measured: Measurement, open_source: Open
                 boxes += [found] if found is not None else []
             else:
                 raise UserError(
-                    f"{given} and {scene.subject.name} cannot vote together: they answer otherwise"
+                    f"cannot ensemble {given} and {scene.subject.name}: they have different tasks"
                 )
             if source.predictor.classes != scene.source.predictor.classes:
                 raise UserError(
-                    f"{given} and {scene.subject.name} cannot vote together: they know other classes"
+                    f"cannot ensemble {given} and {scene.subject.name}: they have different classes"
                 )
             all_ms += latency_ms(source.predictor, pictures, (AS_IT_IS,))
     try:
         so = mean_answers(answers) if answers else voted_boxes(boxes)
     except ValueError as error:
-        raise UserError(
-            f"{scene.subject.name} and {', '.join(names)} cannot vote together: {error}"
-        ) from error
+        raise UserError(f"cannot ensemble {scene.subject.name} and {', '.join(names)}: {error}") from error
     return EvaluationVariant(
         key="with/" + "-and-".join(name.replace("/", "-").removeprefix("run ") for name in names),
-        name=f"together with {', '.join(names)}",
+        name=f"ensemble with {', '.join(names)}",
         metrics=_headline(so, measured.classes),
         alone=_headline(measured.table, measured.classes),
         calls=1 + len(names),
@@ -126,7 +124,7 @@ def _together(scene: EvaluationContext, measured: Measurement, open_source: Open
 
 
 def _place(scene: EvaluationContext, subject: Subject) -> str:
-    """Where the other version's own table of these data would be."""
+    """The folder of the other version's table for these data."""
     digest, split = scene.held.dataset.identity.digest, scene.request.split
     with asking(f"reading run {subject.run_id}"):
         run = scene.client.get_run(subject.run_id)
@@ -134,9 +132,9 @@ def _place(scene: EvaluationContext, subject: Subject) -> str:
 
 
 def flips_of(params: Mapping[str, str]) -> tuple[Flip, ...]:
-    """The picture as it is, and mirrored in the ways that training mirrored it; left to right where none.
+    """The original image and its mirrored versions as in training; left to right if training used none.
 
-    A network that never saw a picture upside down is not asked about one.
+    Other flips are not used, as the network was not trained on them.
 
     >>> flips_of({"fliplr": "0.5", "flipud": "0.0"})
     ((False, False), (True, False))
@@ -155,7 +153,7 @@ def flips_of(params: Mapping[str, str]) -> tuple[Flip, ...]:
 
 
 def latency_ms(predictor: Predictor, pictures: Sequence[Picture], flips: Sequence[Flip]) -> float:
-    """Median of one picture at a time, from decoding to the answer, over 32 pictures after one to warm up."""
+    """Median for one image, from decoding to result, over 32 images after a warm-up image."""
     ask: Callable[[Picture, Flip], object] = (
         (
             lambda picture, flip: list(
@@ -175,7 +173,7 @@ def latency_ms(predictor: Predictor, pictures: Sequence[Picture], flips: Sequenc
 
 
 def some_pictures(dataset: Dataset, split: SplitName) -> list[Picture]:
-    """The first of a split, to time."""
+    """The first images of a split, for timing."""
     if isinstance(dataset, ClassificationDataset):
         return list(dataset.splits[split].images[:_TIMED])
     return [picture.image for picture in dataset.splits[split][:_TIMED]]

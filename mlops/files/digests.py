@@ -36,11 +36,11 @@ def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
 
 
 def content_digest(files: Sequence[Path], root: Path, cache: Path, facts: Iterable[str] = ()) -> str:
-    """SHA-256 (hex) over every file's name relative to `root` and its content, in whatever order they come.
+    """SHA-256 (hex) over every file's name relative to `root` and its content, independent of their order.
 
-    It is the SHA-256 of the sorted lines `name NUL sha256-of-content` and `facts` (what training knows beside
-    the files: class names, which picture is in which split), each ended by a newline. So the same set copied
-    to another place has the same digest, and one byte or one name changed has another.
+    It is the SHA-256 of the sorted lines `name NUL sha256-of-content` and `facts` (what training uses besides
+    the files: class names, the split of each image), each ended by a newline. So a copy of the data has the
+    same digest, and one changed byte or name gives another.
     """
     digests = file_digests(files, cache)
     lines = [f"{relative_name(file, root)}\0{sha256}" for file, sha256 in digests.items()]
@@ -65,14 +65,14 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-_RACY_S = 2.0  # a file changed so lately may change again within the clock's grain: not remembered
+_RACY_S = 2.0  # a file changed this recently may change again within the clock's resolution; not cached
 _ASKED_AT_ONCE = 500
 _LEAST_ROOM_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """What tells that a file is the one that was read before, without reading it."""
+    """Identifies an unchanged file without reading it."""
 
     path: str
     size_bytes: int
@@ -90,9 +90,9 @@ class FileKey:
 
 
 class FileCache:
-    """One kind of text a file, in `<cache>/digests.db`. Several processes may use it at once.
+    """Cache of one kind of text per file, in `<cache>/digests.db`. Safe for concurrent processes.
 
-    Raises DiskFull, DataFault where the file is damaged or locked away, OSError where it cannot be made.
+    Raises DiskFull, DataFault if the database is damaged or not accessible, OSError if it cannot be created.
     """
 
     def __init__(self, folder: Path, kind: Literal["digests", "looks"]) -> None:
@@ -107,7 +107,7 @@ class FileCache:
             )
 
     def known(self, keys: Sequence[FileKey]) -> dict[FileKey, str]:
-        """What is remembered of each file that has not changed since."""
+        """The cached text of each file that has not changed since."""
         wanted = set(keys)
         found: dict[FileKey, str] = {}
         with self._open() as base:
@@ -122,14 +122,14 @@ class FileCache:
         return found
 
     def remember(self, values: Iterable[tuple[FileKey, str]]) -> None:
-        """Keep a text for each file, in place of what was known of it."""
+        """Store a text for each file; replaces the previous one."""
         rows = [(k.path, k.size_bytes, k.mtime_ns, k.inode, value) for k, value in values if k.settled]
         with self._open() as base:
             base.executemany(f"INSERT OR REPLACE INTO {self._kind} VALUES (?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Raises DiskFull and, where the file is damaged or not to be used, DataFault."""
+        """Raises DiskFull, and DataFault if the database is damaged or not accessible."""
         try:
             with closing(sqlite3.connect(self._file, timeout=60)) as base, base:
                 yield base
@@ -137,10 +137,9 @@ class FileCache:
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL or self._without_room():
                 raise DiskFull(str(self._file.parent), "the digests of the data") from error
             raise DataFault(
-                f"{self._file}: {error}; it only remembers what was seen of the data: remove it, or mend its "
-                "permissions"
+                f"{self._file}: {error}; it is only a cache: delete it, or fix its permissions"
             ) from error
 
     def _without_room(self) -> bool:
-        """SQLite tells of a full disk as an "I/O error" when it is its shared memory that has no room."""
+        """SQLite reports a full disk as an "I/O error" if its shared-memory file cannot grow."""
         return shutil.disk_usage(self._file.parent).free < _LEAST_ROOM_BYTES

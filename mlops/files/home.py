@@ -1,4 +1,4 @@
-"""The product's own folder."""
+"""The folder for caches, checkpoints and the outbox."""
 
 from __future__ import annotations
 

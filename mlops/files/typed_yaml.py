@@ -18,19 +18,19 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "mult
 
 
 def allowed(field: FieldInfo) -> str:
-    """`a whole number, at least 1` or `SGD, MuSGD or auto`, and what the field means where it says so."""
+    """`a whole number, at least 1` or `SGD, MuSGD or auto`, and the field's description, if any."""
     parts = (_words(field.annotation, field.metadata), field.description or "")
     return ": ".join(part for part in parts if part)
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """The names that a field may hold; none for one that holds something else."""
+    """The allowed values of a Literal field; () for other fields."""
     is_literal = get_origin(field.annotation) is Literal
     return tuple(str(value) for value in get_args(field.annotation)) if is_literal else ()
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """` (did you mean X?)` where one of `known` is close to `given`, else nothing."""
+    """` (did you mean X?)` if one of `known` is similar to `given`, else ""."""
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.6)
     return f" (did you mean {by_lower[close[0]]}?)" if close else ""
@@ -68,15 +68,15 @@ def _list(values: list[str]) -> str:
 KeyPath: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[KeyPath, int]
 
-# what PyYAML raises for a value that is none, as 2026-13-45, or !!bool x
+# what PyYAML raises for an invalid value such as 2026-13-45 or !!bool x
 NO_VALUE = (ValueError, KeyError, AttributeError, IndexError)
-NO_YAML = (yaml.YAMLError, RecursionError, *NO_VALUE)  # and for any other text that it cannot make values of
+NO_YAML = (yaml.YAMLError, RecursionError, *NO_VALUE)  # and for any other invalid text
 
 
 def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
-    """The mapping that `text` holds, and the line (from 1) at which each key's path stands.
+    """The mapping in `text`, and the line (from 1) of each key's path.
 
-    Raises UserError for what is no YAML, no mapping, or gives a key twice (YAML keeps the last silently).
+    Raises UserError for invalid YAML, not a mapping, or a duplicate key (YAML silently keeps the last).
     """
     lines: Lines = {}
     try:
@@ -89,14 +89,14 @@ def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         says = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{where}{line}: not valid YAML: {says}; mend that line") from error
+        raise UserError(f"{where}{line}: not valid YAML: {says}; fix that line") from error
     except NO_VALUE as error:
-        raise UserError(f"{where}: not valid YAML: {error}; mend that value") from error
+        raise UserError(f"{where}: not valid YAML: {error}; fix that value") from error
     except RecursionError as error:
-        says = "nested too deeply, or an alias (*) stands inside its own anchor (&)"
-        raise UserError(f"{where}: {says}; write it out") from error
+        says = "nested too deeply, or an alias (*) is inside its own anchor (&)"
+        raise UserError(f"{where}: {says}; write the value out") from error
     if not isinstance(content, dict):
-        raise UserError(f"{where}: holds no mapping; write lines of `key: value`")
+        raise UserError(f"{where}: expected a mapping; write lines of `key: value`")
     return content, lines
 
 
@@ -112,21 +112,21 @@ def _walk(node: yaml.Node, path: KeyPath, lines: Lines, where: str) -> None:
         if here in lines and here[-1] != "<<":
             name = ".".join(str(part) for part in here)
             raise UserError(
-                f"{where}:{line}: {name} is given a second time (first in line {lines[here]}); keep one"
+                f"{where}:{line}: {name} is a duplicate (first in line {lines[here]}); remove one"
             )
         lines[here] = line
         _walk(value, here, lines, where)
 
 
 class MissingValue:
-    """What was given for a key that is not there."""
+    """The value of a missing key, for messages."""
 
     def __repr__(self) -> str:
         return "missing"
 
 
 def where_at(where: str, path: KeyPath, lines: Lines | None) -> str:
-    """`file.yaml:12` where the line of `path`, or of what it stands in, is known."""
+    """`file.yaml:12` if the line of `path`, or of its parent, is known."""
     for length in range(len(path), 0, -1):
         if lines and path[:length] in lines:
             return f"{where}:{lines[path[:length]]}"
@@ -134,24 +134,24 @@ def where_at(where: str, path: KeyPath, lines: Lines | None) -> str:
 
 
 def no_such_key(given: str, known: Iterable[str]) -> str:
-    """What to say of a key that is not one of `known`."""
+    """The message for a key that is not one of `known`."""
     known = tuple(known)
     return f"only these keys{did_you_mean(given, known)}: {', '.join(known)}"
 
 
 class Strict(BaseModel):
-    """Base of the typed classes that a file is read into."""
+    """Base of the typed classes that files are parsed into."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StrictSettings(Strict):
-    """Values that `--set` may give as text, so that `20` is a number; `yes` is not."""
+    """Values that `--set` may pass as text, so `20` is parsed as a number, but `yes` is not."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _yes_is_no_number(cls, given: Any, info: ValidationInfo) -> Any:
         """`epochs: yes` would otherwise be 1."""
         if isinstance(given, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("true and false are no numbers")
+            raise ValueError("a number, not true or false")
         return given

@@ -1,4 +1,4 @@
-"""Average precision of a table of boxes, by pycocotools: the one source of mAP."""
+"""Average precision of a table of boxes, by pycocotools; every mAP is computed here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EVERY = 1_000_000  # boxes a picture and class: all that the table holds
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """ap50, ap: at IoU 0.5, and the mean over IoU 0.5 to 0.95. objects: annotated. NaN without an object."""
+    """ap50, ap: at IoU 0.5, and mean over IoU 0.5 to 0.95; NaN without an object. objects: annotated."""
 
     ap50: float
     ap: float
@@ -33,7 +33,7 @@ class AveragePrecision:
 
 @dataclass(frozen=True, slots=True)
 class CocoFigures:
-    """by_class: class name -> figures, of the classes that have an object. by_size: their means."""
+    """by_class: class name -> AP, for classes with an object. by_size: their means."""
 
     by_class: Mapping[str, AveragePrecision]
     by_size: Mapping[Size, AveragePrecision]
@@ -50,9 +50,9 @@ class CocoFigures:
 def coco_figures(boxes: Boxes, classes: Sequence[str]) -> CocoFigures:
     """COCO's AP (101 recalls, IoU 0.5 to 0.95 in ten steps) over every box of the table.
 
-    Unlike COCO's own summary no more than 100 boxes a picture are left out: what the table holds, counts.
-    A mean is over the classes that have an object (of that size). Small is below 32², large from 96² square
-    pixels on; boxes of another size are ignored there, as COCO does.
+    Unlike COCO's summary, which uses at most 100 boxes per image, all boxes of the table count. A mean is
+    over the classes with an object (of that size). Small: below 32² pixels, large: 96² pixels or more; boxes
+    of other sizes are ignored, as in COCO.
     """
     precision = _precision(boxes, len(classes))  # (IoUs, recalls, classes, sizes), -1 for no object
     area = (boxes.corners[:, 2:] - boxes.corners[:, :2]).prod(1)

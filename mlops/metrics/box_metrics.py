@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What boxes of at least a threshold amount to, at IoU 0.5. true, false, missed: how many."""
+    """Counts of the boxes above a threshold, at IoU 0.5: true, false, missed."""
 
     true: int
     false: int
@@ -48,7 +48,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ImageCounts:
-    """Pictures, each as one answer: flagged with some box or not, showing something or not."""
+    """Image-level results: whether an image has a predicted box, and whether it has an annotated one."""
 
     tp: int
     tn: int
@@ -70,11 +70,11 @@ class ImageCounts:
 
 @dataclass(frozen=True, slots=True)
 class DetectionFigures:
-    """threshold: the score from which a box counts in `point`, `by_class`, `images` and `confusion`.
+    """threshold: score threshold of `point`, `by_class`, `images` and `confusion`.
 
     confusion: (classes + 1, classes + 1), true class by row, predicted by column, the last one background: a
-    false box stands in the last row, a missed object in the last column. auc: of a picture's surest box as
-    its score, NaN where all pictures, or none, show something. froc: None where it was not asked for.
+    false box is in the last row, a missed object in the last column. auc: with an image's highest score as
+    its score; NaN if all images, or none, have objects. froc: None if not requested.
     """
 
     pictures: int
@@ -96,7 +96,7 @@ def detection_figures(
     *,
     with_froc: bool = False,
 ) -> DetectionFigures:
-    """pictures: all that were looked at, those without a box too."""
+    """pictures: all tested images, including those without a box."""
     sure = ~boxes.truth & (boxes.score >= threshold)
     by_class = {
         name: _point(boxes, sure, boxes.class_index == index)
@@ -125,7 +125,7 @@ def detection_figures(
 
 
 def chosen_threshold(rule: ThresholdRule, boxes: Boxes, pictures: Sequence[str]) -> float | None:
-    """The threshold by `rule` on these boxes; None where no score reaches what it asks for."""
+    """The threshold by `rule` on these boxes; None if no score satisfies it."""
     if rule.of == "images":
         score, positive = surest(boxes, pictures)
         there = score >= 0
@@ -141,7 +141,7 @@ def box_counts(boxes: Boxes, class_index: int | None = None) -> ThresholdCounts:
 
 
 def surest(boxes: Boxes, pictures: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Of each picture: the score of its surest box (-1 without one), and whether it shows something."""
+    """For each image: its highest score (-1 without a box), and whether it has an annotated object."""
     place = {name: index for index, name in enumerate(pictures)}
     at = np.array([place[name] for name in boxes.image.tolist()], np.int64)
     score, positive = np.full(len(place), -1.0), np.zeros(len(place), np.bool_)
@@ -151,7 +151,7 @@ def surest(boxes: Boxes, pictures: Sequence[str]) -> tuple[NDArray[np.float64], 
 
 
 def confusion(boxes: Boxes, classes: int, threshold: float) -> NDArray[np.int64]:
-    """Boxes of at least `threshold` against objects of whatever class, paired at IoU 0.5, surest first."""
+    """Boxes above `threshold` paired with objects of any class at IoU 0.5, highest score first."""
     partner = pair_up(boxes, threshold=threshold, any_class=True).partner
     sure = np.flatnonzero(~boxes.truth & (boxes.score >= threshold))
     truths = np.flatnonzero(boxes.truth)
@@ -164,7 +164,7 @@ def confusion(boxes: Boxes, classes: int, threshold: float) -> NDArray[np.int64]
 
 
 def as_metrics(figures: DetectionFigures) -> dict[str, float]:
-    """Every figure by its name on the run, without the split's name before it. NaN is left out."""
+    """Every metric by its name on the run, without the prefix of the split and without NaN."""
     coco, point, images = figures.coco, figures.point, figures.images
     found: dict[str, float] = {"mAP50": coco.map50, "mAP50-95": coco.map50_95}
     for size in SIZES[1:]:
@@ -225,9 +225,9 @@ class Froc:
 
 
 def froc(counts: ThresholdCounts, pictures: int) -> Froc:
-    """From the counts of all boxes on `pictures` pictures (see `thresholds.counts_of`).
+    """From the counts of all boxes on `pictures` images (see `thresholds.counts_of`).
 
-    The sensitivity at a rate is the highest that some threshold reaches with no more false boxes.
+    The sensitivity at a rate is the highest one of all thresholds with at most as many false boxes.
     """
     false = np.concatenate([[0.0], counts.false[::-1] / max(pictures, 1)])
     sensitivity = np.concatenate([[0.0], counts.recall[::-1]])

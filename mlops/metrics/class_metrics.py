@@ -39,7 +39,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class SplitGap:
-    """A figure on the splits: in training (augmented pictures, at the best epoch), on val, held out."""
+    """A metric by split: in training (augmented images, at the best epoch), on val, and held-out."""
 
     figure: str
     train: float | None
@@ -47,7 +47,7 @@ class SplitGap:
     held_out: float
 
     def between(self) -> dict[str, float]:
-        """`train-val`, `val-test` and `train-test`, in the figure's own unit, where both are known."""
+        """`train-val`, `val-test` and `train-test`, in the unit of the metric, if both are known."""
         sides = {"train": self.train, "val": self.val, "test": self.held_out}
         pairs = (("train", "val"), ("val", "test"), ("train", "test"))
         found = {}
@@ -77,7 +77,7 @@ def class_figures(answers: ClassTable) -> ClassFigures:
 
 
 def as_metrics(figures: ClassFigures, gaps: tuple[SplitGap, ...] = ()) -> dict[str, float]:
-    """Every figure by its name on the run, without the split's name before it. NaN is left out."""
+    """Every metric by its name on the run, without the prefix of the split and without NaN."""
     found = {
         **figures.scores,
         **{f"AUC/{name}": value for name, value in figures.auc.items()},
@@ -93,8 +93,7 @@ def headline(
 ) -> dict[str, float]:
     """`accuracy` and `macro_f1` of class indices (N,); with `per_class` also `F1/<class>`.
 
-    macro_f1 is the plain mean over the classes that occur in `truth` or `predicted`; a class that no
-    picture has gets no F1 of its own.
+    macro_f1 is the mean over the classes in `truth` or `predicted`; a class without images has no F1.
     """
     scores = {
         "accuracy": float(accuracy_score(truth, predicted)),
@@ -110,7 +109,7 @@ def headline(
 def per_source(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], sources: Sequence[str]
 ) -> dict[str, float]:
-    """`macro_f1/<source>` for each data set that the pictures (N,) came from; nothing where there is one."""
+    """`macro_f1/<source>` for each data set of the images (N,); {} if there is only one."""
     names = np.asarray(sources)
     if len(set(sources)) < 2:
         return {}
@@ -126,9 +125,9 @@ def held_out(
     classes: Sequence[str],
     sources: Sequence[str] = (),
 ) -> dict[str, float]:
-    """All figures of a held-out split: truth (N,), probabilities (N, C), sources (N,) or ().
+    """All metrics of a held-out split: truth (N,), probabilities (N, C), sources (N,) or ().
 
-    Beside `headline` and `per_source`: `loss` (mean negative log probability of the true class),
+    In addition to `headline` and `per_source`: `loss` (mean negative log probability of the true class),
     `macro_precision`, `macro_recall`, `macro_auc` (one against the rest, where it is defined),
     `precision/<class>` and `recall/<class>`.
     """
@@ -180,7 +179,7 @@ class Calibration:
 def calibration(
     truth: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = BINS
 ) -> Calibration:
-    """truth (N,) class indices, probabilities (N, C). A bin holds confidences above its lower edge."""
+    """truth (N,) class indices, probabilities (N, C). A bin contains confidences above its lower edge."""
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == truth
     edges = np.linspace(0, 1, bins + 1)

@@ -1,7 +1,7 @@
-"""The score from which an answer counts, chosen by a rule that was stated before. Pure.
+"""Choose a score threshold by a rule. Pure.
 
-A rule is written `F2` (the highest F-beta of the boxes, any beta), `recall>=0.9` (the highest threshold that
-still finds so much), the same of whole pictures (`image-F2`, `image-recall>=0.95`), or a number (`0.25`).
+A rule is `F2` (the highest F-beta of the boxes, any beta), `recall>=0.9` (the highest threshold with this
+recall), the same at image level (`image-F2`, `image-recall>=0.95`), or a number (`0.25`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ThresholdRule:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCounts:
-    """At each of T thresholds (T,), rising: what was rightly given, wrongly given; positives: to be found.
+    """True and false positives at each of T ascending thresholds (T,); positives: in the ground truth.
 
-    threshold: each score that occurs, so that the answer at it is the one that is measured.
+    threshold: the scores that occur.
     """
 
     threshold: NDArray[np.float64]
@@ -46,7 +46,7 @@ class ThresholdCounts:
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """1 where nothing is given."""
+        """1 without predictions."""
         given = self.true + self.false
         precision: NDArray[np.float64] = np.where(given > 0, self.true / np.maximum(given, 1), 1.0)
         return precision
@@ -65,7 +65,7 @@ class ThresholdCounts:
 
 
 def read_rule(text: str) -> ThresholdRule:
-    """Raises BadSetting for what is no rule.
+    """Raises BadSetting for an invalid rule.
 
     >>> read_rule("recall>=0.9").recall, read_rule("image-F2").of, read_rule("0.25").fixed
     (0.9, 'images', 0.25)
@@ -88,7 +88,7 @@ def read_rule(text: str) -> ThresholdRule:
 
 
 def counts_of(score: NDArray[np.float64], true: NDArray[np.bool_], positives: int) -> ThresholdCounts:
-    """From each answer's score (N,) and whether it is right (N,): the counts at every score that occurs."""
+    """Counts at every score that occurs; score (N,) and true (N,) of each prediction."""
     levels, at = np.unique(score, return_inverse=True)
     right, wrong = (np.bincount(at[of], minlength=len(levels)) for of in (true, ~true))
     above_right, above_wrong = (each[::-1].cumsum()[::-1] for each in (right, wrong))
@@ -96,7 +96,7 @@ def counts_of(score: NDArray[np.float64], true: NDArray[np.bool_], positives: in
 
 
 def choose(rule: ThresholdRule, counts: ThresholdCounts) -> float | None:
-    """The threshold by `rule`; of several that are as good, the highest. None where no score reaches it."""
+    """The threshold by `rule`, the highest of equally good ones; None if no score satisfies it."""
     if rule.fixed is not None:
         return rule.fixed
     if not len(counts.threshold) or not counts.positives:

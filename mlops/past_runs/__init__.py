@@ -1,6 +1,6 @@
-"""Runs of the past: folders and histories that something else trained, read and taken into MLflow.
+"""Import past runs of other tools into MLflow: Ultralytics folders and history files.
 
-`read_past_run` only reads; `take_in` records what was read, through the outbox.
+`read_past_run` only reads; `take_in` records the result through the outbox.
 """
 
 from __future__ import annotations

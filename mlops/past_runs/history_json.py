@@ -1,16 +1,16 @@
-"""`history.json`: what Keras, Lightning and loops of one's own keep of a training.
+"""Read `history.json`, the history of a training with Keras, Lightning or a custom loop.
 
-Three shapes are read, the third around either of the others::
+Three formats are supported; the third wraps one of the others::
 
-    {"loss": [0.9, 0.4], "val_accuracy": [0.7, 0.8], "epoch": [1, 2]}          a list for each figure
-    [{"epoch": 1, "train_loss": 0.9, "val": {"f1": 0.7}}, {"epoch": 2, ...}]    an object for each epoch
+    {"loss": [0.9, 0.4], "val_accuracy": [0.7, 0.8], "epoch": [1, 2]}          a list per metric
+    [{"epoch": 1, "train_loss": 0.9, "val": {"f1": 0.7}}, {"epoch": 2, ...}]    an object per epoch
     {"history": ..., "params": {"lr": 1e-4, "epochs": 50, "patience": 10}, "started": "2025-10-21T09:00:00"}
 
-Without `epoch` the order counts, from 1; epochs that are counted from 0 are put right. Objects of the same
-epoch (Lightning logs training and validation apart) are put together. `epoch_s` (`epoch_time`, `seconds`,
+Without `epoch`, epochs are numbered in order, from 1; numbers from 0 are shifted by 1. Objects of the same
+epoch (Lightning logs training and validation separately) are merged. `epoch_s` (`epoch_time`, `seconds`,
 `duration`) is an epoch's length, `elapsed_s` (`elapsed`, `time`) what has passed since the start, in seconds;
-`at` (`timestamp`) is when the epoch ended, in seconds since 1970 or ISO 8601. null is a figure that is
-missing; text is passed over and warned of. Names become ours by `mlops.past_runs.results_csv.of_history`.
+`at` (`timestamp`) is when the epoch ended, in seconds since 1970 or ISO 8601. null is a missing
+value; text is ignored with a warning. Metrics are renamed by `mlops.past_runs.results_csv.of_history`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KNOWN = {"epoch", "step", *_EPOCH_S, *_ELAPSED_S, *_AT}
 
 @dataclass(frozen=True, slots=True)
 class TrainingHistory:
-    """A `history.json`. started_ms: where it says so."""
+    """A `history.json`. started_ms: None if not stated."""
 
     rows: Rows
     params: Mapping[str, object] = field(default_factory=dict)
@@ -45,17 +45,17 @@ class TrainingHistory:
 
 
 def read_history(file: Path) -> TrainingHistory:
-    """Raises RunFault where `file` has none of the shapes above."""
+    """Raises RunFault if `file` has none of the formats above."""
     try:
         held = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise RunFault(f"{file} is no JSON ({error}); an unfinished file cannot be imported") from error
+        raise RunFault(f"{file} is not valid JSON ({error}); only a complete file can be imported") from error
     if not isinstance(held, dict) or "history" not in held:
         return TrainingHistory(_rows(held, file))
     started = _first(held, _STARTED)
     params = _first(held, _PARAMS)
     if params is not None and not isinstance(params, dict):
-        raise RunFault(f"{file}: params is {type(params).__name__}; allowed: an object of names and values")
+        raise RunFault(f"{file}: params is {type(params).__name__}; expected an object of names and values")
     return TrainingHistory(
         _rows(held["history"], file),
         {name: value for name, value in (params or {}).items() if value is not None},
@@ -82,18 +82,18 @@ def _rows(held: object, file: Path) -> Rows:
 
 
 def _turned(lists: Mapping[str, object], file: Path) -> list[dict[str, object]]:
-    """Lists for each figure as an object for each epoch."""
+    """Convert lists per metric to an object per epoch."""
     lengths: dict[str, int] = {}
     columns: dict[str, Sequence[object]] = {}
     for name, values in lists.items():
         if not isinstance(values, list):
-            raise RunFault(f"{file}: {name} is no list; put what holds for the whole run under 'params'")
+            raise RunFault(f"{file}: {name} is not a list; put values of the whole run under 'params'")
         lengths[name], columns[name] = len(values), values
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
         raise RunFault(
             f"{file}: {short} has {lengths[short]} epochs and {long} {lengths[long]}; "
-            "write null where a figure is missing"
+            "use null for a missing value"
         )
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -106,7 +106,7 @@ def _epoch(values: Mapping[str, object], number: int, file: Path) -> int:
 
 
 def _flat(values: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
-    """Objects inside an object with `/` between the names."""
+    """Flatten nested objects; names are joined with `/`."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}/")
@@ -120,11 +120,11 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
         if name in _KNOWN or (name.endswith("_step") and f"{name.removesuffix('_step')}_epoch" in values):
             continue
         if not isinstance(value, (int, float)):
-            warnings[f"{file}: {name} is passed over: it holds {type(value).__name__}, not numbers"] = None
+            warnings[f"{file}: {name} is ignored: it is {type(value).__name__}, not numbers"] = None
             continue
         metrics[of_history(name)] = finite_or_nan(as_float(value))
         if math.isnan(metrics[of_history(name)]):
-            warnings[f"{file}: {name} of epoch {epoch} is not finite, kept as NaN"] = None
+            warnings[f"{file}: {name} of epoch {epoch} is not finite, stored as NaN"] = None
     at = _first(values, _AT)
     return PastRow(
         epoch,
@@ -142,7 +142,7 @@ def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
 
 
 def as_float(value: float) -> float:
-    """Infinity for a whole number that no float holds."""
+    """Infinity for an integer that is too large for a float."""
     try:
         return float(value)
     except OverflowError:
@@ -154,12 +154,12 @@ def _first(values: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _moment(given: object, where: str) -> int:
-    """ms since 1970; a time without a zone is this machine's."""
+    """ms since 1970; a time without a zone is local time."""
     try:
         if isinstance(given, (int, float)):
             return int(datetime.fromtimestamp(given, UTC).timestamp() * 1000)
         return int(datetime.fromisoformat(str(given)).timestamp() * 1000)
     except (ValueError, OverflowError, OSError) as error:
         raise RunFault(
-            f"{where}: {given!r} is no time; allowed: 2025-10-21T09:00:00, or seconds since 1970"
+            f"{where}: {given!r} is not a time; use 2025-10-21T09:00:00, or seconds since 1970"
         ) from error

@@ -1,4 +1,4 @@
-"""What a reader makes of a past run: plain values, in our names."""
+"""A past run as plain values, with the metric names of this product."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Source = Literal["ultralytics", "history"]
 
 @dataclass(frozen=True, slots=True)
 class PastRow:
-    """One epoch as its file holds it; what the file does not say is None.
+    """One epoch of a file; missing values are None.
 
     epoch: counted from 1. elapsed_s: since training started or was last resumed. at_ms: when it ended, ms
-    since 1970. metrics: in our names; NaN where the file says so.
+    since 1970. metrics: with the names of this product; may be NaN.
     """
 
     epoch: int
@@ -29,7 +29,7 @@ class PastRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The epochs of a file, in order, each once; and what was passed over to read them, for a person."""
+    """The epochs of a file, in order, without duplicates; and warnings about ignored content."""
 
     rows: tuple[PastRow, ...]
     warnings: tuple[str, ...] = ()
@@ -46,12 +46,12 @@ class PastEpoch:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that something else trained.
+    """A run of another tool.
 
-    params: typed, in a recipe's names where a recipe has them (`image_size`, `freeze_layers`).
-    ended: why the status is what it is, in one sentence.
-    files: what is kept, to the artifact folder it belongs in.
-    identity: the same while the run grows; see `read_past_run`. digest: over all that would be recorded.
+    params: typed, with a recipe's names if it has them (`image_size`, `freeze_layers`).
+    ended: the reason for the status, one sentence.
+    files: file -> artifact folder.
+    identity: unchanged when the run grows; see `read_past_run`. digest: over all that would be recorded.
     """
 
     name: str

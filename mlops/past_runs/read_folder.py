@@ -1,4 +1,4 @@
-"""A folder or a `history.json` as a `PastRun`. Nothing is written, and weights are never opened."""
+"""Read a folder or a `history.json` as a `PastRun`. Writes nothing and never loads weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHERE_TRAINED = ("save_dir", "project", "name", "seed", "epochs")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the caller knows better than the folder; None leaves it to the folder."""
+    """Values given by the caller; None: infer them from the folder."""
 
     started: datetime | None = None
     status: Status | None = None
@@ -34,7 +34,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What was read, before it is put in order."""
+    """The content as read, not yet normalised."""
 
     source: Source
     name: str
@@ -47,10 +47,10 @@ class _Content:
 
 
 def read_past_run(path: Path, told: Told | None = None) -> PastRun:
-    """Read an Ultralytics run folder, a folder with a `history.json`, or such a file.
+    """Read an Ultralytics run folder, a folder with a `history.json`, or a `history.json`.
 
     The identity is the SHA-256 of where the run was trained (of args.yaml: save_dir, project, name, seed,
-    epochs) and of its first epoch, so it stays while the run grows and wherever the folder is moved. The
+    epochs) and of its first epoch, so it does not change when the run grows or is moved. The
     digest is over every epoch, param and file.
 
     Raises RunFault, in one sentence, for what is no run or cannot be read; see `table` and `history` for what
@@ -91,9 +91,9 @@ def _read(path: Path) -> _Content:
     if path.is_file() and path.suffix == ".json":
         return _from_history(path)
     if path.is_file():
-        raise RunFault(f"{path} is a file; give the run's folder, or a history.json")
+        raise RunFault(f"{path} is a file; pass the run's folder or a history.json")
     if not path.is_dir():
-        raise RunFault(f"{path} is not there; give the run's folder, or a history.json")
+        raise RunFault(f"{path} does not exist; pass the run's folder or a history.json")
     if (path / TABLE).is_file() or (path / ARGUMENTS).is_file():
         return _from_ultralytics(path)
     if (path / HISTORY).is_file():
@@ -102,11 +102,9 @@ def _read(path: Path) -> _Content:
         child for child in _children(path) if any((child / n).is_file() for n in (TABLE, ARGUMENTS, HISTORY))
     ]
     if runs:
-        raise RunFault(
-            f"{path} holds {len(runs)} run folders and is none; give them: mlops import-run {path}/*"
-        )
-    what = "is an empty folder" if not _children(path) else "is no run folder"
-    raise RunFault(f"{path} {what}: it holds neither {TABLE}, {ARGUMENTS} nor {HISTORY}")
+        raise RunFault(f"{path} is not a run folder but contains {len(runs)}; run mlops import-run {path}/*")
+    what = "is an empty folder" if not _children(path) else "is not a run folder"
+    raise RunFault(f"{path} {what}: {TABLE}, {ARGUMENTS} and {HISTORY} are missing")
 
 
 def _from_ultralytics(folder: Path) -> _Content:
@@ -116,9 +114,7 @@ def _from_ultralytics(folder: Path) -> _Content:
     if arguments.is_file():
         params = _arguments(arguments)
     else:
-        warnings = (
-            f"{folder} has no {ARGUMENTS}: the run gets no params, and its epochs count as all of them",
-        )
+        warnings = (f"{folder} has no {ARGUMENTS}: the run has no params and counts as complete",)
     rows = read_table(table) if table.is_file() else None
     if rows is None:
         warnings = (*warnings, f"{folder} has no {TABLE}: no epoch was finished")
@@ -150,10 +146,10 @@ def _arguments(file: Path) -> dict[str, object]:
     except NO_YAML as error:
         says = " ".join(str(error).split())
         raise RunFault(
-            f"{file} cannot be read: {says[:200]}; mend it, or take it out to import without"
+            f"{file} cannot be read: {says[:200]}; fix it, or remove it to import without params"
         ) from error
     if not isinstance(held, dict):
-        raise RunFault(f"{file} holds no names and values; mend it, or take it out to import without params")
+        raise RunFault(f"{file}: expected a mapping; fix it, or remove it to import without params")
     return {
         _PARAM_NAMES.get(str(k), str(k)): value
         for k, value in held.items()
@@ -180,7 +176,7 @@ def _whole(params: Mapping[str, object], names: Iterable[str]) -> int | None:
 
 
 def _files(folder: Path, weights: bool) -> tuple[dict[Path, str], tuple[str, ...]]:
-    """Every file to keep, to its artifact folder; and what is left out, for a person."""
+    """Every file to import, with its artifact folder; and warnings about omitted files."""
     kept: dict[Path, str] = {}
     left_out: list[str] = []
     inside = folder.resolve()
@@ -189,7 +185,7 @@ def _files(folder: Path, weights: bool) -> tuple[dict[Path, str], tuple[str, ...
         if any(part.startswith(".") for part in below.parts) or not file.is_file():
             continue
         if not file.resolve().is_relative_to(inside):
-            left_out.append(f"{file} leads out of the folder and is left out")
+            left_out.append(f"{file} links outside the folder and is not imported")
         elif below.parts[0] != "weights":
             kept[file] = "/".join(("training", *below.parts[:-1]))
         elif weights:

@@ -1,4 +1,4 @@
-"""Record what was read of a past run, through the outbox, with its own times."""
+"""Record a past run through the outbox, with its original times."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _DIGEST_TAG = "mlops.import_digest"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one past run.
+    """Result of the import of one past run.
 
-    new_epochs: those that were not recorded before. unchanged: all of it was recorded before.
+    new_epochs: number of epochs that were not recorded before. unchanged: nothing was new.
     """
 
     key: str
@@ -37,11 +37,11 @@ class Imported:
 def take_in(
     tracker: Tracker, past: PastRun, experiment: str, tags: Mapping[str, str] | None = None
 ) -> Imported:
-    """Record `past` once: the same again adds nothing, one that has grown gets its new epochs and files.
+    """Record `past`; recording it again adds only new epochs and files.
 
     The run is known by `past.identity`, in the outbox and on the store, so another machine that imports the
-    same run finds it there. What an interruption cut off, the next call completes. Epochs that are recorded
-    stay as they are.
+    same run finds it there. The next call completes an interrupted import. Recorded epochs are
+    not changed.
     """
     key = f"import/{past.identity}"
     known = tracker.known_run(key)

@@ -1,7 +1,7 @@
-"""`results.csv`, one row an epoch, as Ultralytics writes it; and metric names of other tools in ours.
+"""Read Ultralytics' `results.csv`, one row per epoch; rename metrics of other tools.
 
-Our names are those that a training of this product records: `train/...`, `val/...`, `test/...`, `lr/...`. A
-name with such a prefix is kept as it is.
+The new names are those of this product's trainings: `train/...`, `val/...`, `test/...`, `lr/...`. A
+name with such a prefix is not changed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _EPOCH, _TIME = "epoch", "time"
 
 
 class _BadLine(Exception):
-    """What is wrong with a line, to be put behind its place."""
+    """An error in a line; the caller adds its position."""
 
 
 def read_table(file: Path) -> Rows:
-    """The epochs of `file`, with metrics in our names. Raises RunFault where it cannot be read."""
+    """The epochs of `file`, with renamed metrics. Raises RunFault if it cannot be read."""
     text = read_text(file)
     lines = _lines(text, file)
     if not lines:
@@ -37,22 +37,22 @@ def read_table(file: Path) -> Rows:
     for line, cells in lines[1:]:
         where = f"{file}:{line}"
         if cells == header:
-            warnings.append(f"{where} holds the header once more: what follows counts as resumed")
+            warnings.append(f"{where} repeats the header: the following rows count as resumed")
             continue
         unfinished = line == lines[-1][0] and not text.endswith("\n")
         try:
             row = _row(header, cells)
         except _BadLine as bad:
             if not (unfinished or (line == lines[-1][0] and len(cells) < len(header))):
-                raise RunFault(f"{where}: {bad}; mend the line or take it out") from bad
-            warnings.append(f"{where}: the last line is cut short and is left out")
+                raise RunFault(f"{where}: {bad}; fix or remove the line") from bad
+            warnings.append(f"{where}: the last line is incomplete and is ignored")
             continue
         if row.epoch in found:
-            warnings.append(f"{where}: epoch {row.epoch} is there once more; the later row counts")
+            warnings.append(f"{where}: epoch {row.epoch} is a duplicate; the later row is used")
         if unfinished:
-            warnings.append(f"{where}: the last line has no end, its last figure may be cut short")
+            warnings.append(f"{where}: the last line has no newline, so its last value may be incomplete")
         warnings += [
-            f"{where}: {name} is not finite, kept as NaN"
+            f"{where}: {name} is not finite, stored as NaN"
             for name, value in row.metrics.items()
             if math.isnan(value)
         ]
@@ -61,23 +61,23 @@ def read_table(file: Path) -> Rows:
 
 
 def read_text(file: Path) -> str:
-    """Raises RunFault for what is no text."""
+    """Raises RunFault if it is not valid UTF-8."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RunFault(
-            f"{file} is no text (byte {error.start}); give the file that training wrote"
+            f"{file} is not valid UTF-8 (byte {error.start}); pass the file written by training"
         ) from error
 
 
 def counted_from_one(rows: Mapping[int, PastRow]) -> tuple[PastRow, ...]:
-    """In order; tools that count from 0 are put right."""
+    """Sorted; numbers from 0 are shifted by 1."""
     shift = 1 if 0 in rows else 0
     return tuple(replace(rows[epoch], epoch=epoch + shift) for epoch in sorted(rows))
 
 
 def finite_or_nan(value: float) -> float:
-    """MLflow would turn infinite values into large ones."""
+    """NaN instead of infinite values, which MLflow would store as large numbers."""
     return value if math.isfinite(value) else math.nan
 
 
@@ -87,13 +87,13 @@ def _lines(text: str, file: Path) -> list[tuple[int, list[str]]]:
     try:
         read = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
-        raise RunFault(f"{file}:{reader.line_num}: {error}; give the file that training wrote") from error
+        raise RunFault(f"{file}:{reader.line_num}: {error}; pass the file written by training") from error
     return [(line, cells) for line, cells in read if any(cells)]
 
 
 def _check_header(header: Sequence[str], file: Path) -> None:
     if _EPOCH not in header:
-        raise RunFault(f"{file} has no column 'epoch' in its first line; give the table that training wrote")
+        raise RunFault(f"{file} has no column 'epoch' in its first line; pass the table written by training")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise RunFault(f"{file} has the column {twice[0]!r} more than once; rename or remove one of them")
@@ -101,7 +101,7 @@ def _check_header(header: Sequence[str], file: Path) -> None:
 
 def _row(header: Sequence[str], cells: Sequence[str]) -> PastRow:
     if len(cells) != len(header):
-        raise _BadLine(f"{len(cells)} columns where the header has {len(header)}")
+        raise _BadLine(f"{len(cells)} columns, but the header has {len(header)}")
     values = {name: _number(name, cell) for name, cell in zip(header, cells, strict=True) if cell}
     epoch = values.pop(_EPOCH, math.nan)
     if epoch != int(epoch if math.isfinite(epoch) else -1) or epoch < 0:
@@ -126,7 +126,7 @@ _HEADS = {"": "", "B": "", "M": "mask_", "P": "pose_"}
 _FIGURE = re.compile(r"metrics/(?P<figure>[^()]+?)(?:\((?P<head>[BMP])\))?")
 _OLD_RATE = re.compile(r"x/lr(\d+)")
 
-# Keras, Lightning, loops of one's own: a split, then a figure
+# Keras, Lightning, custom loops: a split, then a metric
 _SPLITS = {
     "train": "train",
     "training": "train",
@@ -166,8 +166,8 @@ _CLASS_FIGURES = {
 
 
 def of_ultralytics(column: str) -> str:
-    """A column of `results.csv`. Learning rates keep the library's numbers of the groups: which group is
-    which differs between its versions.
+    """A column of `results.csv`. Learning rates keep the group numbers of the library, as the
+    order of the groups differs between its versions.
 
     >>> [of_ultralytics(c) for c in ("metrics/mAP50(B)", "metrics/mAP_0.5:0.95", "x/lr0", "train/box_loss")]
     ['val/mAP50', 'val/mAP50-95', 'lr/pg0', 'train/box_loss']
@@ -183,7 +183,7 @@ def of_ultralytics(column: str) -> str:
 
 
 def of_history(name: str) -> str:
-    """A name in a `history.json`. Without a split it is training's, as Keras has it.
+    """A name in a `history.json`. Without a split it belongs to training, as in Keras.
 
     >>> [of_history(n) for n in ("loss", "val_acc", "valid/f1", "learning_rate", "lr-AdamW/pg1")]
     ['train/loss', 'val/accuracy', 'val/macro_f1', 'lr/all', 'lr/AdamW/pg1']

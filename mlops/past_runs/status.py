@@ -1,12 +1,12 @@
-"""How a past run ended, and when its epochs did, from the files that it left.
+"""Infer how a past run ended, and when its epochs did, from its files.
 
 When epochs ended:
-1. Times of day in the file are taken as they are.
-2. Else the file's seconds (`time` of results.csv, counted anew after each resumption) are added to the start.
-3. Else the epochs are spread evenly between start and end, and no epoch's length is recorded.
+1. Timestamps in the file are used.
+2. Else the file's seconds (`time` of results.csv, restarted at each resumption) are added to the start.
+3. Else the epochs are spread evenly between start and end, without a duration.
 
-The start is the one given; else when args.yaml was written; else, and where a copy has lost that time, the
-end of the table less the seconds in it. The end is when the table was last written.
+The start is the given one; else the time of args.yaml; else, or if a copy has lost that time, the end
+minus the seconds in the table. The end is the modification time of the table.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a run left beside its table.
+    """The other files of a run.
 
-    asked: epochs asked for, None where not known. patience: 0 for none. best_weights: None where the tool
-    keeps them elsewhere.
+    asked: requested epochs, None if unknown. patience: 0 for none. best_weights: None if the tool stores them
+    elsewhere.
     """
 
     asked: int | None
@@ -66,7 +66,7 @@ _SLACK_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """ends_ms, seconds: for each row; seconds None where nothing tells how long the epoch took."""
+    """ends_ms, seconds: for each row; seconds: None if the duration is unknown."""
 
     started_ms: int
     ends_ms: tuple[int, ...]
@@ -101,12 +101,12 @@ def timing_of(
     span_ms = max(written_ms - started, len(rows))
     ends = tuple(started + span_ms * (i + 1) // len(rows) for i in range(len(rows)))
     return Timing(
-        started, ends, seconds, ("nothing tells how long an epoch took: their times are spread evenly",)
+        started, ends, seconds, ("the duration of epochs is unknown: their times are spread evenly",)
     )
 
 
 def seconds_of(rows: Sequence[PastRow]) -> tuple[float | None, ...]:
-    """The length of each epoch, where the rows tell it.
+    """The duration of each epoch, if the rows contain it.
 
     >>> seconds_of([Row(1, {}, elapsed_s=10.0), Row(2, {}, elapsed_s=18.0), Row(3, {}, elapsed_s=9.0)])
     (10.0, 8.0, 9.0)
@@ -126,7 +126,7 @@ def seconds_of(rows: Sequence[PastRow]) -> tuple[float | None, ...]:
 
 
 def _passed(rows: Sequence[PastRow], lengths: Sequence[float | None]) -> list[float]:
-    """Seconds from the start to each row's end; empty where a row does not tell."""
+    """Seconds from the start to each row's end; empty if a row does not contain it."""
     passed: list[float] = []
     before: PastRow | None = None
     for row, length in zip(rows, lengths, strict=True):

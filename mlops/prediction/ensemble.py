@@ -15,39 +15,39 @@ from mlops.prediction.split_predictions import MOST, with_matches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VOTE_IOU = 0.55  # from which two boxes are of one thing: what weighted boxes fusion takes, too
+VOTE_IOU = 0.55  # minimum IoU of boxes of one object, as in weighted boxes fusion
 
 
 def mean_answers(members: Sequence[ClassTable]) -> ClassTable:
-    """The mean of the members' probabilities. Raises ValueError for answers to other pictures or classes."""
+    """The mean of the members' probabilities. Raises ValueError if images or classes differ."""
     first = members[0]
     order = np.argsort(first.image, kind="stable")
     held = []
     for member in members:
         own = np.argsort(member.image, kind="stable")
         if member.classes != first.classes:
-            raise ValueError("they know other classes, or the same in another order")
+            raise ValueError("their classes differ in name or order")
         if not (
             np.array_equal(member.image[own], first.image[order])
             and np.array_equal(member.truth[own], first.truth[order])
         ):
-            raise ValueError("they were asked about other pictures")
+            raise ValueError("their images differ")
         held.append(member.probabilities[own])
     mean = np.asarray(np.mean(held, axis=0, dtype=np.float64), np.float32)
     return ClassTable(first.image[order], first.source[order], first.truth[order], mean, first.classes)
 
 
 def voted_boxes(members: Sequence[Boxes]) -> Boxes:
-    """One table of boxes from several on the same pictures.
+    """Combine several tables of boxes on the same images.
 
-    Of boxes of a class that overlap by more than 0.55 the surest gives the place; its score becomes the mean,
-    over the members, of the surest box that each has there: 0 from a member that sees nothing. This is the
-    confidence of weighted boxes fusion (Solovyev et al. 2021), without its averaged corners.
-    Raises ValueError for tables of other pictures.
+    Of boxes of a class with IoU > 0.55 the one with the highest score gives the position. Its score
+    becomes the mean over the members of their highest score at that position, 0 for a member without a box.
+    This is the confidence of weighted boxes fusion (Solovyev et al. 2021), without its averaged corners.
+    Raises ValueError if the images differ.
     """
     first = members[0]
     if any(not _same_truths(first, member) for member in members[1:]):
-        raise ValueError("they were asked about other pictures (the annotated boxes are not the same)")
+        raise ValueError("their images differ (the annotated boxes are not the same)")
     rows_of = [_given_by_picture(member) for member in members]
     parts = []
     for name in sorted(set().union(*rows_of)):
@@ -89,7 +89,7 @@ def _given_by_picture(boxes: Boxes) -> dict[str, NDArray[np.int64]]:
 
 
 def _same_truths(one: Boxes, other: Boxes) -> bool:
-    """By picture and class: training's test passes corners through the model's square, which moves them."""
+    """Compares image and class only, as training's test rounds corners in model coordinates."""
     keys = []
     for boxes in (one, other):
         image, class_index = boxes.image[boxes.truth], boxes.class_index[boxes.truth]

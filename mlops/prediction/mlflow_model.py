@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class ServingModel:
     """The best weights as ONNX, with what MLflow needs to serve them.
 
-    input_shape, and each shape in outputs: with -1 for the free batch axis.
-    preprocessing: resize, mean, std, colour order, value range: all that a caller must do to a picture.
+    input_shape, and each shape in outputs: with -1 for the dynamic batch axis.
+    preprocessing: resize, mean, std, colour order, value range: everything a caller must do to an image.
     """
 
     onnx: Path
@@ -71,9 +71,9 @@ _NEEDED_FOR_BOXES = (("opencv-python-headless", "opencv-python"),)  # either; th
 
 
 def model_folder(serving: ServingModel, out: Path) -> Path:
-    """Write `serving` as an MLflow model to `out`/model, in place of one that is there.
+    """Write `serving` as an MLflow model to `out`/model; replaces an existing one.
 
-    What it needs installed is named with the versions that are installed here.
+    Its requirements are pinned to the versions that are installed here.
     """
     import mlflow.onnx
     import onnx
@@ -99,7 +99,7 @@ def model_folder(serving: ServingModel, out: Path) -> Path:
 
 
 def _serve_pictures(model: Model, folder: Path) -> None:
-    """Replace the flavor's own loader, which takes tensors, by ours."""
+    """Replace the flavor's loader, which takes tensors, by `ServedPictures`."""
     import mlflow.pyfunc
 
     source = Path(onnx_model.__file__).read_text(encoding="utf-8")
@@ -119,7 +119,7 @@ def _serve_pictures(model: Model, folder: Path) -> None:
 
 
 def signature_of(serving: ServingModel) -> ModelSignature:
-    """Bytes of pictures in; a column a kind of answer out. A model with boxes takes its thresholds too."""
+    """Image bytes in; one column per kind of output. A model with boxes also takes its thresholds."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map
@@ -156,7 +156,7 @@ def _has(serving: ServingModel, *, rank: int) -> bool:
 
 
 def _example(serving: ServingModel) -> Any:
-    """One grey picture as a PNG file: no picture of the data set, which may show a patient."""
+    """A grey image as PNG; not an image of the data set, which may show a patient."""
     import pandas as pd
     from PIL import Image
 

@@ -3,9 +3,9 @@
 This file imports nothing of `mlops`: a copy of it is the code of every registered version (see
 `mlops.prediction.mlflow_model`), which is loaded where this product is not installed.
 
-All that a caller must do to an image is stated by the version's preprocessing (tag `mlops.preprocessing`, or
-the metadata of its MLflow model); it is done here as training does it. Needs numpy, Pillow, onnxruntime, and
-OpenCV for detectors, whose training decodes and resizes with it.
+The version's preprocessing (tag `mlops.preprocessing`, or the metadata of its MLflow model) states what to do
+to an image; it is applied here exactly as in training. Needs numpy, Pillow and onnxruntime; for detectors
+also OpenCV, as their training decodes and resizes with it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _Way: TypeAlias = tuple[int, int, tuple[float, float], tuple[int, int]]  # heigh
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One picture as the model takes it, and the way back.
+    """One preprocessed image, with the mapping back to its pixels.
 
-    values: (3, side, side) float32. height, width: of the picture as given. gain: (x, y), model pixels a
-    picture's pixel. pad: (left, top) in model pixels.
+    values: (3, side, side) float32. height, width: of the original image. gain: (x, y), model pixels per
+    image pixel. pad: (left, top) in model pixels.
     """
 
     values: NDArray[np.float32]
@@ -51,16 +51,16 @@ class Prepared:
     flip: Flip = AS_IT_IS
 
     def flipped(self, flip: Flip) -> Prepared:
-        """Mirrored as the model sees it; boxes come back as of the picture as it was."""
+        """Mirror the input of the model; boxes are mapped back to the original image."""
         sideways, upright = (slice(None, None, -1 if each else 1) for each in flip)
         return replace(self, values=self.values[:, upright, sideways], flip=flip)
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What is done to a picture; see `open_onnx`. `nms`: score, iou, most and in_model; {} for no boxes.
+    """How to prepare an image; see `open_onnx`. `nms`: score, iou, most and in_model; {} without boxes.
 
-    classes: of the boxes, or of pictures where there are none. image_classes: of pictures.
+    classes: of the boxes, or of the images for a model without boxes. image_classes: of the images.
     """
 
     letterbox: bool
@@ -75,13 +75,15 @@ class Preprocessing:
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> Preprocessing:
-        """Raises ValueError for a statement that leaves something out or asks for what is not done here."""
+        """Raises ValueError if a value is missing or not supported."""
         try:
             known = {"resize": ("letterbox", "stretch"), "interpolation": ("bilinear",)}
             known |= {"colour_order": ("RGB",), "layout": ("NCHW",)}
             for key, allowed in known.items():
                 if stated[key] not in allowed:
-                    raise ValueError(f"the preprocessing's {key} is {stated[key]!r}; known: {allowed}")
+                    raise ValueError(
+                        f"the preprocessing's {key} is {stated[key]!r}; allowed: {' or '.join(allowed)}"
+                    )
             return cls(
                 letterbox=stated["resize"] == "letterbox",
                 side=int(stated["side"]),
@@ -94,10 +96,10 @@ class Preprocessing:
                 nms=dict(stated.get("nms") or {}),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"the preprocessing is not one of ours: {error!r}") from error
+            raise ValueError(f"invalid preprocessing: {error!r}") from error
 
     def prepare(self, picture: Picture) -> Prepared:
-        """Raises ValueError for what is no picture, OSError for a file that cannot be read."""
+        """Raises ValueError if it is not an image, OSError for an unreadable file."""
         if self.letterbox:
             square, prepared = _letterboxed(picture, self.side, self.pad_value)
         else:
@@ -111,7 +113,7 @@ class Preprocessing:
 
 
 def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
-    """As a classifier's training does it: Pillow decodes, and resizes over the area a pixel covers."""
+    """As in a classifier's training: decoded and resized by Pillow, with its antialiasing."""
     from PIL import Image
 
     if isinstance(picture, np.ndarray):
@@ -121,8 +123,8 @@ def _stretched(picture: Picture, side: int) -> tuple[NDArray[np.uint8], _Way]:
         try:
             opened = Image.open(source)
             opened.load()
-        except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
-            raise ValueError(f"{_named(picture)} cannot be read as a picture: {error}") from error
+        except (OSError, ValueError, SyntaxError, ImportError) as error:  # ImportError: a decoder is missing
+            raise ValueError(f"{_named(picture)} is not a readable image: {error}") from error
     square = _rgb(opened).resize((side, side), Image.Resampling.BILINEAR)
     gain = side / opened.width, side / opened.height
     return np.asarray(square, np.uint8), (opened.height, opened.width, gain, (0, 0))
@@ -138,7 +140,7 @@ def _rgb(opened: Image.Image) -> Image.Image:
 
 
 def _letterboxed(picture: Picture, side: int, value: int) -> tuple[NDArray[np.uint8], _Way]:
-    """As a detector's training does it: the longer side becomes `side`, the rest is filled on both sides."""
+    """As in a detector's training: the longer side becomes `side`, the other is padded on both sides."""
     import cv2
 
     rgb = _decoded(picture)
@@ -163,7 +165,7 @@ def _decoded(picture: Picture) -> NDArray[np.uint8]:
     held = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
     bgr = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_COLOR) if held else None
     if bgr is None:
-        raise ValueError(f"{_named(picture)} cannot be read as a picture")
+        raise ValueError(f"{_named(picture)} is not a readable image")
     rgb: NDArray[np.uint8] = np.ascontiguousarray(bgr[:, :, ::-1])
     return rgb
 
@@ -182,18 +184,18 @@ def keep_surest(
     iou: float,
     most: int,
 ) -> NDArray[np.int64]:
-    """Row numbers of the boxes that stay, the surest first, `most` of them at most.
+    """Non-maximum suppression: row numbers of at most `most` boxes, highest score first.
 
-    corners (N, 4) x1, y1, x2, y2; score, class_index (N,). A box goes where a surer one of its class that
-    stays overlaps it by more than `iou`: the greedy rule of torchvision.ops.nms, which gives the same rows.
-    Looks at 256 boxes at a time and stops at `most`, so that thousands of faint boxes cost little.
+    corners (N, 4) x1, y1, x2, y2; score, class_index (N,). A box is removed if a kept box of its class with a
+    higher score overlaps it by more than `iou`: greedy, with the same result as torchvision.ops.nms.
+    Processes 256 boxes at a time and stops at `most`, so thousands of boxes with low scores cost little.
     """
     order = np.argsort(-score, kind="stable")
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
         block = block[~_hidden(corners, class_index, block, kept, iou).any(1)]
-        hides = np.triu(_hidden(corners, class_index, block, block, iou), 1)  # row hides a later column
+        hides = np.triu(_hidden(corners, class_index, block, block, iou), 1)  # a row suppresses later columns
         stays = np.ones(len(block), np.bool_)
         for index in range(len(block)):
             if stays[index]:
@@ -225,10 +227,10 @@ def _hidden(
 
 @dataclass(frozen=True, slots=True)
 class PredictedBoxes:
-    """The boxes on one picture, the surest first.
+    """The boxes on one image, highest score first.
 
-    corners: (n, 4) float32, x1, y1, x2, y2 in pixels of the picture as given. score: (n,) float32.
-    class_index: (n,) int64. height, width: of the picture.
+    corners: (n, 4) float32, x1, y1, x2, y2 in pixels of the original image. score: (n,) float32.
+    class_index: (n,) int64. height, width: of the image.
     """
 
     corners: NDArray[np.float32]
@@ -244,7 +246,7 @@ class PredictedBoxes:
 def suppressed(
     rows: NDArray[np.float32], score: float, iou: float, most: int, several_classes: bool
 ) -> PredictedBoxes:
-    """From the raw head of one picture, (4 + classes, anchors), in model pixels."""
+    """Decode and suppress the raw head of one image, (4 + classes, anchors), in model pixels."""
     rows = rows[:, rows[4:].max(0) > score]
     half = rows[2:4] / 2
     corners = np.concatenate([rows[:2] - half, rows[:2] + half]).T
@@ -258,13 +260,13 @@ def suppressed(
 
 
 def listed(rows: NDArray[np.float32], score: float, most: int) -> PredictedBoxes:
-    """From a model that suppresses itself, (n, 6): x1, y1, x2, y2, score, class, the surest first."""
+    """From a model with embedded NMS, (n, 6): x1, y1, x2, y2, score, class, highest score first."""
     rows = rows[rows[:, 4] > score][:most]
     return PredictedBoxes(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
 
 
 def on_picture(found: PredictedBoxes, prepared: Prepared) -> PredictedBoxes:
-    """From model pixels, mirrored or not, to the picture's own."""
+    """From model pixels, mirrored or not, to image pixels."""
     side, corners = prepared.values.shape[-1], found.corners.copy()
     for axis, mirrored in enumerate(prepared.flip):
         if mirrored:
@@ -277,12 +279,12 @@ def on_picture(found: PredictedBoxes, prepared: Prepared) -> PredictedBoxes:
 
 CPU = ("CPUExecutionProvider",)
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-_BATCH_VALUES = 16 * 3 * 640 * 640  # of one call of the model: what 16 pictures of 640 px take
+_BATCH_VALUES = 16 * 3 * 640 * 640  # maximum input of one call: 16 images of 640 px
 
 
 class Predictor:
-    """Runs one ONNX file; made by `open_onnx`. A classifier's has probabilities, a detector's has boxes, a
-    joint one's both.
+    """Runs one ONNX file; created by `open_onnx`. A classifier has probabilities, a detector has boxes, a
+    joint model has both.
     """
 
     def __init__(self, session: Any, preprocessing: Preprocessing) -> None:
@@ -290,7 +292,7 @@ class Predictor:
         self.preprocessing = preprocessing
         entry = session.get_inputs()[0]
         if entry.type not in _DTYPES:
-            raise ValueError(f"the model takes {entry.type}, which is no kind of float")
+            raise ValueError(f"the model's input is {entry.type}; expected {', '.join(_DTYPES)}")
         self._input, self._dtype = entry.name, _DTYPES[entry.type]
         most = entry.shape[0]
         room = max(1, _BATCH_VALUES // (3 * preprocessing.side**2))
@@ -315,9 +317,9 @@ class Predictor:
         return self._probabilities is not None
 
     def probabilities(self, pictures: Iterable[Picture], *, flip: Flip = AS_IT_IS) -> NDArray[np.float32]:
-        """(N, classes) of N pictures, mirrored as `flip` says.
+        """(N, classes) for N images, mirrored by `flip`.
 
-        Raises ValueError for a model without probabilities, or for what is no picture.
+        Raises ValueError for a model without probabilities, or if something is not an image.
         """
         name = _there(self._probabilities, "probabilities")
         rows = [raw[name] for _, raw in self.run(self._prepared(pictures, flip))]
@@ -335,12 +337,12 @@ class Predictor:
         several_classes: bool = False,
         flip: Flip = AS_IT_IS,
     ) -> Iterator[PredictedBoxes]:
-        """The boxes of each picture, one after the other, in pixels of the picture as it is given.
+        """The boxes of each image, in order, in pixels of the original image.
 
-        score, iou, most: in place of what the preprocessing says of NMS. several_classes: a place may be a
-        box of each class that reaches `score`, as in validation, and not of its best class only. flip: what
-        the model is shown.
-        Raises ValueError for a model without boxes, or for what is no picture.
+        score, iou, most: replace the NMS settings of the preprocessing. several_classes: an anchor may give a
+        box for each class that reaches `score`, as in validation, not only for its best class. flip: mirror
+        the model's input.
+        Raises ValueError for a model without boxes, or if something is not an image.
         """
         name = _there(self._boxes, "boxes")
         stated = self.preprocessing.nms
@@ -363,7 +365,7 @@ class Predictor:
     def run(
         self, prepared: Iterable[Prepared]
     ) -> Iterator[tuple[list[Prepared], dict[str, NDArray[np.float32]]]]:
-        """Batches of what was prepared, each with the model's outputs by name."""
+        """Batches of preprocessed images, each with the model's outputs by name."""
         names = [output.name for output in self.session.get_outputs()]
         left = iter(prepared)
         while batch := list(islice(left, self._batch)):
@@ -380,10 +382,10 @@ def open_onnx(
 ) -> Predictor:
     """Open an ONNX file of a version.
 
-    preprocessing: as the tag `mlops.preprocessing` has it. None: what the file's own metadata say under
-        `preprocessing`, else those of the MLflow model that it lies in.
-    threads: ONNX Runtime's for one operator; 0 leaves it to ONNX Runtime (one a core).
-    Raises ValueError for a file that cannot be run, or a preprocessing that is missing or not understood.
+    preprocessing: as in the tag `mlops.preprocessing`. None: read it from the file's metadata
+        (`preprocessing`), else from the MLflow model in the same folder.
+    threads: ONNX Runtime's intra-op threads; 0: its default (one per core).
+    Raises ValueError for a file that cannot be run, or a missing or unsupported preprocessing.
     """
     import onnxruntime
 
@@ -391,7 +393,7 @@ def open_onnx(
     options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
-    except Exception as error:  # onnxruntime raises classes of its own, one for each status
+    except Exception as error:  # onnxruntime has its own exception class for each status
         raise ValueError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
     stated = preprocessing if preprocessing is not None else _stated(session, Path(path))
     return Predictor(session, Preprocessing.of(stated))
@@ -405,34 +407,34 @@ def _stated(session: Any, path: Path) -> Mapping[str, Any]:
         model = yaml.safe_load((path.parent / "MLmodel").read_text(encoding="utf-8"))
         held = (model.get("metadata") or {}).get("preprocessing")
     if held is None:
-        raise ValueError(f"{path} does not say what is to be done to a picture: give its preprocessing")
+        raise ValueError(f"{path} has no preprocessing in its metadata; pass it as `preprocessing`")
     stated: Mapping[str, Any] = json.loads(held) if isinstance(held, str) else held
     return stated
 
 
 def _there(name: str | None, what: str) -> str:
     if name is None:
-        raise ValueError(f"the model gives no {what}")
+        raise ValueError(f"the model does not output {what}")
     return name
 
 
 T = TypeVar("T")
 
 COLUMN = "image"
-_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")  # no picture's file reads like that
+_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")  # no image file matches it
 
 
 class ServedPictures:
-    """What MLflow calls. One row a picture; see `docs/serving.md` for the columns."""
+    """The model that MLflow calls. One row per image; see `docs/serving.md` for the columns."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """model_input: the column `image`, each a picture's file as bytes, or as base64.
+        """model_input: the column `image`, each an image file as bytes or base64.
 
-        params: `score`, `iou` and `most` in place of what the version states, for a model that finds boxes.
-        Raises MlflowException (the server's status 400) for what is no picture, with its row.
+        params: `score`, `iou` and `most` replace the version's values, for a model with boxes.
+        Raises MlflowException (HTTP status 400) with the row if it is not an image.
         """
         import pandas as pd
 
@@ -455,7 +457,7 @@ class ServedPictures:
 
 
 def _answered(pictures: Sequence[Any], answer: Callable[[Iterable[bytes]], T]) -> T:
-    """What `answer` says of the pictures; an error that one of them brings names its row."""
+    """The result of `answer` for the images; an error names the row of the image."""
     from mlflow.exceptions import MlflowException
     from PIL import Image
 
@@ -463,7 +465,7 @@ def _answered(pictures: Sequence[Any], answer: Callable[[Iterable[bytes]], T]) -
 
     def read() -> Iterator[bytes]:
         nonlocal row
-        for row, picture in enumerate(pictures):  # noqa: B007 - what an error is said of
+        for row, picture in enumerate(pictures):  # noqa: B007 - named in an error
             yield _bytes(picture)
 
     try:
@@ -473,16 +475,16 @@ def _answered(pictures: Sequence[Any], answer: Callable[[Iterable[bytes]], T]) -
 
 
 def _bytes(picture: Any) -> bytes:
-    """The file of a picture; some of MLflow's formats leave base64 as it is."""
+    """The bytes of an image file; some of MLflow's formats do not decode base64."""
     if isinstance(picture, str):
         picture = picture.encode()
     if not isinstance(picture, bytes) or not picture:
-        raise ValueError(f"a picture's file as bytes or base64 is asked for, not {type(picture).__name__}")
+        raise ValueError(f"expected an image file as bytes or base64, got {type(picture).__name__}")
     if _BASE64.fullmatch(picture):
         try:
             return base64.b64decode(picture)
         except binascii.Error as error:
-            raise ValueError(f"no base64: {error}") from error
+            raise ValueError(f"not valid base64: {error}") from error
     return bytes(picture)
 
 

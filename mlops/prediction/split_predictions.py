@@ -1,4 +1,4 @@
-"""Run a version's ONNX file on a split: the per-sample table that training's test would write."""
+"""Run a version's ONNX file on a split; gives the same per-sample table as training's test."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 
     from mlops.data.dataset import BoxedImage, Dataset, DetectionDataset, SplitName
 
-LEAST_SCORE, IOU, MOST = 0.001, 0.7, 300  # as the library validates: all that AP looks at
+LEAST_SCORE, IOU, MOST = 0.001, 0.7, 300  # as in the library's validation
 _CHUNK = 256
 
 
 def ask_boxes(
     predictor: Predictor, dataset: DetectionDataset, split: SplitName, flip: Flip = AS_IT_IS
 ) -> Boxes:
-    """Every box of at least 0.001 score on the split, and every annotated one, in pixels.
+    """Every box with score >= 0.001 on the split, and every annotated box, in pixels.
 
-    Raises ValueError for a picture that cannot be read.
+    Raises ValueError for an unreadable image.
     """
     pictures = dataset.splits[split]
     names = picture_names(dataset, split)
     files = [picture.image for picture in pictures]
     answers = predictor.boxes(files, score=LEAST_SCORE, iou=IOU, most=MOST, several_classes=True, flip=flip)
-    told = counted(answers, len(files), f"asking about {split}")
+    told = counted(answers, len(files), f"predicting {split}")
     return with_matches(joined(_rows(*each) for each in zip(names, pictures, told, strict=True)))
 
 
 def ask_answers(
     predictor: Predictor, dataset: Dataset, split: SplitName, flip: Flip = AS_IT_IS
 ) -> ClassTable:
-    """The probabilities of every picture of the split that has a class of its own.
+    """The probabilities of every labelled image of the split.
 
-    Raises ValueError for a picture that cannot be read.
+    Raises ValueError for an unreadable image.
     """
     asked = _classed(dataset, split)
     count = len(asked.truth)
     chunks = (asked.images[start : start + _CHUNK] for start in range(0, count, _CHUNK))
     rows = [
         predictor.probabilities(chunk, flip=flip)
-        for chunk in counted(chunks, -(-count // _CHUNK), f"asking about {split}")
+        for chunk in counted(chunks, -(-count // _CHUNK), f"predicting {split}")
     ]
     return ClassTable(
         image=np.array(asked.names, dtype=str),
@@ -88,7 +88,7 @@ def _classed(dataset: Dataset, split: SplitName) -> _Classed:
 
 
 def with_matches(boxes: Boxes) -> Boxes:
-    """The same rows, with what counts as true at IoU 0.5 made anew."""
+    """The same rows, with the matches at IoU 0.5 recomputed."""
     matched = (pair_up(boxes).partner >= 0) & ~boxes.truth
     return Boxes(boxes.image, boxes.truth, boxes.class_index, boxes.score, boxes.corners, matched)
 

@@ -1,1 +1,1 @@
-"""All that is known of an MLflow store's contents: its client, names, versions and histories."""
+"""Access to an MLflow store: client, names, versions and histories."""

@@ -1,4 +1,4 @@
-"""The MLflow client, its environment, and its refusals as errors of ours."""
+"""The MLflow client, its environment, and its errors as MlopsError."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def connect(uri: str | None = None) -> MlflowClient:
-    """A client for `uri` (default: the store in use), its SQLite tables made."""
+    """A client for `uri` (default: the store in use); creates the tables of a SQLite store."""
     uri = uri or tracking_uri()
     prepare_environment()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -31,26 +31,26 @@ def connect(uri: str | None = None) -> MlflowClient:
 
 
 def keep_interruptible() -> None:
-    """Let Ctrl-C end a wait again. `import mlflow` imports polars, which has the system go on waiting.
+    """Let Ctrl-C interrupt a wait again, which `import mlflow` prevents through polars.
 
-    Polars sets a handler of its own for SIGINT, with SA_RESTART (signal(7), "Interruption of system calls").
+    Polars installs a SIGINT handler with SA_RESTART (signal(7), "Interruption of system calls").
     """
     signal.siginterrupt(signal.SIGINT, True)
 
 
 def of_name(name: str, suffix: str = "") -> str:
-    """MLflow's filter for the model `name` + `suffix`. Raises UnknownVersion for what none can be called."""
-    if "'" in name:  # its filters know no way of writing it
-        raise UnknownVersion(f"there is no registered model {name!r}; `mlops registry status` lists them")
+    """MLflow's filter for the model `name` + `suffix`. Raises UnknownVersion for an impossible name."""
+    if "'" in name:  # cannot be escaped in a filter
+        raise UnknownVersion(f"no registered model {name!r}; list them with `mlops registry status`")
     return f"name = '{name}{suffix}'"
 
 
 @contextmanager
 def asking(what: str) -> Iterator[None]:
-    """Say in one line what MLflow refused while doing `what`.
+    """Convert MLflow's errors while doing `what` to one line.
 
-    Raises UnknownVersion for what is not there, NotAllowed where the user lacks the right, ServerUnavailable
-    for everything else.
+    Raises UnknownVersion if something does not exist, NotAllowed if the user lacks the permission,
+    ServerUnavailable for all other errors.
     """
     try:
         yield
@@ -66,7 +66,7 @@ def asking(what: str) -> Iterator[None]:
 
 
 def _of_the_store() -> tuple[type[BaseException], ...]:
-    """What MLflow's client raises; SQLAlchemy's only where that is in use, as importing it takes long."""
+    """The errors of MLflow's client; SQLAlchemy's only if it is imported already, as the import is slow."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 

@@ -1,7 +1,7 @@
-"""Metric histories, many at a time.
+"""Read metric histories of many runs.
 
-MLflow's client asks for one metric of one run. Its server and its database store also give one metric of a
-hundred runs at once (what the UI's charts use); where a store does not, each run is asked for by itself.
+MLflow's client reads one metric of one run per request. Its server and its database store can also return one
+metric of a hundred runs (used by the UI's charts); for other stores, each run is one request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One metric's history, a value a step, steps ascending; values may be NaN or infinite.
+    """One metric's history, one value per step, steps ascending; values may be NaN or infinite.
 
     times_ms: when each was logged, ms since 1970.
     """
@@ -34,14 +34,14 @@ class Curve:
     times_ms: tuple[int, ...]
 
     def at(self, step: int) -> float | None:
-        """The value at `step`; None where there is none."""
+        """The value at `step`; None without one."""
         return self.by_step().get(step)
 
     def by_step(self) -> dict[int, float]:
         return dict(zip(self.steps, self.values, strict=True))
 
     def finite(self) -> Curve:
-        """Without what is no number."""
+        """Without NaN and infinity."""
         kept = [
             each
             for each in zip(self.steps, self.values, self.times_ms, strict=True)
@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 
 def curves_of(client: MlflowClient, run_id: str, keys: Iterable[str]) -> dict[str, Curve]:
-    """Every one of `keys` of one run. Raises what MLflow raises."""
+    """The curves `keys` of one run. Raises MLflow's errors."""
     wanted = tuple(keys)
 
     def fetch(key: str) -> list[Metric]:
@@ -88,7 +88,7 @@ def curves_of(client: MlflowClient, run_id: str, keys: Iterable[str]) -> dict[st
 
 
 def curves_of_many(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str, Curve]:
-    """The metric `key` of every run that has it. A run that was deleted meanwhile is left out."""
+    """The metric `key` of every run that has it, without runs that were deleted meanwhile."""
     found: dict[str, Curve] = {}
     for first in range(0, len(run_ids), _RUNS_AT_ONCE):
         found |= _curves(client, run_ids[first : first + _RUNS_AT_ONCE], key)
@@ -99,7 +99,7 @@ def _curves(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[str,
     rows = histories_in_bulk(client, run_ids, key, _POINTS_AT_ONCE)
     if rows is None:
         return _one_by_one(client, run_ids, key)
-    if len(rows) >= _POINTS_AT_ONCE:  # cut off, and MLflow does not say so
+    if len(rows) >= _POINTS_AT_ONCE:  # truncated, which MLflow does not report
         half = len(run_ids) // 2
         if not half:
             return _one_by_one(client, run_ids, key)
@@ -122,7 +122,7 @@ def _one_by_one(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[
         except MlflowException as error:
             if not is_missing(error):
                 raise
-            _log.debug("run %s is gone: %s", run_id, error)
+            _log.debug("run %s was deleted: %s", run_id, error)
             continue
         if curve is not None:
             found[run_id] = curve
@@ -130,7 +130,7 @@ def _one_by_one(client: MlflowClient, run_ids: Sequence[str], key: str) -> dict[
 
 
 def curve_of(key: str, points: Iterable[tuple[int, int, float]]) -> Curve:
-    """(step, ms, value) in any order; of several values of a step the one logged last counts."""
+    """(step, ms, value) in any order; the last logged value of a step counts."""
     held: dict[int, tuple[int, float]] = {}
     for step, at_ms, value in sorted(points, key=lambda point: (point[0], point[1])):
         held[step] = (at_ms, _as_logged(value))

@@ -1,4 +1,4 @@
-"""Who is at work: one name for training, approving and releasing, so that the three can be held together."""
+"""The user's name, the same for training, approving and releasing, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ TRAINED_BY_TAG = "mlops.trained_by"
 
 
 def me() -> str:
-    """Whom the tracking server lets in, else MLOPS_USER, else this machine's user.
+    """The login on the tracking server, else MLOPS_USER, else the user of this machine.
 
-    The first is the name that MLflow's client logs in with: in the tracking URI, MLFLOW_TRACKING_USERNAME,
-    or `~/.mlflow/credentials`. It alone is checked by anyone: by a server with log-in. Where names must be
-    proven, a policy lists signing keys.
+    The login is from the tracking URI, MLFLOW_TRACKING_USERNAME or `~/.mlflow/credentials`. Only the login is
+    verified, by a server with authentication. To prove names without it, list signing keys in the policy.
     """
     logged_in = _from_uri() or os.environ.get("MLFLOW_TRACKING_USERNAME") or _from_credentials()
     if named := logged_in or os.environ.get("MLOPS_USER"):
@@ -39,4 +38,4 @@ def _from_credentials() -> str:
         file.read(Path.home() / ".mlflow" / "credentials", encoding="utf-8")
         return file.get("mlflow", "mlflow_tracking_username", fallback="")
     except (OSError, RuntimeError, configparser.Error, UnicodeDecodeError):
-        return ""  # MLflow's client says what is wrong with it
+        return ""  # MLflow's client reports the error

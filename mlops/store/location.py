@@ -1,4 +1,4 @@
-"""Which store is used: an MLflow server, or a database file that is opened directly."""
+"""The store in use: an MLflow server, or a database that is opened directly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tracking_uri() -> str:
 
 
 def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
-    """`uri` in the one way it is written in the outbox. Raises BadSetting for a store that cannot be used.
+    """`uri` in the canonical form of the outbox. Raises BadSetting for an unsupported store.
 
     >>> absolute_uri("http://127.0.0.1:5000/")
     'http://127.0.0.1:5000'
@@ -32,7 +32,7 @@ def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
         return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).expanduser().absolute())
     try:
         scheme = urlsplit(uri).scheme.split("+")[0]
-    except ValueError:  # as of http://[half an address
+    except ValueError:  # e.g. http://[half an address
         scheme = ""
     if scheme in ("http", "https") or scheme in _DATABASES[1:] or uri.startswith("databricks"):
         return uri.rstrip("/")
@@ -45,7 +45,7 @@ def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
 
 
 def is_database(uri: str) -> bool:
-    """Whether `uri` names a database that this process writes itself, with no server between."""
+    """Whether `uri` is a database that this process writes directly, without a server."""
     return urlsplit(uri).scheme.split("+")[0] in _DATABASES
 
 
@@ -54,16 +54,16 @@ def database_file(uri: str) -> Path | None:
 
 
 def artifact_root(uri: str) -> Path:
-    """The folder of artifacts that belongs to a store used directly: `mlartifacts` beside its file.
+    """The folder of artifacts of a store without a server: `mlartifacts` next to its file.
 
-    It is what `mlops server` serves, so a run made without a server shows its files once there is one.
+    `mlops server` serves the same folder, so it also shows the files of earlier runs.
     """
     file = database_file(uri)
     return (file.parent if file else Path.cwd()) / "mlartifacts"
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
-    """Where a new experiment's files go, as an absolute file URI; None leaves it to the server."""
+    """Artifact location of a new experiment, as an absolute file URI; None: the server decides."""
     if not is_database(uri):
         return None
     from mlops.store.names import folder_name
@@ -72,10 +72,10 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def ensure_store(uri: str) -> None:
-    """Make the tables of a SQLite store once, before anything uses it in parallel; nothing for a server.
+    """Create the tables of a SQLite store before concurrent use; does nothing for a server.
 
-    MLflow makes them without a lock, and processes that start together on a new file fail.
-    Raises DiskFull, or UserError where the file cannot be a store.
+    MLflow creates them without a lock, so processes that start together on a new file would fail.
+    Raises DiskFull, or UserError if the file cannot be used as a store.
     """
     uri = absolute_uri(uri)
     file = database_file(uri)
@@ -94,33 +94,32 @@ def ensure_store(uri: str) -> None:
             first_line = str(error).splitlines()[0]
             if "disk is full" in first_line:
                 raise DiskFull(str(file.parent), "the tracking store") from error
-            raise UserError(f"{file} cannot be used as a tracking store: {first_line}") from error
+            raise UserError(f"cannot use {file} as a tracking store: {first_line}") from error
 
 
 def quiet_store_logs() -> None:
-    """Keep MLflow from printing each migration, and a traceback beside each error that it raises."""
+    """Suppress MLflow's log of migrations, and the tracebacks of errors that it raises, too."""
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def without_password(uri: str) -> str:
-    """`uri` as it may be printed.
+    """`uri` without its password, for printing.
 
     >>> without_password("https://ann:secret@example.org/mlflow")
     'https://ann:***@example.org/mlflow'
     """
     try:
         parts = urlsplit(uri)
-    except ValueError:  # no address at all: what stands before an @ may be a password all the same
+    except ValueError:  # not a valid URI, but the part before @ may still contain a password
         return uri.rpartition("@")[2]
     if parts.password is None:
         return uri
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
-# One try and a bounded wait: the delivery thread does its own back-off, and MLflow's seven retries would hold
-# it for four minutes at every outage. Standard output is the command's own: MLflow's links would spoil
-# `--json`.
+# One try and a bounded wait: the delivery thread has its own back-off, and MLflow's seven retries would block
+# it for four minutes at every outage. MLflow must not print links to standard output, as they break `--json`.
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -131,6 +130,6 @@ DEFAULTS = {
 
 
 def prepare_environment() -> None:
-    """Set our defaults for MLflow in this process and its children; what the user set stays."""
+    """Set defaults for MLflow in this process and its children; the user's settings are kept."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

@@ -1,7 +1,7 @@
-"""Names and values as MLflow takes them.
+"""Names and values in a form that MLflow accepts.
 
 MLflow allows letters, digits, `_ - . : /` and spaces in the names of metrics and params, at most 250
-characters, and no name that a path normaliser would change. Limits as in `mlflow.utils.validation`.
+characters, and only normalised paths. The limits are those of `mlflow.utils.validation`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BAD = re.compile(r"[^/\w.\- :]")
 
 
 def entity_name(name: str) -> str:
-    """`name` with `_` for each character that MLflow refuses; a name that it accepts stays as it is.
+    """`name` with `_` for each character that MLflow rejects; a valid name is unchanged.
 
     >>> entity_name("val/AP50/dog (big)")
     'val/AP50/dog _big_'
@@ -41,7 +41,7 @@ def entity_name(name: str) -> str:
 
 
 def entity_names(names: Iterable[str]) -> dict[str, str]:
-    """Each name to what MLflow is given; two that would become one get four more characters.
+    """Each name -> its name in MLflow; colliding names get a suffix of four characters.
 
     >>> entity_names(["a(b", "a)b", "loss"])
     {'a(b': 'a_b-38d5', 'a)b': 'a_b-23b9', 'loss': 'loss'}
@@ -60,7 +60,7 @@ def entity_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def param_text(value: object) -> str:
-    """A param's value as text that keeps its type: strings as they are, all else as JSON.
+    """A param's value as text that keeps its type: strings unchanged, all else as JSON.
 
     >>> [param_text(v) for v in ("SGD", 0.0001, True, None, (1, 2))]
     ['SGD', '0.0001', 'true', 'null', '[1, 2]']
@@ -70,10 +70,10 @@ def param_text(value: object) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, with an ellipsis where something was cut.
+    """`text` truncated to `limit` characters, with an ellipsis.
 
-    No NUL, which PostgreSQL cannot hold, and no half of a surrogate pair (in the name of a file, say), which
-    no database can.
+    Replaces NUL, which PostgreSQL cannot store, and lone surrogates (for example in a file name), which no
+    database can.
     """
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -88,7 +88,7 @@ def _short_hash(name: str) -> str:
 
 
 def folder_name(name: str) -> str:
-    """A folder for `name`; a name that had to be changed gets a hash, so that no two share one.
+    """A folder name for `name`; a changed name gets a hash, so it is unique.
 
     >>> folder_name("oct-detector"), folder_name("a/b")
     ('oct-detector', 'a_b-c14cddc0')

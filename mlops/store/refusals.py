@@ -1,4 +1,4 @@
-"""What an error of the store means for the request that was refused."""
+"""The meaning of a store's error for the request that failed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mlops.store.location import without_password
 
 
 class Meaning(Enum):
-    AWAY = "away"  # nothing can be delivered now: wait, try again
-    DENIED = "denied"  # we may not write to this run now: leave it, go on with the others
-    FAILED = "failed"  # this did not work now: leave it, go on with the rest, try it again
-    REFUSED = "refused"  # this can never work as it is: park it and say why
+    AWAY = "away"  # nothing can be delivered now: wait, then retry
+    DENIED = "denied"  # no permission for this run now: skip it, continue with the others
+    FAILED = "failed"  # this request failed now: skip it, continue, retry it later
+    REFUSED = "refused"  # this request can never succeed: set it aside and report why
 
 
 _REFUSED_CODES = {
@@ -34,10 +34,9 @@ _AWAY_CODES = {
 
 
 def meaning_of(error: BaseException) -> Meaning:
-    """Sort what MLflow's client raised.
+    """Classify an error of MLflow's client.
 
-    A status of 500 and a plain BAD_REQUEST (which MLflow also answers for its database's troubles) condemn
-    neither the entry nor the server.
+    Status 500 and a plain BAD_REQUEST (which MLflow also returns for database errors) are FAILED.
     """
     code = code_of(error)
     if code in _REFUSED_CODES:
@@ -54,36 +53,36 @@ def is_missing(error: BaseException) -> bool:
 
 
 def code_of(error: BaseException) -> str:
-    """MLflow's word for it; where files are sent and fetched there is none, and the status stands for it."""
+    """MLflow's error code; for file transfers, which have none, derived from the HTTP status."""
     code = str(getattr(error, "error_code", ""))
     status = getattr(getattr(error, "response", None), "status_code", 0)
     return code or {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}.get(status, "")
 
 
 def in_words(error: BaseException, uri: str) -> str:
-    """One line for people."""
+    """The error in one line."""
     text = " ".join(str(error).split())
     shown = without_password(uri)
     if "Connection refused" in text:
-        return f"{shown} does not answer (connection refused): is the server running?"
+        return f"{shown} does not answer (connection refused); check that the server is running"
     if "timed out" in text or "timeout exception" in text:
         return f"{shown} does not answer in time"
     if "Name or service not known" in text or "Failed to resolve" in text:
-        return f"{shown} is not a known host"
+        return f"{shown}: unknown host"
     match = code_of(error)
     if match == "PERMISSION_DENIED":
         return (
-            f"{shown} does not let {me()} do that: ask its administrator for the right, or log in as another"
+            f"{shown}: {me()} lacks the permission; ask the administrator for it, or log in as another user"
         )
     if match in ("CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
-        return f"{shown} refuses us ({match}): check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return f"{shown}: login failed ({match}); check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if match == "ENDPOINT_NOT_FOUND":
-        return f"{shown} is no MLflow server, or one too old: {text[:200]}"
+        return f"{shown} is not an MLflow server, or too old: {text[:200]}"
     return text[:400]
 
 
 def _never_reached(error: BaseException) -> bool:
-    """Whether the request failed on its way, or a gateway answered in the server's place."""
+    """Whether the request did not reach the server, or a gateway answered instead of it."""
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import RequestException, RetryError, Timeout
 

@@ -1,4 +1,4 @@
-"""From a name that a person gives (run id, version, alias) to a run and its files."""
+"""Resolve a run ID, version or alias to a run and its files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A training run, and the version that came of it. model, version: "" where none was registered."""
+    """A training run and its version. model, version: "" if none is registered."""
 
     run_id: str
     model: str = ""
@@ -33,16 +33,16 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """As people call it: `model/3`, or `run 0123abcd`."""
+        """`model/3`, or `run 0123abcd`."""
         return f"{self.model}/{self.version}" if self.model else f"run {self.run_id[:8]}"
 
 
 def find_subject(client: MlflowClient, given: str) -> Subject:
     """The run that `given` names.
 
-    given: `NAME/VERSION`, `NAME@ALIAS` (`NAME/@ALIAS` is the same), `NAME` for its newest version, each with
-        or without `models:/` before it, or a run's id, with or without `runs:/`.
-    Raises UnknownVersion for what is not there, and for a version that no run is known of.
+    given: `NAME/VERSION`, `NAME@ALIAS` (or `NAME/@ALIAS`), `NAME` for its newest version, each with or
+        without `models:/`, or a run ID, with or without `runs:/`.
+    Raises UnknownVersion if it does not exist, or for a version without a run.
     """
     text = given.strip().removeprefix("models:/").removeprefix("runs:/").strip("/")
     if _RUN_ID.fullmatch(text):
@@ -50,30 +50,35 @@ def find_subject(client: MlflowClient, given: str) -> Subject:
     model, _, rest = text.partition("@") if "@" in text else text.partition("/")
     model, alias = model.rstrip("/"), rest if "@" in text else ""
     if not model or "'" in model:
-        raise UnknownVersion(f"{given!r} names nothing: give NAME/VERSION, NAME@ALIAS, NAME or a run's id")
+        raise UnknownVersion(
+            f"{given!r} is not a version or run; use NAME/VERSION, NAME@ALIAS, NAME or a run ID"
+        )
     if alias:
         with asking(f"looking up {model}@{alias}"):
             aliases = client.get_registered_model(model).aliases or {}
             if alias not in aliases:
                 have = ", ".join(f"@{each}" for each in aliases) or "none"
-                raise UnknownVersion(f"{model} has no alias @{alias}; it has {have}")
+                raise UnknownVersion(f"{model} has no alias @{alias}; its aliases: {have}")
             found = client.get_model_version(model, str(aliases[alias]))
     elif rest:
         if not rest.isdecimal():
-            raise UnknownVersion(f"{given!r}: a version is a number; an alias is written {model}@{rest}")
+            raise UnknownVersion(
+                f"{given!r} is not a version, which is a number; for an alias use {model}@{rest}"
+            )
         with asking(f"looking up {model}/{rest}"):
             found = client.get_model_version(model, rest)
     else:
         found = _newest(client, model)
     if not found.run_id:
-        raise UnknownVersion(f"{model}/{found.version} was registered from no run: nothing of it was tracked")
+        raise UnknownVersion(f"{model}/{found.version} has no run, so it has no metrics and data to read")
     return Subject(str(found.run_id), model, str(found.version))
 
 
 @contextmanager
 def model_files(client: MlflowClient, subject: Subject) -> Iterator[Path]:
-    """The folder of the model that the run made: where it lies if that is this machine, else a copy for the
-    while. Raises UnknownVersion for a run without a model, or whose files are gone.
+    """The folder of the run's model: the original if it is on this machine, else a temporary copy.
+
+    Raises UnknownVersion for a run without a model, or if its files are missing.
     """
     if subject.model:
         with asking(f"finding the files of {subject.name}"):
@@ -86,7 +91,7 @@ def model_files(client: MlflowClient, subject: Subject) -> Iterator[Path]:
 
 @contextmanager
 def folder_at(client: MlflowClient, uri: str, name: str) -> Iterator[Path]:
-    """What lies at `uri`, which belongs to `name`. Raises UnknownVersion where nothing does."""
+    """The folder at `uri`, which belongs to `name`. Raises UnknownVersion if it is missing or empty."""
     import mlflow.artifacts
 
     parts = urlsplit(uri)
@@ -103,7 +108,7 @@ def folder_at(client: MlflowClient, uri: str, name: str) -> Iterator[Path]:
 
 
 def data_sources(run: Run) -> tuple[str, ...]:
-    """The paths of the data set that a run was trained on, as it was given; () where none is known."""
+    """The paths of the data set that a run was trained on, as given; () if unknown."""
     for known in run.inputs.dataset_inputs if run.inputs is not None else ():
         try:
             uri = str(json.loads(known.dataset.source)["uri"])
@@ -114,7 +119,7 @@ def data_sources(run: Run) -> tuple[str, ...]:
 
 
 def data_profile(run: Run) -> dict[str, Any]:
-    """What training recorded of its data set: name, pictures of each split, classes; {} where nothing is."""
+    """The recorded data set of a run: name, images of each split, classes; {} if unknown."""
     for known in run.inputs.dataset_inputs if run.inputs is not None else ():
         context = {tag.key: tag.value for tag in known.tags}.get("mlflow.data.context", "training")
         try:
@@ -127,7 +132,7 @@ def data_profile(run: Run) -> dict[str, Any]:
 
 
 def recorded_class_map(run: Run) -> dict[str, dict[str, str | None]] | None:
-    """What each source's classes were called in training, by source; None where that was not said."""
+    """The class map of the training, by source; None without one."""
     recorded: dict[str, dict[str, str | None]] = data_profile(run).get("class_map") or {}
     return recorded or None
 
@@ -148,7 +153,7 @@ def _newest(client: MlflowClient, model: str) -> ModelVersion:
             of_name(model), max_results=1, order_by=["version_number DESC"]
         )
     if not found:
-        raise UnknownVersion(f"there is no registered model {model!r}; `mlops registry status` lists them")
+        raise UnknownVersion(f"no registered model {model!r}; list them with `mlops registry status`")
     return found[0]
 
 
@@ -158,12 +163,12 @@ def _logged_model(client: MlflowClient, subject: Subject) -> str:
         made = list(outputs.model_outputs) if outputs is not None else []
         if made:
             return str(client.get_logged_model(made[-1].model_id).artifact_location)
-    raise UnknownVersion(f"{subject.name} made no model: give the run of a finished training, or a version")
+    raise UnknownVersion(f"{subject.name} has no model; use the run of a finished training, or a version")
 
 
 def _not_empty(folder: Path, name: str) -> Path:
     if not folder.is_dir() or not any(folder.iterdir()):
-        raise UnknownVersion(f"the files of {name} are gone: nothing lies at {folder}")
+        raise UnknownVersion(f"the files of {name} are missing: {folder} is empty or does not exist")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""An MLflow server on this machine, over the same store and files that a run without a server uses."""
+"""An MLflow server on this machine, for the store and files that runs without a server use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlops.store.client import keep_interruptible
 from mlops.store.location import artifact_root, ensure_store, is_database, prepare_environment
 
 START_TIMEOUT_S = 240.0  # a busy machine takes a minute
-# Its jobs are of language models alone. For them it starts eight more processes, each of which loads MLflow
+# Its jobs are only for language models. They would start eight more processes, each of which imports MLflow
 # while the first requests wait.
 _SWITCHED_OFF = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 _STOP_TIMEOUT_S = 10.0
@@ -29,8 +29,8 @@ _STOP_TIMEOUT_S = 10.0
 class ServerPlan:
     """Where the server listens and what it serves.
 
-    store: a database URI. artifacts: the folder (or bucket URI) of what is uploaded through it.
-    log: the file that its own output goes to.
+    store: a database URI. artifacts: the folder (or bucket URI) of uploaded files.
+    log: the file of the server's output.
     """
 
     host: str
@@ -45,7 +45,7 @@ class ServerPlan:
 
 
 class Server:
-    """A started server. Stop it with `stop`; it is stopped too when the `with` block ends."""
+    """A running server. Stop it with `stop`."""
 
     def __init__(self, plan: ServerPlan, process: subprocess.Popen[bytes]) -> None:
         self.plan, self._process = plan, process
@@ -55,11 +55,11 @@ class Server:
         return self._process.pid
 
     def wait(self) -> int:
-        """Wait until the server ends by itself; its exit code."""
+        """Wait until the server exits; returns its exit code."""
         return self._process.wait()
 
     def stop(self) -> None:
-        """End the server and its workers."""
+        """Stop the server and its workers."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             try:
@@ -69,15 +69,15 @@ class Server:
                 self._process.wait()
 
     def kill(self) -> None:
-        """End the server and its workers at once, as a crash would."""
+        """Kill the server and its workers, like a crash."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
-    """Settle where the server listens (port 0: a free one).
+    """Choose where the server listens (port 0: any free port).
 
-    Raises BadSetting for a store or port that it cannot use.
+    Raises BadSetting for an unusable store, host or port.
     """
     if not is_database(store):
         raise BadSetting("mlops server", "store", store, "a database: sqlite:///FILE or postgresql://...")
@@ -90,7 +90,7 @@ def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
                 allowed = f"an address of this machine ({error.strerror})"
                 raise BadSetting("mlops server", "--host", host, allowed) from error
             raise BadSetting(
-                "mlops server", "--port", port, f"a free port on {host} ({error.strerror}); 0 takes any"
+                "mlops server", "--port", port, f"a free port on {host} ({error.strerror}); 0: any free port"
             ) from error
         port = int(probe.getsockname()[1])
     return ServerPlan(host, port, store, str(artifact_root(store)), home / "server.log")
@@ -99,7 +99,7 @@ def plan_server(store: str, host: str, port: int, home: Path) -> ServerPlan:
 def start_server(plan: ServerPlan) -> Server:
     """Start `mlflow server` and return once it answers.
 
-    Raises ServerUnavailable with the log's last line when the server ends or does not answer in time.
+    Raises ServerUnavailable with the last line of the log if the server exits or does not answer in time.
     """
     prepare_environment()
     ensure_store(plan.store)
@@ -145,7 +145,7 @@ def _wait_until_it_answers(plan: ServerPlan, process: subprocess.Popen[bytes]) -
     while time.monotonic() - began < START_TIMEOUT_S:
         if process.poll() is not None:
             raise ServerUnavailable(
-                f"the MLflow server ended at once: {_last_line(plan.log)} (see {plan.log})"
+                f"the MLflow server exited at start: {_last_line(plan.log)} (see {plan.log})"
             )
         if answers(plan.url):
             return
@@ -157,4 +157,4 @@ def _wait_until_it_answers(plan: ServerPlan, process: subprocess.Popen[bytes]) -
 
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"

@@ -1,1 +1,1 @@
-"""What is known of one version: `gather` reads it from the server into `registry.gates.evidence_values`."""
+"""Evidence of one version: `gather` reads it from the server into `registry.gates.evidence_values`."""

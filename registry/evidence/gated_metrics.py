@@ -1,4 +1,4 @@
-"""The metrics that a policy's gates name, and what was measured after training."""
+"""The metrics that a policy's gates read, and the measurements made after training."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from registry.policies.policy import Policy
 
 BEST_EPOCH = "best/epoch"
-OF_BOXES = re.compile(r"test/(recall|patch_F2)@(\d*\.?\d+)")  # and from which score on
+OF_BOXES = re.compile(r"test/(recall|patch_F2)@(\d*\.?\d+)")  # and the score threshold
 _AT_ONCE = 6
 
 
 def metrics_read(
     client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str], samples: Samples | None
 ) -> dict[str, float]:
-    """All `test/...` of the run, and every other figure that a gate of `policy` names, where it is known.
+    """All `test/...` metrics of the run, and every other known metric that a gate of `policy` names.
 
-    Names are the gates' own, with the classes as the class map writes them.
+    The keys are the names used by the gates, with class names as in the class map.
     """
     return with_derived(kept_metrics(client, run, policy, classes), policy, classes, samples)
 
 
 def kept_metrics(client: MlflowClient, run: Run, policy: Policy, classes: Sequence[str]) -> dict[str, float]:
-    """Those of them that MLflow has. A curve is a request each; they are read side by side."""
+    """Those of them that MLflow has. Each curve is one request; they are read concurrently."""
     kept = finite(run.data.metrics)
     names = [name for name in names_read(policy, classes) if not OF_BOXES.fullmatch(name)]
     found = {name: value for name, value in kept.items() if name.startswith("test/")}
@@ -58,7 +58,7 @@ def kept_metrics(client: MlflowClient, run: Run, policy: Policy, classes: Sequen
 def with_derived(
     metrics: Mapping[str, float], policy: Policy, classes: Sequence[str], samples: Samples | None
 ) -> dict[str, float]:
-    """`metrics` and the figures that gates name and that are computed from them, or from the samples."""
+    """`metrics` and the metrics of gates that are computed from them or from the samples."""
     names = [name for name in names_read(policy, classes) if name not in metrics]
     derived = {name: _derived(name, metrics, samples) for name in names}
     found = {name: value for name, value in derived.items() if value is not None}
@@ -66,12 +66,12 @@ def with_derived(
 
 
 def reads_boxes(policy: Policy) -> bool:
-    """Whether some gate reads a figure that is computed from the boxes of every picture."""
+    """Whether a gate reads a metric that is computed from the boxes of every image."""
     return any(OF_BOXES.fullmatch(name) for name in names_read(policy, ()))
 
 
 def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
-    """Every metric that some gate of some stage reads, each once."""
+    """Every metric that a gate of any stage reads, without duplicates."""
     names: list[str] = []
     for gate in (gate for gates in policy.gates.values() for gate in gates):
         if isinstance(gate, Floor | Ceiling):
@@ -84,13 +84,13 @@ def names_read(policy: Policy, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def stored_names(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """name -> what MLflow has it under, and what it has the same of the best epoch under."""
+    """name -> its name in MLflow, and the name of its value at the best epoch."""
     own, best = entity_names(names), entity_names([f"best/{name}" for name in names])
     return {name: (own[name], best[f"best/{name}"]) for name in names}
 
 
 def _value(client: MlflowClient, run: Run, kept: dict[str, float], stored: str, best: str) -> float | None:
-    """A test figure as it stands; another at the best epoch, or where the curve has one point only."""
+    """A test metric as stored; any other metric at the best epoch, or the only point of its curve."""
     if stored.startswith("test/"):
         return kept.get(stored)
     if best in kept:
@@ -123,20 +123,21 @@ PARITY_TAG = "mlops.parity"
 
 
 def write_latency(client: MlflowClient, model: str, version: str, latency: Latency) -> None:
-    """Keep a measurement; it takes the place of the one before."""
-    with asking(f"keeping the latency of {model}/{version}"):
+    """Store a latency measurement; it replaces the previous one."""
+    with asking(f"storing the latency of {model}/{version}"):
         client.set_model_version_tag(model, version, LATENCY_TAG, _as_json(asdict(latency)))
 
 
 def write_parity(client: MlflowClient, model: str, version: str, parity: Sequence[Parity]) -> None:
-    """Keep what an export found, one for each format; all at once, in place of those before."""
-    with asking(f"keeping the export parity of {model}/{version}"):
+    """Store the parity of each exported format; replaces all previous ones."""
+    with asking(f"storing the export parity of {model}/{version}"):
         client.set_model_version_tag(model, version, PARITY_TAG, _as_json([asdict(each) for each in parity]))
 
 
 def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> Latency | None:
-    """The latency among a version's tags; None where there is none that could have been measured, as anyone
-    may set a tag, or it is of a file now not in `files`.
+    """The latency in a version's tags; None if it is missing, invalid, or of a file that is not in `files`.
+
+    Anyone can set a tag, so its values are checked for plausibility.
     """
     try:
         found = _LATENCY.validate_json(tags.get(LATENCY_TAG, ""))
@@ -147,9 +148,7 @@ def read_latency(tags: Mapping[str, str], files: Mapping[str, str] | None) -> La
 
 
 def read_parity(tags: Mapping[str, str], files: Mapping[str, str] | None) -> tuple[Parity, ...]:
-    """The parities among a version's tags, by format, of exports of a file that is still in `files`; () where
-    there is none that can be read.
-    """
+    """The valid parities in a version's tags, by format, of exports of a file that is still in `files`."""
     try:
         found = _PARITIES.validate_json(tags.get(PARITY_TAG, ""))
     except ValidationError:

@@ -1,13 +1,13 @@
-"""From what lies on the server to the evidence that gates read. The only part of judging that does I/O.
+"""Read the evidence of a version from the server. The only part of judging that does I/O.
 
-`gather(client, model, version, policy, champion)` reads, and writes nothing:
+`gather(client, model, version, policy, champion)` reads and writes nothing:
 
 | evidence | from |
 |---|---|
 | metrics `test/...` | the training run's metrics |
 | metrics `val/...`, `train/...` that a gate names | `best/<name>`, or the curve at step `best/epoch` |
 | `test/F1`, `test/recall@T`, `test/patch_F2@T` that a gate names | test precision and recall; the boxes |
-| classes | the version's tag and its own files: a class left out of the tag is judged all the same |
+| classes | the version's tag and its files; a class that is missing in the tag is judged, too |
 | licence, data digest, demo | the version's tags |
 | data faults | `data/data_faults.json` of the study's run (the training run's parent), or of the run |
 | files, unsafe | the version's own files, hashed and scanned for pickles |
@@ -15,9 +15,9 @@
 | comparisons | `test/predictions.parquet` or `test/boxes.parquet` of this version's run and the champion's |
 | trained_by, trainers | the training run's user, and the version's tag `mlops.trained_by` |
 
-Approvals lie in the ledger, which this knows nothing of: add them by `facts.with_approvals`.
-Whatever is not there is left out, and the gate that needs it refuses. Raises UnknownVersion for a version
-that is not there, ServerUnavailable when the server does not answer.
+Approvals are in the ledger, which this module does not read: add them with `evidence_values.with_approvals`.
+Missing evidence is left out, and the gate that needs it refuses. Raises UnknownVersion for a version that
+does not exist, ServerUnavailable if the server does not answer.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ _AT_ONCE = 6
 
 
 def gather(client: MlflowClient, model: str, version: str, policy: Policy, champion: str | None) -> Evidence:
-    """All that is known of `model` version `version`. champion: the version that it would replace, if any."""
+    """The evidence of `model` version `version`. champion: the version that it would replace, if any."""
     compared = () if champion in (None, version) else policy.comparisons()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:  # most of it is waiting for the server
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # most of the time is spent waiting for the server
         reading_files = pool.submit(_files, client, model, version)
         reading_other = pool.submit(_champions_samples, client, model, champion if compared else None)
         with asking(f"reading {model}/{version}"):
@@ -73,7 +73,7 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
         metrics = kept_metrics(client, run, policy, told) if run is not None else {}
         files, unsafe, stated = reading_files.result()
         classes = tuple(dict.fromkeys((*told, *stated)))
-        if classes != told and run is not None:  # the tag was changed: read again rather than wait each time
+        if classes != told and run is not None:  # rare, as it means that the tag was changed
             metrics = kept_metrics(client, run, policy, classes)
         samples, other = reading_samples.result(), reading_other.result()
         faults = reading_faults.result()
@@ -109,16 +109,14 @@ def _champions_samples(client: MlflowClient, model: str, champion: str | None) -
         with asking(f"reading {model}/{champion}"):
             found = client.get_model_version(model, champion)
     except UnknownVersion:
-        return None  # deleted since: nothing of it is left to be compared with
+        return None  # the champion was deleted, so there is nothing to compare with
     return _samples(client, found.run_id)
 
 
 def _files(
     client: MlflowClient, model: str, version: str
 ) -> tuple[dict[str, str] | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """Digests, what pickles in them could call, and the classes that they state; None, None and () where the
-    files are gone.
-    """
+    """Digests, what pickles could call, and the classes; None, None, () if the files are missing."""
     try:
         with version_files(client, model, version) as folder:
             files = digests(folder)
@@ -130,7 +128,7 @@ def _files(
 
 
 def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | None) -> DataFacts:
-    """A version is of demo data when either its tag or its run's says so, as tags can be changed."""
+    """Demo data if either the version's tag or its run's tag says so, as tags can be changed."""
     run_tags = dict(run.data.tags) if run is not None else {}
     said = {known.get("mlops.demo", "") for known in (tags, run_tags)} - {""}
     return DataFacts(
@@ -141,7 +139,7 @@ def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | 
 
 
 def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
-    """How often each code was found, as "severity/code"; {} for a check that found nothing."""
+    """Number of faults by "severity/code"; {} if the check found none."""
     if run is None:
         return None
     study = run.data.tags.get("mlflow.parentRunId", "")
@@ -153,7 +151,7 @@ def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
 
 
 def _counted(rows: list[object]) -> dict[str, int] | None:
-    """None for rows that are not those of a check: anyone may put another file in its place."""
+    """None for rows that are not from a data check, as anyone can replace the file."""
     codes: Counter[str] = Counter()
     for row in rows:
         if not isinstance(row, dict) or not {"severity", "code"} <= row.keys():
@@ -172,8 +170,10 @@ def _classes(class_map: str) -> tuple[str, ...]:
 
 
 def _trainers(run: Run | None, tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Who trained it, by the run and by the version: each name that is given, as tags can be changed."""
+    """Every name that the run or the version gives for who trained it, as tags can be changed."""
     given = [tags.get(TRAINED_BY_TAG, "")]
     if run is not None:
         given = [run.data.tags.get("mlflow.user", ""), run.info.user_id or "", *given]
-    return tuple(dict.fromkeys(name for name in given if name not in ("", "unknown")))  # MLflow's own word
+    return tuple(
+        dict.fromkeys(name for name in given if name not in ("", "unknown"))
+    )  # "unknown" is MLflow's placeholder

@@ -1,4 +1,4 @@
-"""How long one picture takes through a version's ONNX file, on this machine's processor."""
+"""Latency of a version's ONNX file for one image, on this machine's CPU."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uin
 def measure_version(
     client: MlflowClient, model: str, version: str, *, calls: int = CALLS, threads: int = 0
 ) -> Latency:
-    """Time the version's ONNX file and keep what was found as its tag `mlops.latency`.
+    """Time the version's ONNX file and store the result as its tag `mlops.latency`.
 
-    Raises UnknownVersion where its files are gone, or the ONNX file cannot be run.
+    Raises UnknownVersion if its files are missing or the ONNX file cannot be run.
     """
     with version_files(client, model, version) as folder:
         file = onnx_file(folder, digests(folder), f"{model}/{version}")
@@ -36,9 +36,9 @@ def measure_version(
 
 
 def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency:
-    """p50 and p95 of `calls` runs of one random picture, after a warm-up; the run alone, no decoding.
+    """p50 and p95 of `calls` runs with one random image, after a warm-up; without decoding.
 
-    threads: ONNX Runtime's for one operator; 0 leaves it to ONNX Runtime (one a core).
+    threads: ONNX Runtime's intra-op threads; 0: its default (one per core).
     """
     import numpy as np
     import onnxruntime
@@ -47,12 +47,15 @@ def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency
     options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own, one for each status
+    except Exception as error:  # onnxruntime has its own exception class for each status
         raise UnknownVersion(f"{file.name} cannot be run: {str(error).splitlines()[0]}") from error
     entry = session.get_inputs()[0]
     shape = [1 if index == 0 else side for index, side in enumerate(entry.shape)]
     if any(not isinstance(side, int) for side in shape) or entry.type not in _DTYPES:
-        raise UnknownVersion(f"{file.name} takes {entry.type} {entry.shape}: only the first side may be free")
+        raise UnknownVersion(
+            f"{file.name} cannot be timed: its input is {entry.type} {entry.shape}; "
+            f"expected {', '.join(_DTYPES)} with only the batch size dynamic"
+        )
     picture = {entry.name: np.random.default_rng(0).random(shape).astype(_DTYPES[entry.type])}
     times_ms = []
     for _ in range(WARM_UP):
@@ -74,7 +77,7 @@ def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency
 
 
 def device_name() -> str:
-    """The processor and its cores, in words: 'Intel(R) Xeon(R) Platinum 8481C, 2 cores, x86_64'."""
+    """The CPU and its cores: 'Intel(R) Xeon(R) Platinum 8481C, 2 cores, x86_64'."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{_processor()}, {cores} {'core' if cores == 1 else 'cores'}, {platform.machine()}"
 

@@ -1,4 +1,4 @@
-"""Per-sample test results of two versions, laid side by side and compared."""
+"""Paired comparison of the per-sample test results of two versions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PREDICTIONS, BOXES = "predictions.parquet", "boxes.parquet"
 
 @dataclass(frozen=True, slots=True)
 class PairedClasses:
-    """A classifier's answers: (N,) each, in the order of `image`."""
+    """A classifier's predictions: (N,) each, in the order of `image`."""
 
     image: NDArray[np.str_]
     label: NDArray[np.str_]
@@ -40,7 +40,7 @@ class PairedClasses:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What a joint version was asked: every box, and the class of every picture."""
+    """Results of a joint version: every box, and the class of every image."""
 
     boxes: Boxes
     answers: PairedClasses
@@ -50,22 +50,22 @@ Samples = PairedClasses | Boxes | Both
 
 
 def joined(parts: Sequence[Samples]) -> Samples | None:
-    """One run's tables as one; None without any."""
+    """All tables of one run; None without any."""
     boxes = next((each for each in parts if isinstance(each, Boxes)), None)
     answers = next((each for each in parts if isinstance(each, PairedClasses)), None)
     return Both(boxes, answers) if boxes is not None and answers is not None else boxes or answers
 
 
 def boxes_of(samples: Samples | None) -> Boxes | None:
-    """The boxes among `samples`; None for a classifier's."""
+    """The boxes in `samples`; None for a classifier."""
     if isinstance(samples, Both):
         return samples.boxes
     return samples if isinstance(samples, Boxes) else None
 
 
 def read_samples(file: Path) -> Samples:
-    """What training kept of every picture. Raises OSError, ValueError or KeyError for another file."""
-    import pyarrow.parquet as pq  # of which `read_table` would import pandas
+    """The per-sample results that training stored. Raises OSError, ValueError or KeyError for other files."""
+    import pyarrow.parquet as pq  # its `read_table` would import pandas
 
     if file.name == PREDICTIONS:
         held = pq.ParquetFile(file).read(["image", "label", "predicted"]).to_pydict()
@@ -86,7 +86,7 @@ def read_samples(file: Path) -> Samples:
 
 
 def compare(gate: NotWorse, champion: str, own: Samples | None, other: Samples | None) -> ChampionComparison:
-    """This version's samples against the champion's, as `gate` asks; `problem` says why it could not be."""
+    """Compare this version with the champion as `gate` requires; `problem` is the reason if impossible."""
     asked = ChampionComparison(champion, gate.metric, gate.confidence, gate.margin)
     try:
         pairing = _paired(gate.metric, own, other)
@@ -111,13 +111,13 @@ def compare(gate: NotWorse, champion: str, own: Samples | None, other: Samples |
 def _paired(metric: str, own: Samples | None, other: Samples | None) -> Pairing:
     if own is None or other is None:
         which = "this version" if own is None else "the champion"
-        raise ValueError(f"no per-sample test results of {which} were kept")
+        raise ValueError(f"{which} has no per-sample test results")
     own, other = (_asked_of(each, metric) for each in (own, other))
     if isinstance(own, PairedClasses) and isinstance(other, PairedClasses):
         return _answers(metric, own, other)
     if isinstance(own, Boxes) and isinstance(other, Boxes):
         return _boxes(metric, own, other)
-    raise ValueError("one is a classifier, the other a detector")
+    raise ValueError("one version is a classifier, the other a detector")
 
 
 def _asked_of(samples: Samples, metric: str) -> Samples:
@@ -130,14 +130,14 @@ def _asked_of(samples: Samples, metric: str) -> Samples:
 def _answers(metric: str, own: PairedClasses, other: PairedClasses) -> Pairing:
     figure = next((name for name in CLASS_FIGURES if name == metric), None)
     if figure is None:
-        raise ValueError(f"{metric} is no figure of a classifier's answers: {', '.join(CLASS_FIGURES)}")
+        raise ValueError(f"{metric} is not a metric of a classifier; use one of {', '.join(CLASS_FIGURES)}")
     same = len(own.image) == len(other.image) and bool((own.image == other.image).all())
     if not same or not (own.label == other.label).all():
         shared = (
             len(np.intersect1d(own.image, other.image)) if not same else int((own.label == other.label).sum())
         )
         raise ValueError(
-            f"they were tested on other pictures ({shared} are alike, "
+            f"the versions were tested on different images ({shared} in common, "
             f"of {len(own.image)} and {len(other.image)})"
         )
     names = np.unique(np.concatenate([own.label, own.predicted, other.predicted]))
@@ -148,8 +148,8 @@ def _answers(metric: str, own: PairedClasses, other: PairedClasses) -> Pairing:
 
 
 def _boxes(metric: str, own: Boxes, other: Boxes) -> Pairing:
-    """A picture without any row in one table shows and was given nothing there, so truths are compared."""
+    """Compares the ground truth, as an image without boxes has no row in a table."""
     pictures = np.union1d(own.image, other.image)
     if not same_truths(detections_of(own).on(pictures), detections_of(other).on(pictures)):
-        raise ValueError("they were tested on other pictures (the annotated boxes are not the same)")
+        raise ValueError("the versions were tested on different images (the annotated boxes differ)")
     return pair_detectors(own, other, metric)

@@ -1,4 +1,4 @@
-"""A version's files and its run's files: fetched, hashed, read."""
+"""Fetch, hash and read the files of a version and of its run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NOTE = "registered_model_meta"
 
 @contextmanager
 def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Path]:
-    """The folder of a version's files: where they lie if that is this machine, else a copy for the while.
+    """The folder of a version's files: the original if it is on this machine, else a temporary copy.
 
-    Raises UnknownVersion for a version that is not there or whose files are gone.
+    Raises UnknownVersion for a version that does not exist or whose files are missing.
     """
     with asking(f"finding the files of {model}/{version}"):
         uri = client.get_model_version_download_uri(model, version)
@@ -35,33 +35,35 @@ def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Pa
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of every file below `folder`, by its path from there, sorted.
+    """SHA-256 (hex) of every file below `folder`, by its relative path, sorted.
 
-    Not of MLflow's note of a version's name: it writes that beside the files of whatever is loaded by
-    `models:/` from this machine's disk, as by `mlflow models serve`.
+    Ignores MLflow's file with the version's name, which it adds when a local model is loaded by `models:/`,
+    for example by `mlflow models serve`.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_note(folder, path))
     return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
 
 
 def file_digests(client: MlflowClient, model: str, version: str) -> dict[str, str]:
-    """The digests of a version's files as they lie now. Raises UnknownVersion when they are gone."""
+    """The current digests of a version's files. Raises UnknownVersion if the files are missing."""
     with version_files(client, model, version) as folder:
         return digests(folder)
 
 
 def onnx_file(folder: Path, files: Mapping[str, str], name: str) -> Path:
-    """The one ONNX file of the version `name`. Raises UnknownVersion where there is none or more."""
+    """The ONNX file of the version `name`. Raises UnknownVersion unless there is exactly one."""
     found = [path for path in files if path.endswith(".onnx")]
     if len(found) != 1:
-        raise UnknownVersion(f"{name} holds {len(found)} ONNX files where one is served: {', '.join(files)}")
+        raise UnknownVersion(
+            f"{name} has {len(found)} ONNX files, expected exactly 1; its files: {', '.join(files)}"
+        )
     return folder / found[0]
 
 
 def stated_in(folder: Path) -> Mapping[str, Any] | None:
-    """The preprocessing that a version's own files state, its classes with it; None where they state none.
+    """The preprocessing (with the classes) in a version's files; None if it is missing.
 
-    The tags say the same, and anyone may change a tag.
+    The tags contain the same, but anyone can change a tag.
     """
     import yaml
 
@@ -74,7 +76,7 @@ def stated_in(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _is_note(folder: Path, path: Path) -> bool:
-    """Whether `path` holds a version's name and nothing else, at the place where MLflow puts it."""
+    """Whether `path` is the file in which MLflow writes only a version's name."""
     if path != folder / _NOTE:
         return False
     try:
@@ -110,7 +112,7 @@ def _read(client: MlflowClient, run_id: str, place: str, name: str) -> Samples:
 
 
 def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:
-    """What the JSON file at `path` of a run holds; None for no such file or one that is no JSON."""
+    """The content of the JSON file at `path` of a run; None if it is missing or not valid JSON."""
     place = _place(client, run_id)
     above, _, name = path.rpartition("/")
     if name not in _names(client, place, above):
@@ -125,7 +127,7 @@ def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:
 
 
 def _place(client: MlflowClient, run_id: str) -> str:
-    """Where the files of a run lie; "" for a run that is gone. The client's own ways by run ask each time."""
+    """The artifact URI of a run, read once; "" for a deleted run."""
     try:
         with asking(f"reading run {run_id}"):
             return str(client.get_run(run_id).info.artifact_uri).rstrip("/")
@@ -134,7 +136,7 @@ def _place(client: MlflowClient, run_id: str) -> str:
 
 
 def _names(client: MlflowClient, place: str, folder: str) -> set[str]:
-    """Names of what lies in `folder`."""
+    """Names of the files and folders in `folder`."""
     import mlflow.artifacts
 
     if not place:

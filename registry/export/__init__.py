@@ -1,5 +1,5 @@
-"""From a version to the bundle that is deployed: each format made, held against the original, timed, hashed.
+"""Export a version to a bundle for deployment: convert, compare with the original, time and hash.
 
-`formats` make the files, `proof` holds them against the original, `bundle` is the folder they are deployed
-in. `run.export_version` goes through all of it.
+`formats` writes the files, `proof` compares them with the original, `bundle` is the folder that is deployed.
+`export.export_version` runs all steps.
 """

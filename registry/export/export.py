@@ -1,4 +1,4 @@
-"""Export a version: the whole way from its name to a bundle and its certificate."""
+"""Export a version: from its name to a bundle and its certificate."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ OnStep = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is asked for.
+    """The options of an export.
 
-    data: where the version's data lie now; () for where its run says. pictures: held-out ones to compare on,
-    at most; calibrate: train pictures for int8. calls: to time.
+    data: current paths of the version's data; () for those recorded by its run. pictures: maximum number of
+    held-out images to compare on. calibrate: training images for int8. calls: inference calls to time.
     """
 
     given: str
@@ -49,7 +49,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """bundle: where it lies, "" where no file could be kept. digest: stands for the whole bundle."""
+    """bundle: its path; "" if no file passed. digest: identifies the whole bundle."""
 
     bundle: str
     digest: str
@@ -62,16 +62,16 @@ class Exported:
 
     @property
     def short(self) -> tuple[FileCertificate, ...]:
-        """Asked for, and not made or not run here."""
+        """Requested files that could not be written or run here."""
         return tuple(f for f in self.certificate.files if f.status in (Status.NOT_MADE, Status.NOT_RUN))
 
 
 def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep) -> Exported:
-    """Make, compare, time and write every file asked for; log the certificate; put the bundle in its place.
+    """Write, compare and time every requested file; log the certificate; publish the bundle.
 
-    on_step: told in words what is done next. The certificate goes to the run's folder `export/` and the
-    parities to the version's tag before the bundle appears, so that none lies there without them. Raises
-    UserError (a version, data or a place that cannot be), GateRefused (altered files), ServerUnavailable.
+    on_step: called with a description of the next step. The certificate is logged to the run's folder
+    `export/` and the parities to the version's tag before the bundle appears. Raises UserError (invalid
+    version, data or path), GateRefused (altered files), ServerUnavailable.
     """
     with opened(client, request.given) as version, bundle_folder.workplace(request.out) as work:
         on_step(f"reading the data of {version.name}")
@@ -87,7 +87,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
                 calibration=partial(calibration, dataset, version.preprocessing, request.calibrate),
                 calibrates=min(request.calibrate, len(dataset.splits["train"])),
             )
-            on_step(f"asking the original about {len(held)} pictures")
+            on_step(f"running the original on {len(held)} images")
             yardstick = Yardstick(held, _originals(source, held), request.calls)
             files = tuple(_certified(request, source, work, yardstick, on_step))
         certificate = certificate_of(version, dataset, held, files, no_network)
@@ -101,7 +101,7 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
 
 
 def _originals(source: Original, held: HeldOutImages) -> ModelOutputs:
-    """The trained network's answers; those of the version's own file where its weights cannot be had."""
+    """The trained network's outputs; those of the version's ONNX file if its weights are not available."""
     if source.network is None:
         session = format_named("onnx").open(source.onnx)
     else:
@@ -114,14 +114,14 @@ def _originals(source: Original, held: HeldOutImages) -> ModelOutputs:
 def _certified(
     request: ExportRequest, source: Original, work: Path, yardstick: Yardstick, on_step: OnStep
 ) -> Iterator[FileCertificate]:
-    """One a format and precision. fp32 alone is asked of a format that is written in nothing else."""
+    """One certificate per format and precision."""
     for name in request.formats:
         kind = format_named(name)
         precisions = [each for each in request.precisions if each in kind.precisions]
         if not precisions:
             written = ", ".join(kind.precisions)
             asked = ", ".join(request.precisions)
-            yield not_made(name, request.precisions[0], f"it is written in {written} here, not in {asked}")
+            yield not_made(name, request.precisions[0], f"{name} supports {written}, not {asked}")
         for precision in precisions:
             on_step(f"{name} {precision}")
             yield certify(kind, source, precision, work, yardstick)

@@ -1,4 +1,4 @@
-"""What goes with the files: papers and script in the bundle, certificate and parity in MLflow."""
+"""Write manifest, certificate and script of a bundle; log certificate and parity to MLflow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def certificate_of(
     files: Sequence[FileCertificate],
     no_network: str,
 ) -> Certificate:
-    """no_network: why the original was the version's own ONNX file; "" where it was the trained network."""
+    """no_network: why the version's ONNX file is the original; "" if the trained network is."""
     network = "the trained network, in PyTorch"
     return Certificate(
         model=version.model,
@@ -57,7 +57,7 @@ def certificate_of(
 
 
 def write_papers(work: Path, version: Version, certificate: Certificate, held: HeldOutImages) -> str:
-    """Everything but the files themselves, and the seal over all; the digest that stands for the bundle."""
+    """Write everything except the model files, then `SHA256SUMS`; returns the digest of the bundle."""
     (work / bundle_folder.CERTIFICATE).write_text(as_json(certificate), encoding="utf-8")
     (work / bundle_folder.PAGE).write_text(as_markdown(certificate), encoding="utf-8")
     manifest: dict[str, Any] = {
@@ -94,8 +94,8 @@ def write_papers(work: Path, version: Version, certificate: Certificate, held: H
 
 
 def log(client: MlflowClient, version: Version, certificate: Certificate, work: Path | None) -> None:
-    """Put the certificate (and the manifest of a bundle in `work`) on the version's run, its parities into
-    the version's tag, beside those of formats that were not asked for this time.
+    """Log the certificate (and the manifest of a bundle in `work`) to the version's run, and its parities to
+    the version's tag, which keeps those of other formats.
     """
     run_id = version.run.info.run_id
     with asking(f"logging the certificate of {version.name}"):
@@ -112,7 +112,7 @@ def log(client: MlflowClient, version: Version, certificate: Certificate, work: 
 
 
 def _served(certificate: Certificate) -> str:
-    """The ONNX file that `predict.py` runs where none is named: the most exact there is; "" without any."""
+    """The default ONNX file of `predict.py`: the one with the highest precision; "" without any."""
     there = {file.precision: file.path for file in certificate.files if file.format == "onnx"}
     return next((there[precision] for precision in Precision if there.get(precision)), "")
 

@@ -1,4 +1,4 @@
-"""A version as it is exported: found, and its files held against what was recorded of them."""
+"""Find the version to export and check its files against the recorded digests."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ONNX_TAG, WEIGHTS_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """stage: by the ledger. preprocessing: as training stated it. onnx: its file, with the digest that
-    training recorded. files: path to SHA-256 of all its files.
+    """stage: by the ledger. preprocessing: as recorded by training. onnx: its file, whose digest matches the
+    one recorded by training. files: path to SHA-256 of all its files.
 
-    entry: the last entry of the ledger about it; None where there is none.
+    entry: its last ledger entry; None without any.
     """
 
     model: str
@@ -60,13 +60,13 @@ class Version:
 def opened(client: MlflowClient, given: str) -> Iterator[Version]:
     """The version that `given` names: `MODEL/VERSION`, `MODEL@ALIAS`, or `MODEL` for its newest.
 
-    Raises UnknownVersion for what is not there, UserError for a version that no training of ours registered,
-    GateRefused for files that are not those which training or the ledger recorded, for a tag that says
-    otherwise than they do, and for an alias that the ledger knows nothing of.
+    Raises UnknownVersion for an unknown version, UserError for one that `mlops train` did not register,
+    GateRefused if the files differ from those recorded by training or the ledger, or if a tag or an alias
+    contradicts the files or the ledger.
     """
     subject = find_subject(client, given)
     if not subject.model or subject.model.endswith(SUFFIX):
-        raise UnknownVersion(f"{given!r} is no version of a model: give MODEL/VERSION or MODEL@ALIAS")
+        raise UnknownVersion(f"{given!r} is not a model version; use MODEL/VERSION or MODEL@ALIAS")
     model, number = subject.model, subject.version
     with asking(f"reading {subject.name}"):
         found = client.get_model_version(model, number)
@@ -75,7 +75,7 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
     for tag in (ONNX_TAG, "mlops.preprocessing", "mlops.dataset_digest"):
         if not tags.get(tag):
             raise UserError(
-                f"{subject.name} has no tag {tag}: only what `mlops train` registered can be exported"
+                f"{subject.name} has no tag {tag}; only versions registered by `mlops train` can be exported"
             )
     with version_files(client, model, number) as folder:
         files = digests(folder)
@@ -83,8 +83,8 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
         digest = files[file.relative_to(folder).as_posix()]
         if digest != tags[ONNX_TAG]:
             raise GateRefused(
-                f"{subject.name}: {file.name} is not the file that training made (SHA-256 {digest[:12]}, "
-                f"recorded {tags[ONNX_TAG][:12]}), so it is not exported"
+                f"{subject.name} is not exported: {file.name} was changed after training (SHA-256 "
+                f"{digest[:12]}, recorded {tags[ONNX_TAG][:12]})"
             )
         entries, counts = _ledger_of(client, model)
         _hold_against(entries, counts, found, files)
@@ -95,7 +95,7 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
 
 
 def _preprocessing(name: str, folder: Path, tag: str) -> Mapping[str, Any]:
-    """What a caller does to a picture, by the tag. Raises GateRefused where the files say otherwise."""
+    """The preprocessing in the tag. Raises GateRefused if the version's files state another one."""
     stated = stated_in(folder)
     try:
         told = json.loads(tag)
@@ -103,11 +103,10 @@ def _preprocessing(name: str, folder: Path, tag: str) -> Mapping[str, Any]:
         told = None
     if stated is not None and told != stated:
         raise GateRefused(
-            f"{name}: its tag mlops.preprocessing is not what its files say of classes and pictures, so it "
-            "is not exported"
+            f"{name} is not exported: its tag mlops.preprocessing differs from the preprocessing in its files"
         )
     if not isinstance(told, dict):
-        raise UserError(f"{name}: its tag mlops.preprocessing is none that `mlops train` wrote")
+        raise UserError(f"{name}: its tag mlops.preprocessing was not written by `mlops train`")
     return told
 
 
@@ -119,20 +118,20 @@ def _ledger_of(client: MlflowClient, model: str) -> tuple[tuple[LedgerEntry, ...
 def _hold_against(
     entries: Sequence[LedgerEntry], counts: Counts, found: ModelVersion, files: Mapping[str, str]
 ) -> None:
-    """Raises GateRefused for files or an alias that are not those which the ledger knows."""
+    """Raises GateRefused if an alias or the files differ from those in the ledger."""
     model, number = str(found.name), str(found.version)
     state = state_after(entries, counts)
     for stage, alias in ALIASES.items():
         if alias in (found.aliases or ()) and state.holder(stage) != number:
             raise GateRefused(
-                f"{model}/{number} has the alias @{alias}, and by the ledger it is not in {stage}: `mlops "
-                f"registry verify {model}` says everything"
+                f"{model}/{number} has the alias @{alias} but is not in {stage} by the ledger; "
+                f"run `mlops registry verify {model}` for details"
             )
     if changed := changed_files(entries, number, counts, files):
         raise GateRefused(f"{model}/{number} is not exported: {changed}")
 
 
 def bundle_folder(client: MlflowClient, given: str) -> Path:
-    """Where a bundle goes when nothing is said: `export/MODEL-VERSION`. Raises UnknownVersion."""
+    """The default path of a bundle: `export/MODEL-VERSION`. Raises UnknownVersion."""
     subject = find_subject(client, given)
     return Path("export") / f"{subject.model}-{subject.version}"

@@ -1,4 +1,4 @@
-"""The trained network of a version, from its weights, as what is converted, run and compared."""
+"""Load the trained network of a version from its weights, to convert, run and compare it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BEST = ("best.safetensors", "best.pt")
 
 @contextmanager
 def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iterator[tuple[Any | None, str]]:
-    """The network on the CPU, ready to answer, and ""; or None, and the reason why it cannot be had.
+    """The network on the CPU and ""; or None and the reason why it is not available.
 
-    Weights that cannot be had are no fault: formats that come from the ONNX file can still be made. Raises
-    GateRefused for a file that is not the one which training recorded, UnsafeWeights for a pickle that could
-    call anything but layers; neither is loaded.
+    Missing weights are not an error, as formats converted from the ONNX file do not need them. Raises
+    GateRefused for a file that differs from the one recorded by training, UnsafeWeights for a pickle that
+    could call anything but layers; neither is loaded.
     """
     try:
         require("a format that is converted from the trained network", "torch")
@@ -45,8 +45,8 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
         digest, recorded = sha256_of(file), version.tags.get(WEIGHTS_TAG, "")
         if digest != recorded:
             raise GateRefused(
-                f"{version.name}: {_FOLDER}/{file.name} on its run is not the file that training made "
-                f"(SHA-256 {digest[:12]}, recorded {recorded[:12] or 'nothing'}), so it is not loaded"
+                f"{version.name} is not exported: {_FOLDER}/{file.name} was changed after training "
+                f"(SHA-256 {digest[:12]}, recorded {recorded[:12] or 'nothing'})"
             )
         try:
             yield (
@@ -63,7 +63,7 @@ def _fetched(client: MlflowClient, version: Version, folder: str) -> Path:
         there = {Path(item.path).name: item.path for item in client.list_artifacts(run_id, _FOLDER)}
     best = next((there[name] for name in _BEST if name in there), None)
     if best is None:
-        raise UnknownVersion(f"run {run_id[:8]} holds no {' or '.join(_BEST)} in {_FOLDER}/")
+        raise UnknownVersion(f"run {run_id[:8]} has no {' or '.join(_BEST)} in {_FOLDER}/")
     with asking(f"fetching the weights of {version.name}"):
         return Path(client.download_artifacts(run_id, best, folder))
 
@@ -73,13 +73,13 @@ def _classifier(version: Version, file: Path) -> Any:
     from mlops.training.classification.classifier_export import network_served
 
     model, side = version.run.data.params.get("model", ""), int(version.preprocessing["side"])
-    part: Any = ClassificationRecipe.model_construct  # of a recipe, the architecture alone makes a network
+    part: Any = ClassificationRecipe.model_construct  # only the architecture matters here
     recipe = part(model=model, weights="none", dropout=0.0, image_size=side)
     return network_served(recipe, len(version.classes), file)
 
 
 def _detector(version: Version, file: Path, cache: Path) -> Any:
-    """Scanned first: a checkpoint of the library is a pickle of a whole network."""
+    """Scans the file first, as a checkpoint of the library is a pickle of a whole network."""
     from mlops.training.detection.ultralytics_library import keeping_threads, quiet, settle
 
     settle(cache)
@@ -88,8 +88,8 @@ def _detector(version: Version, file: Path, cache: Path) -> Any:
 
     if unsafe := unsafe_in_checkpoint(file):
         raise UnsafeWeights(
-            f"{version.name}: {_FOLDER}/{file.name} on its run could run code when it is loaded "
-            f"({', '.join(unsafe)}), so it was not"
+            f"{version.name} is not exported: {_FOLDER}/{file.name} of its run could run code when loaded "
+            f"({', '.join(unsafe)})"
         )
     with quiet(), keeping_threads():
         network, _ = network_served(file)
@@ -100,9 +100,9 @@ INPUT = "images"
 
 
 def network_of(source: Original) -> torch.nn.Module:
-    """Raises NotMade where the version's weights cannot be had."""
+    """Raises NotMade if the version's weights are not available."""
     if source.network is None:
-        raise NotMade(f"it is made from the trained weights, and {source.no_network}")
+        raise NotMade(f"it needs the trained weights: {source.no_network}")
     network: torch.nn.Module = source.network
     for module in network.modules():
         if hasattr(module, "anchors") and hasattr(module, "shape"):

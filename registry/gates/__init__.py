@@ -1,1 +1,1 @@
-"""Gates: a policy's conditions against a version's evidence. Pure; `evidence_values` are its inputs."""
+"""Gates: evaluate a policy's conditions on a version's evidence. Pure; `evidence_values` is the input."""

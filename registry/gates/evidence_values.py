@@ -1,7 +1,7 @@
-"""Everything that gates read of one version, as plain values.
+"""Everything that gates read about one version, as plain values.
 
-Evidence holds measured facts and no time of day, so that gathering it twice over the same version gives the
-same. What was not measured is None or absent, never a guess: a gate without its figure refuses.
+Evidence contains no timestamps, so gathering it twice for the same version gives the same values. A value
+that was not measured is None or absent, and the gate that needs it refuses.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One picture at a time through the version's ONNX file.
+    """Latency of the version's ONNX file with batch size 1.
 
-    device: the machine's processor and its cores, in words. calls: timed ones, after the warm-up.
-    threads: ONNX Runtime's own. onnx_digest: SHA-256 of the file that was timed.
+    device: the CPU and its cores. calls: timed calls, after the warm-up. threads: ONNX Runtime's threads.
+    onnx_digest: SHA-256 of the timed file.
     """
 
     device: str
@@ -30,12 +30,12 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """An exported file held against the original on `pictures` held-out pictures.
+    """An exported file compared with the original on `pictures` held-out images.
 
-    difference: the largest absolute difference of a probability or a score. agreement: the share of
-    pictures with the same top-1 class (classifier) or of boxes matched with the same class (detector).
-    digest: SHA-256 of the exported file. original: of the version's ONNX file that was exported.
-    passed: whether the export kept the file; one that costs too much of a metric it leaves out.
+    difference: maximum absolute difference of a probability or a score. agreement: fraction of images with
+    the same top-1 class (classifier) or of boxes matched with the same class (detector).
+    digest: SHA-256 of the exported file. original: SHA-256 of the version's ONNX file.
+    passed: whether the file is in the bundle; the export drops a file that exceeds its limits.
     """
 
     format: str
@@ -49,10 +49,10 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class ChampionComparison:
-    """The version against the one in its target stage, on the same pictures (`evaluation.statistics.paired`).
+    """The version compared with the one in its target stage, on the same images.
 
-    difference, low, high: this version's `metric` less the champion's, and its interval at `confidence`.
-    verdict: "better", "not worse", "worse" or "not distinguishable"; "" when it could not be compared, for
+    difference, low, high: this version's `metric` minus the champion's, and its interval at `confidence`.
+    verdict: "better", "not worse", "worse" or "not distinguishable"; "" if they could not be compared, for
     the reason in `problem`.
     """
 
@@ -70,10 +70,10 @@ class ChampionComparison:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """demo: made by our own code; None: not recorded. digest: "" where unknown.
+    """demo: whether the data are demo data; None: not recorded. digest: "" if unknown.
 
-    faults: how often the data check found each code of `mlops.data.faults`, as "severity/code"; None where
-    no check was kept with the study.
+    faults: number of faults of the data check by "severity/code" (see `mlops.data.faults`); None if the study
+    has no stored check.
     """
 
     digest: str = ""
@@ -83,7 +83,7 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One person's last word on the version; a later one of the same person replaces it."""
+    """One person's last verdict on the version."""
 
     who: str
     approves: bool
@@ -92,17 +92,17 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of `model` version `version` when it is judged.
+    """The evidence of `model` version `version`.
 
-    champion: the version now in the stage that this one is to enter; "" where there is none.
-    metrics: `test/...` of the held-out test; `val/...`, `train/...` of the epoch whose weights are shipped.
+    champion: the version currently in the target stage; "" without one.
+    metrics: `test/...` of the held-out test; `val/...`, `train/...` at the epoch of the shipped weights.
     classes: in the order of the model's outputs.
-    onnx_digest: of the file that training made, by its tag; "" where none was recorded.
+    onnx_digest: of the file written by training, from its tag; "" if not recorded.
     files: path below the version's folder to SHA-256. unsafe: what a pickle in them could call, each
-    "file: module.name"; None where the files could not be read.
-    trained_by: the user of the training run. trainers: every name that the run or the version gives for
-    whoever trained it; more than one where a tag was changed afterwards.
-    stage: the one that the approvals are for.
+    "file: module.name"; None if the files could not be read.
+    trained_by: the user of the training run. trainers: every name that the run or the version gives for who
+    trained it; more than one if a tag was changed.
+    stage: the stage of the approvals.
     """
 
     model: str
@@ -126,16 +126,16 @@ class Evidence:
 
     @property
     def name(self) -> str:
-        """`model/version`, as commands take it."""
+        """`model/version`, as in commands."""
         return f"{self.model}/{self.version}"
 
 
 def with_approvals(evidence: Evidence, approvals: tuple[Approval, ...], stage: str = "") -> Evidence:
-    """The same evidence with what people said of it entering `stage`, each person's last word only."""
+    """The evidence with the approvals for `stage`; only each person's last verdict is kept."""
     last = {each.who: each for each in approvals}
     return replace(evidence, approvals=tuple(last[who] for who in sorted(last)), stage=stage)
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Without what is no number (MLflow keeps NaN, and 1.797e308 for infinity): that was not measured."""
+    """Without NaN and infinity (which MLflow stores as 1.797e308); they count as not measured."""
     return {name: value for name, value in metrics.items() if math.isfinite(value) and abs(value) < 1e308}

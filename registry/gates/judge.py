@@ -1,8 +1,8 @@
 """Gates: pure functions from a policy's conditions and a version's evidence to results.
 
-`judge(gates, evidence)` gives one `GateResult` a gate, in the policy's order; `refusals(results)` are those
-that keep the version out. `passed` is True, False, or None: nothing was measured that could be judged,
-which refuses just as False does, and `says` names the command that measures it.
+`judge(gates, evidence)` returns one `GateResult` per gate, in the policy's order; `refusals(results)` are
+those that refuse the version. `passed` is True, False, or None if the value was not measured; None refuses,
+too, and `says` names the command that measures it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from registry.policies import conditions as c
 if TYPE_CHECKING:
     from registry.gates.evidence_values import Evidence, Latency
 
-_TRAIN = "`mlops train {model}` measures it when it finishes"
-_LATENCY = "`mlops registry measure {model} {version}` measures it"
-_EXPORT = "`mlops export {model}/{version} --format {format}` measures it"
-_APPROVE = "`mlops registry approve {model} {version} --for {stage}` gives one more"
+_TRAIN = "`mlops train {model}` measures it at its end"
+_LATENCY = "run `mlops registry measure {model} {version}`"
+_EXPORT = "run `mlops export {model}/{version} --format {format}`"
+_APPROVE = "add one with `mlops registry approve {model} {version} --for {stage}`"
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What one gate found.
+    """The result of one gate.
 
-    gate: its name in the policy's stage. passed: None where there was nothing to judge by, which refuses.
-    figure, limit: as text with their units; figure is "not measured" where passed is None.
-    says: one exact sentence, without a full stop.
+    gate: its name in the policy's stage. passed: None if not measured, which refuses.
+    figure, limit: as text with units; figure is "not measured" if passed is None.
+    says: the message, one sentence without a full stop.
     """
 
     gate: str
@@ -39,12 +39,12 @@ class GateResult:
 
 
 def judge(gates: Sequence[c.Gate], evidence: Evidence) -> tuple[GateResult, ...]:
-    """One result for each gate, in order. Deterministic: the same evidence gives the same results."""
+    """One result per gate, in order. Deterministic."""
     return tuple(_JUDGES[type(gate)](gate, evidence) for gate in gates)
 
 
 def refusals(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
-    """Those that keep the version out: what was not measured refuses."""
+    """The results that refuse the version, including those that were not measured."""
     return tuple(result for result in results if result.passed is not True)
 
 
@@ -54,7 +54,7 @@ def _floor(gate: c.Floor, evidence: Evidence) -> GateResult:
     if value is None:
         return _missing(gate.name, limit, gate.metric, evidence, _TRAIN)
     reached = _reached(gate, value)
-    says = f"{gate.metric} is {_number(value)}, the policy asks for at least {_number(floor)}{reached}"
+    says = f"{gate.metric} is {_number(value)}, the policy requires at least {_number(floor)}{reached}"
     return GateResult(gate.name, value >= floor, _number(value), limit, says)
 
 
@@ -67,13 +67,13 @@ def _ceiling(gate: c.Ceiling, evidence: Evidence) -> GateResult:
 
 
 def _per_class(gate: c.PerClass, evidence: Evidence) -> GateResult:
-    """The class furthest below (or least above) its own limit speaks for all."""
+    """Judged by the class with the smallest margin to its limit."""
     floor = gate.limits()[gate.require]
     own = [f"{name} {_number(value)}" for name, value in gate.classes.items()]
     limit = f">= {_number(floor)}" + (f" ({', '.join(own)})" if own else "")
     names = (*evidence.classes, *(name for name in gate.classes if name not in evidence.classes))
     if not names:
-        return _missing(gate.name, limit, "the version's list of classes", evidence, _TRAIN)
+        return _missing(gate.name, limit, "its list of classes", evidence, _TRAIN)
     absent = [name for name in names if f"{gate.metric}/{name}" not in evidence.metrics]
     if absent:
         return _missing(gate.name, limit, f"{gate.metric}/{absent[0]}", evidence, _TRAIN)
@@ -83,7 +83,7 @@ def _per_class(gate: c.PerClass, evidence: Evidence) -> GateResult:
     below = [name for name in names if values[name] < limits[name]]
     says = (
         f"the weakest of {len(names)} classes, {weakest}, has {gate.metric} {_number(values[weakest])}, "
-        f"the policy asks for at least {_number(limits[weakest])}"
+        f"the policy requires at least {_number(limits[weakest])}"
     )
     says += f" ({len(below)} classes are below)" if len(below) > 1 else ""
     lowest = min(values.values())
@@ -111,7 +111,7 @@ def _gap(gate: c.GapLimit, evidence: Evidence) -> GateResult:
 def _not_worse(gate: c.NotWorse, evidence: Evidence) -> GateResult:
     limit = " or ".join(gate.accept) + f" (margin {_number(gate.margin)}, {gate.confidence:.0%})"
     if not evidence.champion:
-        says = "there is no version that it has to be compared with"
+        says = "there is no version in the stage to compare with"
         return GateResult(gate.name, True, "no champion", limit, says)
     asked = (evidence.champion, gate.metric, gate.confidence, gate.margin)
     found = next(
@@ -125,13 +125,13 @@ def _not_worse(gate: c.NotWorse, evidence: Evidence) -> GateResult:
     if found is None or not found.verdict:
         why = found.problem if found is not None else "the per-sample results were not compared"
         says = (
-            f"{evidence.name} could not be compared with version {evidence.champion} on {gate.metric}: "
-            f"{why}; `mlops train {evidence.model}` on the champion's data gives results on the same pictures"
+            f"{evidence.name} cannot be compared with version {evidence.champion} on {gate.metric}: "
+            f"{why}; train it with `mlops train {evidence.model}` on the champion's data"
         )
         return GateResult(gate.name, None, "not measured", limit, says)
     says = (
         f"{gate.metric} is {found.difference:+.4f} against version {evidence.champion} "
-        f"({gate.confidence:.0%} interval {found.low:+.4f} to {found.high:+.4f}, {found.samples} pictures): "
+        f"({gate.confidence:.0%} interval {found.low:+.4f} to {found.high:+.4f}, {found.samples} images): "
         f"{found.verdict}, the policy accepts {' or '.join(gate.accept)} with a margin of "
         f"{_number(gate.margin)}"
     )
@@ -142,7 +142,7 @@ def _latency(gate: c.LatencyLimit, evidence: Evidence) -> GateResult:
     limits = [
         *([f"p50 <= {_number(gate.p50_ms)} ms"] if gate.p50_ms is not None else []),
         *([f"p95 <= {_number(gate.p95_ms)} ms"] if gate.p95_ms is not None else []),
-        *([f">= {_number(gate.per_second)} pictures/s"] if gate.per_second is not None else []),
+        *([f">= {_number(gate.per_second)} images/s"] if gate.per_second is not None else []),
     ]
     limit = ", ".join(limits) + (f" on {gate.device}" if gate.device else "")
     measured = evidence.latency
@@ -159,9 +159,8 @@ def _latency(gate: c.LatencyLimit, evidence: Evidence) -> GateResult:
     )
     figure = f"p50 {p50:.1f} ms, p95 {measured.p95_ms:.1f} ms"
     says = (
-        f"one picture takes {p50:.1f} ms at the median ({per_second:.1f} a second) and "
-        f"{measured.p95_ms:.1f} ms at the 95th percentile of {measured.calls} calls on {measured.device}, "
-        f"the policy asks for {limit}"
+        f"the latency is p50 {p50:.1f} ms ({per_second:.1f} images/s) and p95 {measured.p95_ms:.1f} ms "
+        f"of {measured.calls} calls on {measured.device}, the policy requires {limit}"
     )
     return GateResult(gate.name, passed, figure, limit, says)
 
@@ -185,32 +184,32 @@ def _parity(gate: c.ParityLimit, evidence: Evidence) -> GateResult:
     passed = found.passed and found.difference <= gate.difference and found.agreement >= gate.agreement
     figure = f"difference {found.difference:.2g}, agreement {found.agreement:.2%}"
     says = (
-        f"on {found.pictures} held-out pictures the {gate.format} file differs from the original by at most "
-        f"{found.difference:.2g} and agrees on {found.agreement:.2%}, the policy asks for at most "
+        f"on {found.pictures} held-out images the {gate.format} file differs from the original by at most "
+        f"{found.difference:.2g} and agrees on {found.agreement:.2%}, the policy requires at most "
         f"{gate.difference:g} and at least {gate.agreement:.2%}"
     )
-    says += "" if found.passed else "; its export left it out, as its certificate says"
+    says += "" if found.passed else "; the export did not keep the file (see its certificate)"
     return GateResult(gate.name, passed, figure, limit, says)
 
 
 def _data(gate: c.DataSound, evidence: Evidence) -> GateResult:
     data = evidence.data
     demo = ", no demo data" if gate.demo == "refused" else ""
-    limit = f"digest known, checked, no error, no shared picture{demo}"
+    limit = f"digest known, checked, no error, no shared image{demo}"
     if not data.digest:
         return _missing(gate.name, limit, "the digest of its data", evidence, _TRAIN)
     if data.demo is None:
         return _missing(gate.name, limit, "whether it was trained on demo data", evidence, _TRAIN)
     if gate.demo == "refused" and data.demo:
-        says = f"{evidence.name} was trained on demo data, the policy asks for real ones"
+        says = f"{evidence.name} was trained on demo data, the policy requires real data"
         return GateResult(gate.name, False, "demo data", limit, says)
     if data.faults is None:
         return _missing(gate.name, limit, "the check of its data", evidence, _TRAIN)
     errors = sum(count for code, count in data.faults.items() if code.startswith("error/"))
     shared = sum(count for code, count in data.faults.items() if code.partition("/")[2] in gate.shared)
-    figure = f"{errors} errors, {shared} shared pictures"
+    figure = f"{errors} errors, {shared} shared images"
     says = (
-        f"the check of data {data.digest[:12]} found {errors} errors and {shared} pictures in two splits, "
+        f"the check of data {data.digest[:12]} found {errors} errors and {shared} images in two splits, "
         "the policy allows none"
     )
     return GateResult(gate.name, errors == 0 and shared == 0, figure, limit, says)
@@ -221,7 +220,7 @@ def _licence(gate: c.LicenceKnown, evidence: Evidence) -> GateResult:
     if not evidence.licence:
         return _missing(gate.name, limit, "its licence", evidence, _TRAIN)
     passed = not gate.allowed or evidence.licence in gate.allowed
-    says = f"the licence is {evidence.licence}, the policy asks for one that is {limit}"
+    says = f"the licence is {evidence.licence}, the policy requires one that is {limit}"
     return GateResult(gate.name, passed, evidence.licence, limit, says)
 
 
@@ -229,13 +228,13 @@ def _safe_files(gate: c.SafeFiles, evidence: Evidence) -> GateResult:
     limit = "no unsafe pickle"
     if evidence.unsafe is None or not evidence.files:
         says = (
-            f"the files of {evidence.name} could not be read, so nothing is known of pickles in them; "
-            f"`mlops registry show {evidence.model} {evidence.version}` says where they should lie"
+            f"the files of {evidence.name} cannot be read, so they cannot be scanned for pickles; "
+            f"see their path in `mlops registry show {evidence.model} {evidence.version}`"
         )
         return GateResult(gate.name, None, "not measured", limit, says)
     count = len(evidence.unsafe)
     if not count:
-        says = f"none of the {len(evidence.files)} files holds a pickle that could call anything unsafe"
+        says = f"none of the {len(evidence.files)} files contains an unsafe pickle"
         return GateResult(gate.name, True, "none", limit, says)
     others = f" (and {count - 1} more)" if count > 1 else ""
     says = f"a pickle could call {evidence.unsafe[0]}{others}, the policy allows none"
@@ -243,21 +242,21 @@ def _safe_files(gate: c.SafeFiles, evidence: Evidence) -> GateResult:
 
 
 def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
-    limit = f">= {gate.at_least}, not by who trained it"
+    limit = f">= {gate.at_least}, not by the trainer"
     rejecting = [each for each in evidence.approvals if not each.approves]
     if rejecting:
         by = rejecting[0]
         says = f"{by.who} rejected {evidence.name}" + (f": {by.comment}" if by.comment else "")
         return GateResult(gate.name, False, f"rejected by {by.who}", limit, says)
     if not evidence.trained_by and evidence.approvals:
-        what = "who trained it, without which no approval can count,"
+        what = "who trained it (needed to count approvals)"
         return _missing(gate.name, limit, what, evidence, _TRAIN)
     trainers = {evidence.trained_by, *evidence.trainers}
     others = sorted({each.who for each in evidence.approvals} - trainers)
     own = sorted({each.who for each in evidence.approvals} & trainers)
     by_whom = f"{len(others)} ({', '.join(others)})" if others else "0"
-    says = f"{by_whom} approved {evidence.name}, the policy asks for at least {gate.at_least}"
-    says += f"; that of {', '.join(own)}, who trained it, does not count" if own else ""
+    says = f"{evidence.name} has {by_whom} approvals, the policy requires at least {gate.at_least}"
+    says += f"; the approval by {', '.join(own)}, who trained it, does not count" if own else ""
     passed = len(others) >= gate.at_least
     if not passed:
         stage = (evidence.stage or "Production").lower()
@@ -267,12 +266,12 @@ def _approvals(gate: c.Approvals, evidence: Evidence) -> GateResult:
 
 def _missing(gate: str, limit: str, what: str, evidence: Evidence, how: str) -> GateResult:
     measures = how.format(model=evidence.model, version=evidence.version)
-    says = f"{evidence.name}: {what} is not known; {measures}"
+    says = f"{evidence.name}: {what} is unknown; {measures}"
     return GateResult(gate, None, "not measured", limit, says)
 
 
 def _reached(gate: c.Floor | c.PerClass, value: float) -> str:
-    """What more than the required level is known: the highest level reached, where there are several."""
+    """The highest level reached, if the gate has several."""
     levels = gate.limits()
     if len(levels) < 2:
         return ""
@@ -281,7 +280,7 @@ def _reached(gate: c.Floor | c.PerClass, value: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Four significant decimals of a share, without the zeros at the end: 0.85, 0.9817, 50."""
+    """At most four decimals, without trailing zeros: 0.85, 0.9817, 50."""
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 

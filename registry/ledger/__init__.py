@@ -1,1 +1,1 @@
-"""The ledger: an entry, the chain of those that count, the log they lie in, and the state that follows."""
+"""The ledger: entries, the chain of valid entries, the log on the server, and the resulting state."""

@@ -1,4 +1,4 @@
-"""From what lies on the server to the entries that count: which follow, which lost, what was altered."""
+"""From the slots on the server to the chain: valid entries, lost entries, faults."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from registry.ledger.entry import LedgerEntry, genesis
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of the log.
+    """One slot of the log.
 
-    number: given by the server, 1, 2, 3 ... text: the entry as it is stored; words: the same as MLflow's
-    pages show it. taken_ms: when the server took it, by its own clock, ms since 1970; 0 where that is not
-    known.
+    number: assigned by the server, 1, 2, 3 ... text: the stored entry; words: its description in MLflow.
+    taken_ms: when the server received it, by the server's clock, ms since 1970; 0 if unknown.
     """
 
     number: int
@@ -26,10 +25,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """entries: in order, those in place. places: the slot of each. lost: slots whose author came second.
-    faults: a sentence each. last_ms: when the server took the latest slot of all.
+    """entries: the valid entries, in order. places: the slot of each. lost: slots that lost to a concurrent
+    entry. faults: messages. last_ms: when the server received the last slot.
 
-    unanswered: those of the faults after which nobody has gone on by an override, which is marked for ever.
+    unanswered: the faults that no later override has acknowledged.
     """
 
     model: str
@@ -42,7 +41,7 @@ class Chain:
 
     @property
     def head(self) -> str:
-        """The digest that the next entry has to name."""
+        """The digest that the next entry must reference."""
         return self.entries[-1].digest if self.entries else genesis(self.model)
 
     @property
@@ -53,20 +52,20 @@ class Chain:
         return any(entry.uid == uid for entry in self.entries)
 
     def dated(self, counts: Callable[[LedgerEntry], bool]) -> tuple[LedgerEntry, ...]:
-        """The entries that count, each at the time when the server took it, whatever its author's clock said.
+        """The entries that count, each with the time of the server instead of its author's clock.
 
-        For asking what was when; their digests are no longer those of the chain.
+        For queries by date; their digests are not those of the chain.
         """
         pairs = zip(self.entries, self.places, strict=True)
         return tuple(_at(entry, slot.taken_ms) for entry, slot in pairs if counts(entry))
 
 
 def follow(model: str, slots: Sequence[Slot]) -> Chain:
-    """Walk the slots in the server's order and take each that names the one taken last.
+    """Walk the slots in the server's order and accept each that references the last accepted entry.
 
-    A slot that names an older entry was decided on a state that had gone: it lost, and is nothing. A slot
-    that names an entry which is not there, or is no entry of this model, is a fault: something before it was
-    changed or taken out. So is a number that is missing, as the server gives each once and in order.
+    A slot that references an older entry was written for an outdated state: it lost and is ignored. A slot
+    that references an unknown entry, or is not an entry of this model, is a fault: an earlier entry was
+    changed or removed. A missing number is a fault, too, as the server assigns each number once and in order.
     """
     entries: list[LedgerEntry] = []
     places: list[Slot] = []
@@ -78,10 +77,10 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
         try:
             entry = LedgerEntry.from_json(slot.text)
         except ValueError:
-            faults.append((slot.number, f"ledger slot {slot.number} of {model} holds no readable entry"))
+            faults.append((slot.number, f"ledger slot {slot.number} of {model} has no readable entry"))
             continue
         if entry.model != model:
-            says = f"ledger slot {slot.number} of {model} holds an entry of {entry.model}"
+            says = f"ledger slot {slot.number} of {model} has an entry of {entry.model}"
             faults.append((slot.number, says))
         elif entry.previous == head and entry.sequence == len(entries) + 1:
             entries.append(entry)
@@ -94,7 +93,7 @@ def follow(model: str, slots: Sequence[Slot]) -> Chain:
         else:
             says = (
                 f"ledger slot {slot.number} of {model} (entry {entry.sequence}, {entry.in_words()}) does not "
-                f"follow the entry before it: an entry before it was changed or taken out"
+                f"follow the entry before it: an earlier entry was changed or removed"
             )
             faults.append((slot.number, says))
     unanswered = tuple(says for number, says in faults if number > answered)

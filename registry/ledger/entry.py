@@ -1,4 +1,4 @@
-"""One entry of the ledger: who moved or judged which version, when, why, on what evidence, after what."""
+"""One entry of the ledger: who changed or judged which version, when, why, and on what evidence."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _RARE = ("over", "policy")
 ALONE = (
     Stage.STAGING,
     Stage.PRODUCTION,
-)  # one version of a model at a time: whoever comes replaces who is there
+)  # one version of a model at a time; a new one replaces the current one
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the chain.
+    """One entry of the chain.
 
-    sequence: 1 for a model's first. time: ISO 8601 in UTC, by the author's clock. uid: the author's own, so
-    that an entry whose answer was lost is known again. evidence_digest: SHA-256, "" where no gate was read.
-    file_digests: path inside the model -> SHA-256, as they were when this was decided. signature: ed25519
-    over `content_digest`, base64, "" where unsigned. previous: `digest` of the entry before.
+    sequence: 1 for a model's first. time: ISO 8601 in UTC, by the author's clock. uid: chosen by the author,
+    to find an entry again if the server's response was lost. evidence_digest: SHA-256; "" without gates.
+    file_digests: path inside the model -> SHA-256 at the time of the decision. signature: ed25519 over
+    `content_digest`, base64; "" if unsigned. previous: `digest` of the previous entry.
 
-    over: the entry, as "sequence:digest", that was last when this was decided and is there no more, so that
-    an override cannot make its loss forgotten. policy: SHA-256 of the policy that was judged by where it was
-    not the one that the product brings for the model. Both are "" nearly always, and not written then.
+    over: a missing last entry, as "sequence:digest", that an override has passed over; it stays recorded.
+    policy: SHA-256 of the policy if it is not the built-in one of the model. Both are usually "" and then not
+    written.
     """
 
     sequence: int
@@ -69,16 +69,16 @@ class LedgerEntry:
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 over everything but the signature: what is signed."""
+        """SHA-256 over everything except the signature; this is what is signed."""
         return _sha256(dataclasses.replace(self, signature="").as_json())
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything, the signature with it: what the next entry names."""
+        """SHA-256 over everything including the signature; the next entry references it."""
         return _sha256(self.as_json())
 
     def as_json(self) -> str:
-        """The one way of writing this entry: sorted keys, no spaces."""
+        """The canonical form of this entry: sorted keys, no spaces."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         content["file_digests"] = dict(self.file_digests)
         for rare in _RARE:
@@ -88,7 +88,7 @@ class LedgerEntry:
 
     @classmethod
     def from_json(cls, text: str) -> LedgerEntry:
-        """Raises ValueError for anything that no entry of ours could be."""
+        """Raises ValueError for anything that is not a valid entry in canonical form."""
         content: dict[str, Any] = json.loads(text)
         if not isinstance(content, dict) or not _well_typed(content):
             raise ValueError("not an entry")
@@ -104,11 +104,11 @@ class LedgerEntry:
         except (KeyError, TypeError) as error:
             raise ValueError(str(error)) from error
         if entry.as_json() != text:
-            raise ValueError("not in the form that entries are written in")
+            raise ValueError("not in canonical form")
         return entry
 
     def in_words(self) -> str:
-        """One sentence for a person.
+        """One sentence. It is stored as the description in MLflow and verified, so its wording is fixed.
 
         >>> Entry(1, "2026-01-02T03:04:05+00:00", "ann", Action.PROMOTE, "m", "3", Stage.NONE, Stage.STAGING,
         ...       "better recall", genesis("m"), "u").in_words()
@@ -129,17 +129,17 @@ class LedgerEntry:
 
     @property
     def heading(self) -> str:
-        """What MLflow's pages show of it."""
+        """The description of the entry in MLflow."""
         return f"Entry {self.sequence}: {self.in_words()}"
 
 
 def _one_line(text: str) -> str:
-    """Without what could begin another line or steer a terminal: people wrote it, others trust the list."""
+    """Without line breaks and control characters, so that no text can imitate other entries."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _well_typed(content: dict[str, Any]) -> bool:
-    """Whether every value can be worked with: anyone may have written it."""
+    """Whether every value has the expected type, as anyone may have written it."""
     digests = content.get("file_digests")
     if type(content.get("sequence")) is not int or not isinstance(digests, dict):
         return False
@@ -153,7 +153,7 @@ def _well_typed(content: dict[str, Any]) -> bool:
 
 
 def genesis(model: str) -> str:
-    """What a model's first entry names as the one before it."""
+    """The `previous` of a model's first entry."""
     return _sha256(f"ledger of {model}")
 
 

@@ -1,34 +1,33 @@
-"""The ledger on an MLflow server: one append-only log a model, over plain HTTP.
+"""The ledger on an MLflow server: one append-only log per model, over plain HTTP.
 
-Where it lies
-    The ledger of `railway-detector` is the registered model `railway-detector.ledger`; each of its versions
-    is one slot, whose tag `mlops.ledger.entry` holds the entry and whose description says it in words.
-    Everyone who sees the server sees it, and MLflow's own pages show it.
+Storage
+    The ledger of `railway-detector` is the registered model `railway-detector.ledger`. Each of its versions
+    is one slot: the tag `mlops.ledger.entry` contains the entry, the description is its sentence. It is
+    visible to all users of the server, also in the MLflow UI.
 
-Why two can never both win
-    1. `create_model_version` is one transaction: number = highest + 1, with (name, number) the primary key.
-       Of two at once, one waits or is made to try again. So numbers are given once, without gaps, in the
-       order of commitment; whoever reads slot n reads every slot before it, and no slot is ever put in
-       between later. (A deleted version keeps its row, so that its number is not given again.)
-    2. Each entry names the digest of the entry that its author saw last, and travels inside that one request.
-    3. Which entries count is a function of the slots in order (`chain.follow`): a slot counts when it names
-       the entry that counted last. Two that were decided on the same entry name the same digest; the one with
-       the lower number counts, which makes the other stale, for every reader and for ever. Adding slots never
-       changes what the slots before them mean, so whoever has read his own entry as counted has won for good.
-    There is no intent to be left behind by a dead process, no time after which one is void, and no lock: a
-    process that dies before the request has done nothing, one that dies after it has won or lost.
+Why two concurrent changes cannot both win
+    1. `create_model_version` is one transaction: number = highest + 1, with the primary key (name, number).
+       Of two concurrent requests, one waits or retries. So numbers are assigned once, without gaps, in
+       commit order. A reader of slot n sees all earlier slots, and no slot is inserted later. (A deleted
+       version keeps its row, so its number is not reused.)
+    2. Each entry contains the digest of the last entry that its author saw, in the same request.
+    3. The valid entries are a function of the ordered slots (`chain.follow`): a slot is valid if it
+       references the last valid entry. Two entries that were decided on the same state reference the same
+       digest; the one with the lower number is valid and the other is stale, for every reader. New slots
+       never change the meaning of earlier slots, so an entry that was read as valid stays valid.
+    There are no locks, leases or timeouts: a process that dies before the request has changed nothing; after
+    the request, its entry has won or lost.
 
-What it does not withstand
-    Who may write to the server may rewrite an entry together with all that follow it and the head tag; where
-    a policy lists signing keys, that needs the keys of everyone who wrote them. Taking out the last entries
-    and turning the head tag back shows by the date that MLflow gives the log when one of its slots is
-    deleted, and by the gap in the numbers as soon as the next one is written. An entry's own time is by
-    its author's clock; what was when is told by the server's, which dates each slot.
+Limits
+    A user with write permission can rewrite an entry, all later entries and the head tag. If the policy lists
+    signing keys, this needs the keys of all their authors. Removing the last entries and resetting the head
+    tag is detected by the log's modification date in MLflow, and by the gap in the numbers after the next
+    entry. An entry's time is from its author's clock; queries by date use the server's time of each slot.
 
-Lost answers
-    A request whose answer is lost may have been done, may be done later, or never. The entry's uid is looked
-    for; where it is not found the same entry is sent again. A second copy names an entry that the first has
-    replaced as the last, so it is stale and counts for nothing.
+Lost responses
+    A request whose response is lost may have been executed, may be executed later, or never. The entry is
+    searched by its uid and sent again if it is not found. A second copy references an entry that is no
+    longer the last one, so it is stale and ignored.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ def ledger_name(model: str) -> str:
 
 
 def refuse_ledger(model: str) -> None:
-    """Raises UserError for a model that is another's ledger, which has no stages of its own."""
+    """Raises UserError for a model that is a ledger, which has no stages."""
     if model.endswith(SUFFIX):
-        raise UserError(f"{model} is a ledger; give the model it belongs to: {model.removesuffix(SUFFIX)}")
+        raise UserError(f"{model} is a ledger; use its model: {model.removesuffix(SUFFIX)}")
 
 
 def read(model: str, client: MlflowClient | None = None) -> tuple[LedgerEntry, ...]:
-    """The entries of `model` that count, oldest first; () where nothing was ever recorded."""
+    """The valid entries of `model`, oldest first; () without a ledger."""
     return read_chain(client or connect(), model).entries
 
 
@@ -90,10 +89,10 @@ def read_chain(client: MlflowClient, model: str) -> Chain:
 
 
 def last_changed_ms(client: MlflowClient, model: str) -> int:
-    """When the server last changed the log itself: wrote or deleted a slot, or renamed or described it.
+    """When the log was last changed on the server: a slot written or deleted, or the model edited.
 
-    To be asked before the chain is read, whose `last_ms` it is where nothing but writing slots was done.
-    0 where there is no log, or nothing was done since it was opened.
+    Call it before reading the chain; it equals the chain's `last_ms` if slots were only added.
+    0 without a log, or if it was not changed since its creation.
     """
     try:
         with asking(f"reading the ledger of {model}"):
@@ -105,10 +104,10 @@ def last_changed_ms(client: MlflowClient, model: str) -> int:
 
 
 def append(client: MlflowClient, entry: LedgerEntry) -> Chain:
-    """Write `entry` and return the chain as it then stands, with it in place.
+    """Write `entry` and return the new chain, which contains it.
 
-    Raises MoveLost when another entry took its place, LedgerBroken when the chain is not whole, NotAllowed,
-    and ServerUnavailable when the answer stays away (the entry may then be in place or not).
+    Raises MoveLost if a concurrent entry was first, LedgerBroken if the chain has faults, NotAllowed, and
+    ServerUnavailable without a response (the entry may be written or not).
     """
     failure: ServerUnavailable | None = None
     for attempt in range(_ATTEMPTS):
@@ -119,7 +118,7 @@ def append(client: MlflowClient, entry: LedgerEntry) -> Chain:
         except UnknownVersion:
             _make_log(client, entry.model)
             continue
-        except NotAllowed:  # a server with log-in says that of a log that is not there, too
+        except NotAllowed:  # a server with authentication also answers this for a missing log
             if not _make_log(client, entry.model):
                 raise
             continue
@@ -132,24 +131,24 @@ def append(client: MlflowClient, entry: LedgerEntry) -> Chain:
             raise MoveLost(lost_to(entry, chain))
         if chain.unanswered and not entry.override_reason:
             raise broken(chain)
-    raise failure or ServerUnavailable(f"the ledger of {entry.model} does not take an entry")
+    raise failure or ServerUnavailable(f"cannot write to the ledger of {entry.model}; retry")
 
 
 def broken(chain: Chain) -> LedgerBroken:
-    """What to say where `chain` has faults; an override may still add to it, and is marked for ever."""
+    """The error for a `chain` with faults; an override can still add an entry."""
     return LedgerBroken(
-        f"{chain.unanswered[0]}: nothing of {chain.model} moves on top of that; `mlops registry verify "
-        f"{chain.model}` says everything, --override-reason goes on from the last whole entry"
+        f"{chain.unanswered[0]}; stage changes of {chain.model} are blocked. Run `mlops registry verify "
+        f"{chain.model}` for details; --override-reason continues from the last valid entry"
     )
 
 
 def lost_to(entry: LedgerEntry, chain: Chain) -> str:
-    """What to tell the author of an entry that came second."""
+    """The message for the author of a lost entry."""
     winner = chain.entries[entry.sequence - 1] if len(chain.entries) >= entry.sequence else None
     first = winner.in_words() if winner else "the ledger was changed"
     return (
-        f"{entry.model}: {entry.action} of version {entry.version} came second and changed nothing; "
-        f"entry {entry.sequence} is: {first}. See `mlops registry status`, then decide again"
+        f"{entry.model}: {entry.action} of version {entry.version} lost to a concurrent change; nothing was "
+        f"written. Entry {entry.sequence} is: {first}. Check `mlops registry status` and retry"
     )
 
 
@@ -161,7 +160,7 @@ def _read_after(client: MlflowClient, entry: LedgerEntry, failure: ServerUnavail
 
 
 def _make_log(client: MlflowClient, model: str) -> bool:
-    """Make the registered model that holds the log; False where it is there."""
+    """Create the registered model of the log; False if it exists."""
     from mlflow.exceptions import MlflowException
 
     with asking(f"opening the ledger of {model}"):
@@ -170,7 +169,7 @@ def _make_log(client: MlflowClient, model: str) -> bool:
                 ledger_name(model),
                 tags={LEDGER_OF_TAG: model},
                 description=f"The ledger of {model}: each stage change, approval and rollback, in order, "
-                f"one version each. Append-only: `mlops registry verify {model}` names alterations.",
+                f"one version each. Append-only: `mlops registry verify {model}` reports alterations.",
             )
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):

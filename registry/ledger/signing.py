@@ -1,4 +1,4 @@
-"""Signing entries of the ledger with ed25519, for policies that list public keys."""
+"""Sign ledger entries with ed25519, for policies that list public keys."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ KEY_VARIABLE = "MLOPS_SIGNING_KEY"
 
 
 def counting(public_keys: Sequence[str]) -> Counts:
-    """Which entries count under a policy's `signing_keys`: all, where it lists none.
+    """Which entries count under a policy's `signing_keys`; all if it lists none.
 
-    A key is 64 hex digits, with the name before it of whom it stands for: then it signs for nobody else.
+    A key is 64 hex digits, optionally after a name; a key with a name signs only for that person.
     """
     if not public_keys:
         return every
@@ -37,7 +37,7 @@ def counting(public_keys: Sequence[str]) -> Counts:
 
 
 def is_signed(entry: LedgerEntry, public_keys: Sequence[str]) -> bool:
-    """Whether one of the keys that may speak for its author signed this entry as it stands."""
+    """Whether the entry has a valid signature by a key of its author."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -59,16 +59,19 @@ def is_signed(entry: LedgerEntry, public_keys: Sequence[str]) -> bool:
 
 
 def signature_for(entry: LedgerEntry, public_keys: Sequence[str]) -> str:
-    """This user's signature, base64; "" where there is no key and none is asked for.
+    """This user's signature, base64; "" without a key if the policy requires none.
 
-    The private key is the PEM file that MLOPS_SIGNING_KEY names (`openssl genpkey -algorithm ed25519`).
-    Raises BadSetting for a file that is no such key, and where the policy asks for another one.
+    The private key is the PEM file in MLOPS_SIGNING_KEY (`openssl genpkey -algorithm ed25519`).
+    Raises BadSetting if the file is not such a key, or the policy does not list the key.
     """
     path = os.environ.get(KEY_VARIABLE)
     if not path:
         if public_keys:
             raise BadSetting(
-                f"policy of {entry.model}", KEY_VARIABLE, None, "the PEM file of a key that the policy lists"
+                f"policy of {entry.model}",
+                KEY_VARIABLE,
+                None,
+                "PEM file of a key in the policy's signing_keys",
             )
         return ""
     key = _private_key(Path(path))
@@ -77,7 +80,7 @@ def signature_for(entry: LedgerEntry, public_keys: Sequence[str]) -> str:
             f"policy of {entry.model}",
             KEY_VARIABLE,
             path,
-            f"a key that it lists for {entry.who}; this one is {public_key_of(key)}",
+            f"a key in its signing_keys for {entry.who}; this key is {public_key_of(key)}",
         )
     return base64.b64encode(key.sign(bytes.fromhex(entry.content_digest))).decode()
 
@@ -88,7 +91,7 @@ def _keys_of(who: str, public_keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def public_key_of(key: Ed25519PrivateKey) -> str:
-    """The public key as policies list it: 64 hex digits."""
+    """The public key as in policies: 64 hex digits."""
     return key.public_key().public_bytes_raw().hex()
 
 

@@ -1,4 +1,4 @@
-"""What the ledger says, computed from its entries and nothing else."""
+"""The state of the stages, computed only from the ledger's entries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Counts = Callable[[LedgerEntry], bool]
 
 
 def every(_: LedgerEntry) -> bool:
-    """All entries count: the rule where a policy lists no key."""
+    """All entries count: the rule for a policy without signing keys."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """stages: version -> stage, of each version that ever moved. last: version -> the entry that did it."""
+    """stages: version -> stage, for versions with stage changes. last: version -> its last stage change."""
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
     last: Mapping[str, LedgerEntry] = field(default_factory=dict)
@@ -28,12 +28,12 @@ class LedgerState:
         return self.stages.get(version, Stage.NONE)
 
     def holder(self, stage: Stage) -> str | None:
-        """The version that is in `stage`, one of those that hold a single version."""
+        """The version in `stage`, which must be a stage for one version."""
         return next((v for v, s in self.stages.items() if s is stage), None)
 
 
 def state_after(entries: Iterable[LedgerEntry], counts: Counts = every) -> LedgerState:
-    """Fold the entries: a version that enters Staging or Production sends the one before it to Archived."""
+    """Fold the entries; a version that enters Staging or Production archives the one before it."""
     state = LedgerState()
     for entry in entries:
         state = step(state, entry, counts)
@@ -53,13 +53,13 @@ def step(state: LedgerState, entry: LedgerEntry, counts: Counts = every) -> Ledg
 
 
 def state_at(entries: Iterable[LedgerEntry], at: datetime, counts: Counts = every) -> LedgerState:
-    """What stood at `at` (with a time zone): 'what was in Production on date X'."""
+    """The state at `at` (with a time zone)."""
     return state_after((e for e in entries if datetime.fromisoformat(e.time) <= at), counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A version's time in a stage; until: "" while it lasts. began_by, ended_by: entries of the ledger."""
+    """A version's time in a stage; until: "" while it lasts. began_by, ended_by: sequence of the entries."""
 
     version: str
     stage: Stage
@@ -70,7 +70,7 @@ class Period:
 
 
 def periods(entries: Iterable[LedgerEntry], stage: Stage, counts: Counts = every) -> tuple[Period, ...]:
-    """Who was in `stage` (one that holds a single version) from when to when, oldest first."""
+    """The versions in `stage` (a stage for one version) with start and end, oldest first."""
     done: list[Period] = []
     state = LedgerState()
     open_since: LedgerEntry | None = None
@@ -99,9 +99,9 @@ def periods(entries: Iterable[LedgerEntry], stage: Stage, counts: Counts = every
 def verdicts(
     entries: Iterable[LedgerEntry], version: str, stage: Stage, counts: Counts = every
 ) -> Mapping[str, LedgerEntry]:
-    """Each person's latest word on `version` entering `stage`: who -> the approve or reject entry.
+    """Each person's last verdict on `version` for `stage`: who -> the approve or reject entry.
 
-    What was approved and then taken out of Production as bad has to be approved anew.
+    Approvals end when the version is rolled back or archived from Production.
     """
     said: dict[str, LedgerEntry] = {}
     state = LedgerState()
@@ -115,7 +115,7 @@ def verdicts(
 
 
 def _taken_out(before: LedgerState, entry: LedgerEntry) -> str:
-    """The version that `entry` takes out of Production as bad; "" where it takes none."""
+    """The version that `entry` removes from Production as bad; "" if none."""
     if entry.action is Action.ARCHIVE and entry.from_stage is Stage.PRODUCTION:
         return entry.version
     replaced = before.holder(Stage.PRODUCTION) if entry.action is Action.ROLLBACK else None
@@ -125,15 +125,14 @@ def _taken_out(before: LedgerState, entry: LedgerEntry) -> str:
 def last_good(
     entries: Sequence[LedgerEntry], counts: Counts = every, there: Container[str] | None = None
 ) -> str | None:
-    """The version to roll back to: the last in Production before the present one that nobody took out as bad.
+    """The version to roll back to: the last good version in Production before the current one.
 
-    Taken out as bad is a version that a rollback replaced, or that was archived from Production or rejected
-    for it after it had been there, and has not entered Production again since. there: the versions that
-    still exist, where that is known.
+    A version is bad if a rollback replaced it, or if it was archived from Production or rejected for it
+    afterwards, until it enters Production again. there: the versions that still exist, if known.
     """
     order: list[str] = []
     bad: set[str] = set()
-    rejecting: dict[str, set[str]] = defaultdict(set)  # of each version, who says so by his last word
+    rejecting: dict[str, set[str]] = defaultdict(set)  # version -> people whose last verdict is a rejection
     state = LedgerState()
     for entry in filter(counts, entries):
         bad.add(_taken_out(state, entry))
@@ -157,16 +156,16 @@ def last_good(
 def changed_files(
     entries: Sequence[LedgerEntry], version: str, counts: Counts, files: Mapping[str, str] | None
 ) -> str:
-    """Which of a version's files are not those that the ledger recorded last; "" when all are."""
+    """A message that names the files that differ from those last recorded in the ledger; "" if none."""
     recorded = recorded_files(entries, version, counts)
     if not recorded:
         return ""
     now_there = files or {}
     names = [name for name in sorted({*recorded, *now_there}) if recorded.get(name) != now_there.get(name)]
-    return f"changed since the ledger recorded them: {', '.join(names)}" if names else ""
+    return f"files changed since the ledger recorded them: {', '.join(names)}" if names else ""
 
 
 def recorded_files(entries: Sequence[LedgerEntry], version: str, counts: Counts) -> Mapping[str, str]:
-    """path -> SHA-256 of a version's files, as the latest entry that counts and names them has it."""
+    """path -> SHA-256 of a version's files in the last entry that counts and records them."""
     named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
     return next((entry.file_digests for entry in named), {})

@@ -1,1 +1,1 @@
-"""What a version must show to enter each stage: the shipped policies and the classes they are read into."""
+"""Policies: the requirements of each stage. The built-in YAML files and the classes they are parsed into."""

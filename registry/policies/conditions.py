@@ -1,7 +1,7 @@
-"""The kinds of condition that a policy may state, as its YAML gives them; `registry.gates.judge` judges them.
+"""The kinds of conditions in a policy's YAML; `registry.gates.judge` evaluates them.
 
-A metric's limit is given as `minimum`, and where the seed has them also `target` and `stretch`; `require`
-says which of the three must be reached, the others are told.
+A metric's limit has the level `minimum` and optionally `target` and `stretch`; `require` names the level that
+must be reached, the others are reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEVELS: tuple[Level, ...] = ("minimum", "target", "stretch")
 
 
 def _no_truth_value(given: object) -> object:
-    """A floor of `no` would otherwise be one of 0, and let everything pass."""
+    """Rejects booleans, as a floor of `no` would be 0 and let everything pass."""
     if isinstance(given, bool):
         raise ValueError("a number, not true or false")
     return given
@@ -30,7 +30,7 @@ Share = Annotated[Number, Field(gt=0, lt=1)]
 
 
 class _Levelled(Strict):
-    """A limit in up to three levels."""
+    """A limit with up to three levels."""
 
     minimum: Number
     target: Number | None = None
@@ -38,7 +38,7 @@ class _Levelled(Strict):
     require: Level = "minimum"
 
     def limits(self) -> dict[Level, float]:
-        """The levels that are given."""
+        """The levels with a value."""
         given: dict[Level, float | None] = {
             "minimum": self.minimum,
             "target": self.target,
@@ -49,7 +49,7 @@ class _Levelled(Strict):
     @model_validator(mode="after")
     def _required_level_is_given(self) -> _Levelled:
         if self.require not in self.limits():
-            raise ValueError(f"a gate that requires its {self.require} states a {self.require}")
+            raise ValueError(f"a value for {self.require}, as the gate has require: {self.require}")
         return self
 
 
@@ -77,7 +77,7 @@ class Ceiling(Strict):
 
 
 class PerClass(_Levelled):
-    """`<metric>/<class>` of every class is at least the required level, or what `classes` says of it."""
+    """`<metric>/<class>` of every class is at least the required level, or its own limit in `classes`."""
 
     kind: Literal["per class"]
     metric: str
@@ -91,7 +91,7 @@ class PerClass(_Levelled):
 class GapLimit(Strict):
     """|`of` - `to`| is at most `at_most`; with `one_sided` only `of` above `to` counts.
 
-    grades: names for gaps below a limit, told beside the result.
+    grades: names for gaps below a limit, reported with the result.
     """
 
     kind: Literal["gap"]
@@ -107,7 +107,7 @@ class GapLimit(Strict):
 
 
 class NotWorse(Strict):
-    """The paired bootstrap against the stage's present version gives one of the verdicts in `accept`."""
+    """The paired bootstrap against the current version of the stage gives one of the verdicts in `accept`."""
 
     kind: Literal["not worse"]
     metric: str
@@ -126,9 +126,9 @@ class NotWorse(Strict):
 
 
 class LatencyLimit(Strict):
-    """One picture's time through the ONNX file: p50 and p95, or pictures a second (1000 / p50).
+    """Latency of the ONNX file with batch size 1: p50 and p95, or images per second (1000 / p50).
 
-    device: words that the name of the device measured on must hold; "" takes any.
+    device: text that the device name must contain; "" accepts any.
     """
 
     kind: Literal["latency"]
@@ -160,7 +160,7 @@ class Size(Strict):
 
 
 class ParityLimit(Strict):
-    """The exported file of `format` answers as the original did."""
+    """The exported file of `format` gives the same outputs as the original."""
 
     kind: Literal["parity"]
     format: str = "onnx"
@@ -173,9 +173,9 @@ class ParityLimit(Strict):
 
 
 class DataSound(Strict):
-    """No demo data, a known digest, no error in the data check, no picture in two splits.
+    """No demo data, a known digest, no error in the data check, no image in two splits.
 
-    shared: the check's codes that count as a shared picture. demo: "allowed" for trying the product out.
+    shared: the check's codes that count as a shared image. demo: "allowed" for trial runs.
     """
 
     kind: Literal["data"]
@@ -188,7 +188,7 @@ class DataSound(Strict):
 
 
 class LicenceKnown(Strict):
-    """The version's licence is stated and, where `allowed` lists any, one of them."""
+    """The version's licence is stated and, if `allowed` is not empty, one of them."""
 
     kind: Literal["licence"]
     allowed: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ class LicenceKnown(Strict):
 
 
 class SafeFiles(Strict):
-    """No file of the version holds a pickle that could call anything but tensors and plain containers."""
+    """No file of the version contains a pickle that could call anything but tensors and plain containers."""
 
     kind: Literal["safe files"]
 
@@ -209,7 +209,7 @@ class SafeFiles(Strict):
 
 
 class Approvals(Strict):
-    """At least so many people approve, none rejects, and whoever trained the version does not count."""
+    """At least `at_least` people approve and none rejects; the trainer of the version does not count."""
 
     kind: Literal["approvals"]
     at_least: Annotated[Whole, Field(ge=1)] = 1

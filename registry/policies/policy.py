@@ -1,4 +1,4 @@
-"""What a version of a model must show to enter each stage, read from one YAML file a model."""
+"""The policy of a model: its requirements for each stage, read from one YAML file per model."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from registry.policies.conditions import AnyGate, Gate, NotWorse
 
 __all__ = ["GATED", "KINDS", "Policy", "Stage", "list_policies", "load_policy", "parse_policy"]
 
-GATED = (Stage.STAGING, Stage.PRODUCTION)  # in this order: a later one holds the earlier ones' gates too
+GATED = (
+    Stage.STAGING,
+    Stage.PRODUCTION,
+)  # in this order: a later stage includes the gates of the earlier ones
 KINDS = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Gate)}
 
 
 class Policy(Strict):
     """The policy of one registered model.
 
-    gates: for each gated stage, the conditions of its own; `gates_for` adds those of the stages before it.
-    transitions: from each stage, the stages that a version may go to next. A rollback is Archived ->
-        Production.
-    signing_keys: ed25519 public keys, 64 hex digits each, or "NAME 64-hex-digits" for one that signs for
-        that person alone; where any is given, entries of the ledger that none of them signed do not count.
+    gates: the conditions of each gated stage; `gates_for` adds those of the stages before it.
+    transitions: the allowed next stages of each stage. A rollback is Archived -> Production.
+    signing_keys: ed25519 public keys, 64 hex digits each, or "NAME 64-hex-digits" for a key that signs only
+        for that person. If any key is listed, ledger entries that none of them signed do not count.
     """
 
     model: str
@@ -51,16 +53,16 @@ class Policy(Strict):
     def _only_gated(cls, given: dict[Stage, tuple[Gate, ...]]) -> dict[Stage, tuple[Gate, ...]]:
         for stage, gates in given.items():
             if stage not in GATED:
-                raise ValueError(f"gates for {' and '.join(GATED)} only; {stage} needs none")
+                raise ValueError(f"gates only for {' and '.join(GATED)}, not for {stage}")
             names = [gate.name for gate in gates]
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice:
-                raise ValueError(f"each gate once in a stage; {twice!r} stands twice in {stage}")
+                raise ValueError(f"each gate once per stage; {twice!r} is in {stage} twice")
         return given
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over all that it asks for, whatever its title, comments and the order of its keys."""
+        """SHA-256 (hex) over the requirements; independent of title, comments and order of keys."""
         text = json.dumps(self.model_dump(mode="json", exclude={"title", "seed_report"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -69,9 +71,9 @@ class Policy(Strict):
         return target in self.transitions.get(source, ())
 
     def gates_for(self, stage: Stage) -> tuple[Gate, ...]:
-        """All that a version must pass to enter `stage`: its own gates and those of the stages before it.
+        """All gates for entering `stage`: its own and those of the stages before it.
 
-        A gate of a later stage takes the place of the earlier one of the same name; none for None, Archived.
+        A gate of a later stage replaces an earlier one of the same name. None and Archived have no gates.
         """
         held: dict[str, Gate] = {}
         if stage in GATED:
@@ -80,47 +82,47 @@ class Policy(Strict):
         return tuple(held.values())
 
     def comparisons(self) -> tuple[NotWorse, ...]:
-        """The comparisons with a champion that any stage asks for."""
+        """The comparisons with a champion of all stages."""
         return tuple(gate for gates in self.gates.values() for gate in gates if isinstance(gate, NotWorse))
 
 
 def list_policies() -> tuple[str, ...]:
-    """Models that the product brings a policy for, in order."""
+    """Models with a built-in policy, sorted."""
     folder = resources.files("registry") / "policies"
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
 def load_policy(model: str) -> Policy:
-    """The policy that comes with the product for `model`, or the one in a YAML file of the user's.
+    """The built-in policy of `model`, or the policy in a YAML file.
 
-    Raises UserError for a model without one or a file that cannot be read, BadSetting (file:line, key,
-    given, allowed) for what the file says.
+    Raises UserError for a model without a policy or an unreadable file, BadSetting (file:line, key, given,
+    allowed) for an invalid value in the file.
     """
     if model.endswith((".yaml", ".yml")):
         try:
             return parse_policy(Path(model).expanduser().read_text(encoding="utf-8"), model)
         except OSError as error:
-            raise UserError(f"{model}: cannot be read as a policy: {error.strerror}") from error
+            raise UserError(f"cannot read the policy {model}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{model}: is no text in UTF-8; save it as that") from error
+            raise UserError(f"{model} is not valid UTF-8; re-save it as UTF-8") from error
     return _shipped(model)
 
 
 @functools.cache
 def _shipped(model: str) -> Policy:
-    """Read once: a move asks for it again, to tell whether it was judged by another."""
+    """Cached, as a stage change also compares the policy in use with it."""
     known = list_policies()
     if model not in known:
         raise UserError(
-            f"no policy for model {model!r}{did_you_mean(model, known)}: "
-            f"there are {', '.join(known)}, or a YAML file of your own"
+            f"no policy for model {model!r}{did_you_mean(model, known)}; "
+            f"use {', '.join(known)}, or pass a YAML file with --policy"
         )
     source = resources.files("registry") / "policies" / f"{model}.yaml"
     return parse_policy(source.read_text(encoding="utf-8"), f"{model}.yaml")
 
 
 def parse_policy(text: str, where: str) -> Policy:
-    """Read and check a policy's YAML. `where` names the file in errors."""
+    """Parse and validate a policy's YAML. `where` is the file name for errors."""
     content, lines = read_yaml(text, where)
     try:
         return Policy.model_validate(content)
@@ -131,11 +133,11 @@ def parse_policy(text: str, where: str) -> Policy:
 
 
 def _bad(problem: Any, where: str, lines: Lines) -> BadSetting:
-    """pydantic's first problem as file:line, key, what was given and what is allowed."""
+    """pydantic's first error as file:line, key, given value and allowed values."""
     loc, keys = tuple(problem["loc"]), tuple(Policy.model_fields)
     if loc[:1] == ("gates",) and len(loc) > 3 and loc[3] in KINDS:
         keys = tuple(KINDS[loc[3]].model_fields)
-        loc = (*loc[:3], *loc[4:])  # the tag of the union is no key of the file
+        loc = (*loc[:3], *loc[4:])  # pydantic's union tag is not a key of the file
     given: object = problem["input"]
     says = str(problem["msg"])
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -143,12 +145,14 @@ def _bad(problem: Any, where: str, lines: Lines) -> BadSetting:
         given = given.get("kind", MissingValue()) if isinstance(given, dict) else given
         says = ", ".join(KINDS) + did_you_mean(str(given), KINDS)
     elif problem["type"] == "missing":
-        given, says = MissingValue(), "a value; it is required"
+        given, says = MissingValue(), "a value (required)"
     elif problem["type"] == "extra_forbidden":
         says = no_such_key(str(loc[-1]), keys)
     elif problem["type"] == "value_error":
         says = str(problem["ctx"]["error"])
     key = ".".join(str(part) for part in loc if part != "[key]") or "the file"
-    beside = (path for path in lines if path[:3] == loc[:3])  # a list's items have no line, their keys have
+    beside = (
+        path for path in lines if path[:3] == loc[:3]
+    )  # items of a list have no line, but their keys do
     place = loc if loc in lines or len(loc) < 3 else next(beside, loc)
     return BadSetting(where_at(where, place, lines), key, given, says)

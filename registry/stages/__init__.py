@@ -1,1 +1,1 @@
-"""Moving versions through the stages, judging them, and making MLflow agree with the ledger."""
+"""Change stages, judge versions, and keep MLflow consistent with the ledger."""

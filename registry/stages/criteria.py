@@ -1,7 +1,7 @@
-"""A model's policy as the success criteria of a training report: what was asked for, what was reached.
+"""A model's policy as the success criteria of a training report: required and reached values.
 
-A registered version is judged as a promotion would judge it, without a champion. A run that no version came
-of is held against the figures of the policy only: the other gates are about a version's files.
+A registered version is judged as in a promotion, without a champion. A run without a version is compared only
+with the policy's metrics, as the other gates are about a version's files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SAMPLES = "test/boxes.parquet"
 
 
 def criteria_of(client: MlflowClient, data: ReportData, policy: Policy) -> tuple[Criterion, ...]:
-    """One criterion a gate, in the policy's order, Staging's before Production's."""
+    """One criterion per gate, in the policy's order, Staging's before Production's."""
     gathered, version = _evidence(client, data, policy), data.version
     entries = read_chain(client, version.model).entries if version is not None else ()
     counts = counting(policy.signing_keys)
@@ -112,7 +112,7 @@ def _values(gate: Floor | PerClass, evidence: Evidence) -> dict[str, float]:
 
 
 def _value(gate: Gate, evidence: Evidence, run: RunFacts) -> tuple[float | None, tuple[str, ...]]:
-    """The figure that decides, and what it was read from, as it is stored."""
+    """The value that decides, and the names of the stored metrics it was read from."""
     if isinstance(gate, Floor | Ceiling):
         return evidence.metrics.get(gate.metric), _stored((gate.metric,), run)
     if isinstance(gate, GapLimit):
@@ -127,7 +127,7 @@ def _value(gate: Gate, evidence: Evidence, run: RunFacts) -> tuple[float | None,
 
 
 def _stored(names: Sequence[str], run: RunFacts) -> tuple[str, ...]:
-    """What the figures of these names were read from."""
+    """The stored names of these metrics."""
     found: list[str] = []
     for name, (stored, best) in stored_names(names).items():
         if OF_BOXES.fullmatch(name):

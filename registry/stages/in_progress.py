@@ -1,4 +1,4 @@
-"""A tag on the registered model marks a move that is in progress."""
+"""A tag on the registered model marks a stage change that is in progress."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from registry.stages.mlflow_state import HAND_TAG
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# far more than a request that was sent may still take to be done
+# much longer than a pending request can take
 _DEAD_AFTER = timedelta(minutes=10)
 
 
 def raise_hand(client: MlflowClient, model: str, what: str) -> str:
-    """Say that something of `model` is being moved; the tag that says it."""
+    """Mark a stage change of `model` as in progress; returns the name of the tag."""
     hand = HAND_TAG + uuid4().hex[:12]
     with asking(f"writing to {model}"):
         client.set_registered_model_tag(model, hand, f"{now()} {what}")
@@ -25,20 +25,20 @@ def raise_hand(client: MlflowClient, model: str, what: str) -> str:
 
 
 def lower_hand(client: MlflowClient, model: str, hand: str) -> None:
-    """Take the tag away; one that is gone already is well."""
+    """Remove the tag; it may be removed already."""
     with asking(f"writing to {model}"):
         client.delete_registered_model_tag(model, hand)
 
 
 def is_dead(said: str) -> bool:
-    """Whether whoever raised this hand can have nothing under way any more."""
+    """Whether the stage change of this marker can no longer be running."""
     try:
         since = datetime.fromisoformat(said.split(" ", 1)[0])
-        return abs(datetime.now(UTC) - since) > _DEAD_AFTER  # one from the future is of a clock gone wrong
+        return abs(datetime.now(UTC) - since) > _DEAD_AFTER  # a time in the future is from a wrong clock
     except (ValueError, TypeError):
         return True
 
 
 def now() -> str:
-    """This moment as the ledger writes it."""
+    """The current time in the format of the ledger."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""One version before the gates of one stage: gathered, judged, and kept where a reader finds it later."""
+"""Judge one version by the gates of one stage, and store the evidence."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ EVIDENCE_TAG = "mlops.evidence."
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What `stage` asked for, by which policy, and what it read; as it is kept, so that all of it is known
-    later. policy: all that it says, as JSON has it.
-    """
+    """The gate results of one stage with the policy and the evidence, as stored. policy: its JSON content."""
 
     stage: Stage
     policy: Mapping[str, Any]
@@ -42,7 +40,7 @@ class Judgement:
 
     @property
     def passed(self) -> bool:
-        """A gate whose figure was never measured does not pass."""
+        """A gate whose value was not measured does not pass."""
         return not self.refusing
 
     @property
@@ -56,23 +54,23 @@ class Judgement:
         return refusals(self.results)
 
     def as_json(self) -> str:
-        """What is kept of it: keys sorted, no spaces. Raises ValueError for NaN or infinity."""
+        """The stored form: sorted keys, no spaces. Raises ValueError for NaN or infinity."""
         return json.dumps(
             asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
 
     @property
     def evidence_digest(self) -> str:
-        """SHA-256 of what is kept: of the figures, of the gates that read them, and of what they said."""
+        """SHA-256 of the stored form: values, gates and results."""
         return hashlib.sha256(self.as_json().encode("utf-8")).hexdigest()
 
 
 def judge_version(
     scene: ModelState, version: str, stage: Stage, *, beside_champion: bool = True
 ) -> Judgement:
-    """Gather the evidence of `version` and hold it against the gates of `stage`.
+    """Gather the evidence of `version` and judge it by the gates of `stage`.
 
-    beside_champion: compare it with the version that is there; a rollback does not, as that one is bad.
+    beside_champion: compare with the current version of the stage; not for a rollback, as that one is bad.
     """
     from registry.evidence.gather import gather
     from registry.gates.evidence_values import with_approvals
@@ -89,7 +87,7 @@ def judge_version(
 def approvals_of(
     entries: Iterable[LedgerEntry], version: str, stage: Stage, counts: Counts
 ) -> tuple[Approval, ...]:
-    """What people said in the ledger of `version` entering `stage`."""
+    """The approvals and rejections of `version` for `stage` in the ledger."""
     from registry.gates.evidence_values import Approval
 
     said = verdicts(entries, version, stage, counts)
@@ -97,13 +95,13 @@ def approvals_of(
 
 
 def keep(client: MlflowClient, judged: Judgement) -> str:
-    """Put the evidence and the gate table beside the training run's files; the name of the evidence there.
+    """Log the evidence and the gate table to the training run; returns the path of the evidence.
 
-    Written before the ledger names its digest. A version without a run keeps it as a tag.
+    Written before the ledger entry with its digest. For a version without a run it is a tag.
     """
     evidence, text = judged.evidence, judged.as_json()
     path = evidence_path(evidence.model, evidence.version, judged.evidence_digest)
-    with asking(f"keeping the evidence on {evidence.name}"):
+    with asking(f"storing the evidence of {evidence.name}"):
         if evidence.run_id:
             client.log_text(evidence.run_id, text, path)
             table = f"{path.removesuffix('.json')}-{judged.stage.lower()}.md"
@@ -116,7 +114,7 @@ def keep(client: MlflowClient, judged: Judgement) -> str:
 
 
 def kept(client: MlflowClient, model: str, version: str, digest: str) -> bytes:
-    """The evidence of that digest as it is kept now, byte by byte. Raises UnknownVersion when it is gone."""
+    """The stored evidence with that digest, as bytes. Raises UnknownVersion if it is missing."""
     path = evidence_path(model, version, digest)
     with asking(f"reading the evidence of {model} version {version}"):
         known = client.get_model_version(model, version)
@@ -128,19 +126,19 @@ def kept(client: MlflowClient, model: str, version: str, digest: str) -> bytes:
         else:
             content = b""
     if not content:
-        raise UnknownVersion(f"the evidence {path} of {model} version {version} is gone")
+        raise UnknownVersion(f"the evidence {path} of {model} version {version} is missing")
     return content
 
 
 def evidence_path(model: str, version: str, digest: str) -> str:
-    """Where a version's evidence lies among the files of its run."""
+    """Path of a version's evidence in the artifacts of its run."""
     return f"{FOLDER}/{model}-{version}-{digest[:12]}.json"
 
 
 def as_markdown(judged: Judgement) -> str:
     """The gate table for MLflow's artifact view."""
     lines = [
-        f"# {judged.evidence.name} before {judged.stage}",
+        f"# Gates of {judged.stage} for {judged.evidence.name}",
         "",
         "| gate | measured | limit | result |",
         "|---|---|---|---|",
@@ -151,12 +149,12 @@ def as_markdown(judged: Judgement) -> str:
 
 
 def verdict(result: GateResult) -> str:
-    """passed, refused, or not measured, which refuses too."""
+    """passed, refused, or not measured, which refuses, too."""
     return {True: "passed", False: "refused", None: "not measured"}[result.passed]
 
 
 def refused(judged: Judgement) -> str:
-    """One line that says which gates refused."""
+    """One line that names the gates that refused."""
     names = ", ".join(result.gate for result in judged.refusing)
     count = f"{len(judged.refusing)} of {len(judged.results)} gates refuse"
-    return f"{judged.evidence.name} does not enter {judged.stage}: {count} ({names})"
+    return f"{judged.evidence.name} may not enter {judged.stage}: {count} ({names})"

@@ -1,4 +1,4 @@
-"""Moving versions through the stages: the entry first, then MLflow is made to agree with it."""
+"""Change stages: write the ledger entry first, then update MLflow to match it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from registry.stages.judgement import Judgement
 
 _JUDGED_AGAIN = 5
-_LONGEST = 1500  # characters of each text; of all that MLflow shows of an entry, PostgreSQL holds 5,000
+_LONGEST = 1500  # characters of each text; PostgreSQL limits a description in MLflow to 5,000
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be recorded; the rest of the entry follows from where and by whom."""
+    """The part of an entry that the caller decides."""
 
     action: Action
     version: str
@@ -43,9 +43,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a command did: its entry, and who was replaced. judged: the gates it read.
+    """The result of a command: its entry, and the replaced version. judged: the gate results.
 
-    found: what it saw first that was not as the ledger says, a sentence each.
+    found: messages about differences from the ledger that were found first.
     """
 
     entry: LedgerEntry | None
@@ -55,10 +55,10 @@ class Moved:
 
 
 def record(scene: ModelState, draft: Draft) -> LedgerEntry:
-    """Write `draft` as the entry that follows what `scene` saw, and make MLflow agree.
+    """Write `draft` as the next entry of the state `scene`, and update MLflow to match.
 
-    Raises MoveLost when someone else's entry came first, ServerUnavailable when the server goes away; the
-    next command then finds out whether the entry is in place, and finishes what it decided.
+    Raises MoveLost if a concurrent entry was first, ServerUnavailable if the server stops answering; the next
+    command then checks whether the entry was written, and finishes the change.
     """
     client, model = scene.client, scene.model
     unsigned = LedgerEntry(
@@ -92,7 +92,7 @@ def record(scene: ModelState, draft: Draft) -> LedgerEntry:
 
 
 def _own_policy(policy: Policy) -> str:
-    """SHA-256 of a policy that is not the one that the product brings for the model; "" for that one."""
+    """SHA-256 of a policy that is not the model's built-in one; "" for the built-in one."""
     from registry.policies.policy import list_policies, load_policy
 
     own = policy.digest
@@ -100,12 +100,12 @@ def _own_policy(policy: Policy) -> str:
 
 
 def _kept_whole(text: str) -> str:
-    """`text` as every store can hold it. Raises UserError for more than MLflow shows of an entry."""
-    text = text.encode("utf-8", "backslashreplace").decode()  # half a character, of a terminal's own
+    """`text` in a form that every store accepts. Raises UserError if it is too long for MLflow."""
+    text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates from the terminal
     if len(text) > _LONGEST:
         raise UserError(
-            f"the ledger keeps {_LONGEST} characters of what is said, not {len(text)}: say it shorter, and "
-            "where the rest is written"
+            f"the text has {len(text)} characters, the ledger stores at most {_LONGEST}; shorten it and "
+            "reference the full text"
         )
     return text
 
@@ -119,9 +119,9 @@ def promote(
     override_reason: str = "",
     dry_run: bool = False,
 ) -> Moved:
-    """Take `version` to `to` if its gates pass. A refusal comes back with entry None and its gates.
+    """Promote `version` to `to` if its gates pass. If refused, `entry` of the result is None.
 
-    override_reason: goes through whatever the gates say, marked in the ledger. dry_run: judges only.
+    override_reason: promote even if gates refuse; recorded in the ledger. dry_run: only judge.
     """
     from registry.stages.judgement import judge_version
 
@@ -135,9 +135,9 @@ def promote(
 
 
 def rollback(scene: ModelState, *, to: str = "", why: str = "", override_reason: str = "") -> Moved:
-    """Bring the last good version back to Production (or version `to`), its gates read again.
+    """Restore the last good version (or version `to`) to Production, after judging its gates again.
 
-    Raises UserError when there is none. A refusal comes back with entry None and its gates.
+    Raises UserError if there is none. If refused, `entry` of the result is None.
     """
     from registry.stages.judgement import judge_version
 
@@ -145,10 +145,10 @@ def rollback(scene: ModelState, *, to: str = "", why: str = "", override_reason:
     entries = scene.chain.entries
     version = scene.version(to) if to else last_good(entries, counts, scene.shelf.versions)
     if version is None:
-        raise UserError(f"{scene.model}: no earlier version of Production is left to roll back to")
+        raise UserError(f"{scene.model} has no earlier good version of Production to roll back to")
     _may_go(scene, version, Stage.PRODUCTION)
     if version not in {period.version for period in periods(entries, Stage.PRODUCTION, counts)}:
-        raise UserError(f"{scene.model}: version {version} was never in Production; `promote` takes it there")
+        raise UserError(f"{scene.model} version {version} was never in Production; use `promote` instead")
     judged = judge_version(scene, version, Stage.PRODUCTION, beside_champion=False)
     if not override_reason:
         _unchanged(scene, version, judged)
@@ -157,7 +157,7 @@ def rollback(scene: ModelState, *, to: str = "", why: str = "", override_reason:
 
 
 def archive(scene: ModelState, version: str, *, why: str = "") -> Moved:
-    """Take `version` out of whatever stage it is in."""
+    """Remove `version` from its stage."""
     _may_go(scene, scene.version(version), Stage.ARCHIVED)
     return Moved(record(scene, Draft(Action.ARCHIVE, version, Stage.ARCHIVED, why)), None, scene.found)
 
@@ -165,13 +165,13 @@ def archive(scene: ModelState, version: str, *, why: str = "") -> Moved:
 def give_verdict(
     scene: ModelState, version: str, action: Action, stage: Stage, comment: str, evidence_digest: str = ""
 ) -> Moved:
-    """Approve or reject `version` for `stage`. Needs no state to be unchanged, so it is tried again.
+    """Approve or reject `version` for `stage`. Does not depend on other entries, so it retries if it loses.
 
-    An approval is of the version's files as they are then, and the entry records them.
-    evidence_digest: SHA-256 of the evidence kept before (see `registry.stages.reviews`); "" without evidence.
+    An approval is for the version's current files, and the entry records their digests.
+    evidence_digest: SHA-256 of the stored evidence (see `registry.stages.reviews`); "" without evidence.
 
-    Raises UserError where the same person has said the same before, GateRefused for an approval of files that
-    were changed since they were recorded, UnknownVersion where they are gone.
+    Raises UserError if the person's verdict is already the same, GateRefused for an approval of files that
+    were changed since they were recorded, UnknownVersion if the files are missing.
     """
     approves = action is Action.APPROVE
     files = file_digests(scene.client, scene.model, scene.version(version)) if approves else {}
@@ -182,7 +182,9 @@ def give_verdict(
         )
         mine = said.get(me())
         if mine is not None and mine.action is action:
-            raise UserError(f"{scene.model} version {version}: {mine.in_words()}; that stands")
+            raise UserError(
+                f"{scene.model} version {version}: this verdict is already recorded ({mine.in_words()})"
+            )
         if approves and (changed := _otherwise(scene, version, files, made)):
             raise GateRefused(f"{scene.model} version {version} is not approved: {changed}")
         try:
@@ -191,27 +193,27 @@ def give_verdict(
             scene = begin(scene.client, scene.model, scene.policy)
             continue
         return Moved(entry, None, scene.found)
-    raise MoveLost(f"{scene.model} is moved by others all the time; try again when they are done")
+    raise MoveLost(f"concurrent changes to {scene.model}; retry")
 
 
 def _unchanged(scene: ModelState, version: str, judged: Judgement) -> None:
-    """Raises GateRefused for files that are not those which training made, or which were judged before."""
+    """Raises GateRefused for files that differ from those written by training or recorded in the ledger."""
     if judged.files is None:
-        changed = "its files are gone"
+        changed = "its files are missing"
     else:
         changed = _otherwise(scene, version, judged.files, judged.evidence.onnx_digest)
     if changed:
-        raise GateRefused(f"{scene.model} version {version} does not enter {judged.stage}: {changed}")
+        raise GateRefused(f"{scene.model} version {version} may not enter {judged.stage}: {changed}")
 
 
 def _otherwise(scene: ModelState, version: str, files: Mapping[str, str], made: str) -> str:
-    """How `files` are not those that the ledger recorded last or that training made; "" when they are.
+    """How `files` differ from those last recorded in the ledger or written by training; "" if they do not.
 
-    made: SHA-256 of the ONNX file that training made; "" where that is not known.
+    made: SHA-256 of the ONNX file written by training; "" if unknown.
     """
     changed = changed_files(scene.chain.entries, version, counting(scene.policy.signing_keys), files)
     if not changed and made and made not in files.values():
-        return f"none of its files is the one that training made (SHA-256 {made[:12]})"
+        return f"none of its files is the ONNX file written by training (SHA-256 {made[:12]})"
     return changed
 
 
@@ -222,7 +224,7 @@ def _made_by_training(scene: ModelState, version: str) -> str:
 
 
 def _decided(scene: ModelState, draft: Draft, judged: Judgement) -> Moved:
-    """Keep the judgement; record the move if it passed, or is made whatever it says."""
+    """Store the judgement; record the change if it passed or is overridden."""
     from registry.stages.judgement import keep
 
     keep(scene.client, judged)
@@ -234,10 +236,10 @@ def _decided(scene: ModelState, draft: Draft, judged: Judgement) -> Moved:
 
 
 def _may_go(scene: ModelState, version: str, to: Stage) -> None:
-    """Raises BadSetting when the policy has no way for `version` to `to`, UserError when it is there."""
+    """Raises BadSetting if the policy has no transition for `version` to `to`, UserError if it is there."""
     source = scene.state.stage_of(version)
     if source is to:
-        raise UserError(f"{scene.model} version {version} is in {to} already")
+        raise UserError(f"{scene.model} version {version} is already in {to}")
     if not scene.policy.may_go(source, to):
-        allowed = ", ".join(scene.policy.transitions.get(source, ())) or "nowhere"
-        raise BadSetting(f"policy of {scene.model}", f"the way from {source}", to.value, allowed)
+        allowed = ", ".join(scene.policy.transitions.get(source, ())) or "none"
+        raise BadSetting(f"policy of {scene.model}", f"the transition from {source}", to.value, allowed)

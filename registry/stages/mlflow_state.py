@@ -1,4 +1,4 @@
-"""What MLflow shows of a model's stages, and what must change for it to agree with the ledger."""
+"""A model's stages in MLflow, and the changes needed to match the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALIASES = {Stage.STAGING: "staging", Stage.PRODUCTION: "production"}
 
 @dataclass(frozen=True, slots=True)
 class ShownVersion:
-    """One version as MLflow has it; tag: its `mlops.stage`, "" where there is none."""
+    """One version in MLflow; tag: its `mlops.stage`, "" without one."""
 
     version: str
     stage: str
@@ -35,7 +35,7 @@ class ShownVersion:
 
 @dataclass(frozen=True, slots=True)
 class MlflowState:
-    """aliases: alias -> version. hands: tag -> who is moving something. head: "sequence:digest" or ""."""
+    """aliases: alias -> version. hands: tag -> stage change in progress. head: "sequence:digest" or ""."""
 
     model: str
     versions: Mapping[str, ShownVersion]
@@ -54,7 +54,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that MLflow shows otherwise than the ledger says. wanted, found: "" for nothing there."""
+    """One difference between MLflow (`found`) and the ledger (`wanted`); "" if absent."""
 
     kind: DifferenceKind
     subject: str
@@ -78,14 +78,14 @@ class Difference:
 
 
 def look(client: MlflowClient, model: str) -> MlflowState:
-    """Read stages, aliases and tags: two requests. Raises UnknownVersion for a model that is not there."""
+    """Read stages, aliases and tags: two requests. Raises UnknownVersion for an unknown model."""
     try:
         with asking(f"reading {model}"):
             registered = client.get_registered_model(model)
             versions = versions_of(client, model)
     except UnknownVersion as error:
         raise UnknownVersion(
-            f"there is no registered model {model!r}; `mlops registry status` lists them"
+            f"no registered model {model!r}; list them with `mlops registry status`"
         ) from error
     tags = registered.tags or {}
     return MlflowState(
@@ -110,14 +110,14 @@ def versions_of(client: MlflowClient, model: str) -> list[ModelVersion]:
 
 
 def head_of(chain: Chain) -> str:
-    """The ledger's last entry as the model's tag shows it."""
+    """The ledger's last entry in the format of the model's tag."""
     return f"{len(chain.entries)}:{chain.head}" if chain.entries else ""
 
 
 def differences(shelf: MlflowState, state: LedgerState, head: str) -> tuple[Difference, ...]:
-    """Everything that MLflow shows otherwise, in the order in which it is put right.
+    """All differences, in the order in which they are fixed.
 
-    Aliases first, as they are what models are loaded by and each changes at once; the head last.
+    Aliases first, as models are loaded by them and each changes atomically; the head last.
     """
     found: list[Difference] = []
     for stage, alias in ALIASES.items():
@@ -140,18 +140,16 @@ def differences(shelf: MlflowState, state: LedgerState, head: str) -> tuple[Diff
 
 
 def put_right(client: MlflowClient, model: str, difference: Difference) -> None:
-    """Make MLflow show what the ledger says; doing it twice does no harm."""
+    """Update MLflow to match the ledger; idempotent."""
     subject, wanted = difference.subject, difference.wanted
-    with asking(f"making MLflow agree with the ledger of {model} ({difference.says})"):
+    with asking(f"updating MLflow to match the ledger of {model} ({difference.says})"):
         if difference.kind is DifferenceKind.ALIAS and wanted:
             client.set_registered_model_alias(model, subject, wanted)
         elif difference.kind is DifferenceKind.ALIAS:
             client.delete_registered_model_alias(model, subject)
         elif difference.kind is DifferenceKind.STAGE:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", FutureWarning
-                )  # stages: a contract of ours, mirrored as aliases
+                warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; aliases mirror them
                 client.transition_model_version_stage(model, subject, wanted)
         elif difference.kind is DifferenceKind.TAG and wanted:
             client.set_model_version_tag(model, subject, STAGE_TAG, wanted)

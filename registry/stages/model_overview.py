@@ -1,4 +1,4 @@
-"""What a release engineer looks at: all models by stage, one version, two versions."""
+"""Overviews: all models by stage, one version, the difference of two versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEY_METRICS = ("test/mAP50", "test/macro_f1", "test/mAP50-95", "test/recall")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A version and what is said of it first. age_days: since its training registered it."""
+    """A version with its key metrics. age_days: since its registration."""
 
     version: str
     stage: str
@@ -34,10 +34,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """production, staging: who is there. newest: the last version.
+    """production, staging: the version in the stage. newest: the last version.
 
-    drift: a sentence where alias, stage and tag do not say the same, or a move is unfinished; "" when all
-    is well. `verify` goes further: it looks at every version and asks the ledger.
+    drift: a message if alias, stage and tag contradict each other, or a stage change is unfinished; else "".
+    `verify` checks more: every version, against the ledger.
     """
 
     model: str
@@ -48,7 +48,7 @@ class ModelStatus:
 
 
 def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus, ...]:
-    """All registered models (or one) by stage: one request a thousand models, whatever their versions."""
+    """All registered models (or one) by stage: one request per thousand models."""
     found: list[RegisteredModel] = []
     token: str | None = None
     chosen = None if model is None else of_name(model)
@@ -68,7 +68,7 @@ def status(client: MlflowClient, model: str | None = None) -> tuple[ModelStatus,
 
 
 def _none_such(model: str) -> str:
-    return f"there is no registered model {model!r}; `mlops registry status` lists them"
+    return f"no registered model {model!r}; list them with `mlops registry status`"
 
 
 def _status_of(model: RegisteredModel) -> ModelStatus:
@@ -86,12 +86,12 @@ def _status_of(model: RegisteredModel) -> ModelStatus:
 
 def _drift(model: RegisteredModel, latest: Mapping[str, ModelVersion]) -> str:
     if any(tag.startswith(HAND_TAG) for tag in model.tags or {}):
-        return "a move is under way, or was interrupted"
+        return "a stage change is in progress or was interrupted"
     aliases = {alias: str(version) for alias, version in (model.aliases or {}).items()}
     for stage, alias in ALIASES.items():
         held, named = str(latest[stage].version) if stage in latest else "none", aliases.get(alias, "none")
         if held != named:
-            return f"@{alias} is version {named}, stage {stage} holds {held}"
+            return f"@{alias} is version {named}, stage {stage} has {held}"
     for version in latest.values():
         tag = (version.tags or {}).get(STAGE_TAG, Stage.NONE.value)
         if tag != version.current_stage:
@@ -109,7 +109,7 @@ def _placed(version: ModelVersion) -> Placed:
 
 
 def _figure(text: str) -> float | None:
-    """A tag's value as a number; None for what is none, as anyone may set a tag."""
+    """A tag's value as a number; None if it is not a number, as anyone can set a tag."""
     try:
         return float(text)
     except ValueError:
@@ -118,7 +118,7 @@ def _figure(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class VersionOverview:
-    """Everything known of one version: what trained it, what it was trained on, what was said and decided."""
+    """Everything recorded about one version."""
 
     model: str
     version: str
@@ -135,7 +135,7 @@ class VersionOverview:
 
 
 def facts(client: MlflowClient, model: str, version: str) -> VersionOverview:
-    """Read one version, its run (where it is still there) and its entries in the ledger.
+    """Read one version, its run (if it exists) and its entries in the ledger.
 
     Raises UnknownVersion.
     """
@@ -160,7 +160,7 @@ def facts(client: MlflowClient, model: str, version: str) -> VersionOverview:
 
 @dataclass(frozen=True, slots=True)
 class Differs:
-    """One thing in which two versions differ; "" where one does not have it."""
+    """One difference of two versions; "" if a version does not have it."""
 
     kind: str
     name: str
@@ -179,7 +179,7 @@ _CODE = (
 
 
 def diff(first: VersionOverview, second: VersionOverview) -> tuple[Differs, ...]:
-    """What differs between two versions: params, data, code, and metrics of the test and the best epoch."""
+    """The differences of two versions: params, data, code, and metrics of the test and the best epoch."""
     params = _differing("param", first.params, second.params)
     data = _differing("data", _some(first.tags, _DATA), _some(second.tags, _DATA))
     code = _differing("code", _some(first.tags, _CODE), _some(second.tags, _CODE))

@@ -1,4 +1,4 @@
-"""A model as a command finds it, after an interrupted move was finished."""
+"""The state of a model at the start of a command, after an interrupted stage change is finished."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model as a command finds it: read once, decided on, and moved only if it is still like that."""
+    """The state of a model: read once and decided on; a change is written only if the state is unchanged."""
 
     client: MlflowClient
     policy: Policy
     shelf: MlflowState
     chain: Chain
     found: tuple[str, ...] = ()
-    lost_head: str = ""  # the entry, "sequence:digest", that the model's tag names and the ledger lacks
+    lost_head: str = ""  # the entry, "sequence:digest", in the model's tag that is missing in the ledger
 
     @property
     def model(self) -> str:
@@ -39,31 +39,31 @@ class ModelState:
         return state_after(self.chain.entries, counting(self.policy.signing_keys))
 
     def version(self, version: str) -> str:
-        """`version`, known to be there. Raises UnknownVersion."""
+        """`version` if it exists. Raises UnknownVersion."""
         if version not in self.shelf.versions:
             have = ", ".join(self.shelf.versions) or "none"
-            raise UnknownVersion(f"{self.model} has no version {version!r}; it has {have}")
+            raise UnknownVersion(f"{self.model} has no version {version!r}; its versions: {have}")
         return version
 
 
 def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool = False) -> ModelState:
-    """Read a model and finish what an interrupted move left.
+    """Read a model and finish an interrupted stage change.
 
-    Raises UnknownVersion, and LedgerBroken when entries were altered (unless `over_faults`).
+    Raises UnknownVersion, and LedgerBroken if entries were altered (unless `over_faults`).
     """
     refuse_ledger(model)
     counts = counting(policy.signing_keys)
     shelf = look(client, model)
-    chain = read_chain(client, model)  # after the shelf: whatever its head tag names is in here
+    chain = read_chain(client, model)  # read after the shelf, so it contains the entry in the head tag
     if not shelf.hands and open_ends(shelf, chain, counts):
-        shelf, chain = still(client, model)  # it was moved between the two, or behind the ledger's back
+        shelf, chain = still(client, model)  # changed between the two reads, or outside the ledger
     taken_out, head_tag = missing_head(shelf, chain), shelf.head
     if not over_faults:
         if chain.unanswered:
             raise broken(chain)
         if taken_out:
-            raise LedgerBroken(f"{model}: {taken_out}; `mlops registry verify {model}` says everything")
-    # settling would turn the head tag back, and with it what tells of the loss, before an entry names it
+            raise LedgerBroken(f"{model}: {taken_out}; run `mlops registry verify {model}` for details")
+    # `settle` would reset the head tag, the only trace of the missing entry, before an entry records it
     found = () if taken_out else settle(client, shelf, chain, counts)
     if found and shelf.hands:
         shelf, chain = still(client, model)
@@ -71,9 +71,9 @@ def begin(client: MlflowClient, model: str, policy: Policy, *, over_faults: bool
 
 
 def missing_head(shelf: MlflowState, chain: Chain) -> str:
-    """A sentence when the entry that the model's tag names is not in the ledger; "" when it is."""
+    """A message if the entry in the model's tag is missing in the ledger; else ""."""
     sequence, _, digest = shelf.head.partition(":")
     if not shelf.head or any(entry.digest == digest for entry in chain.entries):
         return ""
-    renamed = "" if chain.entries else ", or the model was renamed, and its ledger goes by the old name"
-    return f"the ledger's entry {sequence} was changed or taken out{renamed}"
+    renamed = "" if chain.entries else ", or the model was renamed and its ledger still has the old name"
+    return f"entry {sequence} of the ledger was changed or removed{renamed}"

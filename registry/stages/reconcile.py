@@ -1,4 +1,4 @@
-"""Make MLflow agree with the ledger: after a move, and after an interrupted one."""
+"""Update MLflow to match the ledger, after a stage change and after an interrupted one."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _AT_ONCE = 4
 
 
 def agree(client: MlflowClient, model: str, chain: Chain, counts: Counts) -> Chain:
-    """Make MLflow show what `chain` says; the chain as it was when a look found its head unchanged.
+    """Update MLflow to match `chain`; returns the chain whose head did not change meanwhile.
 
-    The caller has raised a hand. Raises ServerUnavailable, with the hand left to tell the next command.
+    The caller has set the in-progress tag. Raises ServerUnavailable; the tag then stays for the next command.
     """
     for _ in range(_ROUNDS):
         found = open_ends(look(client, model), chain, counts)
@@ -40,32 +40,32 @@ def agree(client: MlflowClient, model: str, chain: Chain, counts: Counts) -> Cha
         if fresh.head == chain.head:
             return fresh
         chain = fresh
-    raise ServerUnavailable(f"{model} is moved by others all the time; try again when they are done")
+    raise ServerUnavailable(f"concurrent changes to {model}; retry")
 
 
 def settle(client: MlflowClient, shelf: MlflowState, chain: Chain, counts: Counts) -> tuple[str, ...]:
-    """Finish what an interrupted move left, where a hand says that there may be one; a sentence for each.
+    """Finish an interrupted stage change if an in-progress tag exists; returns a message per difference.
 
-    Without a hand nothing is touched: a difference is then someone's doing behind the ledger's back. It is
-    told, here and by `verify`, and the next move puts it right.
+    Without the tag nothing is changed: the difference was then made outside the ledger. It is reported, here
+    and by `verify`, and the next stage change fixes it.
     """
     found = open_ends(shelf, chain, counts)
     if not shelf.hands:
-        return tuple(f"changed behind the ledger's back: {difference.says}" for difference in found)
+        return tuple(f"changed outside the ledger: {difference.says}" for difference in found)
     if found:
-        hand = raise_hand(client, shelf.model, "finishing an interrupted move")
+        hand = raise_hand(client, shelf.model, "finishing an interrupted stage change")
         agree(client, shelf.model, chain, counts)
         lower_hand(client, shelf.model, hand)
     for hand, said in shelf.hands.items():
         if is_dead(said):
             _forget(client, shelf.model, hand)
-    return tuple(f"left by an interrupted move and put right: {difference.says}" for difference in found)
+    return tuple(f"fixed after an interrupted stage change: {difference.says}" for difference in found)
 
 
 def still(client: MlflowClient, model: str) -> tuple[MlflowState, Chain]:
-    """Shelf and chain of one moment: read until the chain's head was the same before and after.
+    """A consistent pair of shelf and chain: read until the chain's head is the same before and after.
 
-    Where such a shelf shows no hand, every move of that chain is done, and a difference is no move's.
+    If such a shelf has no in-progress tag, all changes of the chain are complete.
     """
     before = read_chain(client, model)
     for _ in range(_ROUNDS):
@@ -74,23 +74,23 @@ def still(client: MlflowClient, model: str) -> tuple[MlflowState, Chain]:
         if chain.head == before.head:
             return shelf, chain
         before = chain
-    raise ServerUnavailable(f"{model} is moved by others all the time; try again when they are done")
+    raise ServerUnavailable(f"concurrent changes to {model}; retry")
 
 
 def open_ends(shelf: MlflowState, chain: Chain, counts: Counts) -> list[Difference]:
-    """The differences that a move can have left: nothing of versions that the ledger never moved."""
+    """The differences that a stage change can have left: only versions that are in the ledger."""
     state = state_after(chain.entries, counts)
     return [d for d in differences(shelf, state, head_of(chain)) if _is_ours(d, state)]
 
 
 def _all_at_once(client: MlflowClient, model: str, found: list[Difference]) -> None:
-    """Put right what does not depend on each other, side by side: each is a request of its own."""
+    """Fix independent differences concurrently; each is one request."""
 
     def one(difference: Difference) -> None:
         try:
             put_right(client, model, difference)
         except UnknownVersion:
-            return  # deleted meanwhile: `verify` names it
+            return  # deleted meanwhile; `verify` reports it
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(one, found))
@@ -114,4 +114,4 @@ def _forget(client: MlflowClient, model: str, hand: str) -> None:
     except ServerUnavailable:
         raise
     except MlopsError:
-        return  # another command has forgotten it
+        return  # another command has removed it

@@ -1,4 +1,4 @@
-"""Holding MLflow, the models' files and the kept evidence against the ledger: who changed what behind it."""
+"""Compare MLflow, the models' files and the stored evidence with the ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLOCKS_APART = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class LedgerFinding:
-    """what: ledger, stage, alias, tag, file, evidence, signature; says: one sentence."""
+    """what: ledger, stage, alias, tag, file, evidence, signature; says: the message."""
 
     what: str
     says: str
@@ -40,7 +40,7 @@ class LedgerFinding:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedModel:
-    """faults: what was changed behind the ledger's back. notes: what is no fault, yet worth knowing."""
+    """faults: changes made outside the ledger. notes: remarks that are not faults."""
 
     model: str
     entries: int
@@ -57,10 +57,10 @@ class VerifiedModel:
 def verify(
     client: MlflowClient, model: str, keys: Sequence[str] = (), *, files: bool = True
 ) -> VerifiedModel:
-    """Walk the chain and compare it with all that MLflow shows. Changes nothing.
+    """Verify the chain and compare it with MLflow. Changes nothing.
 
-    keys: the policy's signing keys. files: hash the files of every version that the ledger knows, and the
-    kept evidence, as well. Raises UnknownVersion for a model that is not there, ServerUnavailable.
+    keys: the policy's signing keys. files: also hash the files of every version in the ledger and the stored
+    evidence. Raises UnknownVersion for an unknown model, ServerUnavailable.
     """
     counts = counting(keys)
     changed_ms = last_changed_ms(client, model)
@@ -68,7 +68,7 @@ def verify(
     state = state_after(chain.entries, counts)
     faults = [LedgerFinding("ledger", says) for says in (*chain.faults, *_reworded(chain))]
     if changed_ms > chain.last_ms:
-        says = f"the ledger was changed or cut off on {_when(changed_ms)}, after its last entry"
+        says = f"the ledger was changed or truncated on {_when(changed_ms)}, after its last entry"
         faults.append(LedgerFinding("ledger", says))
     if taken_out := missing_head(shelf, chain):
         faults.append(LedgerFinding("ledger", taken_out))
@@ -90,14 +90,14 @@ def verify(
             for some in pool.map(lambda entry: list(_evidence(client, entry)), judged):
                 faults += some
     notes = [
-        f"a move is under way or was interrupted: {said}; the next command finishes it"
+        f"a stage change is in progress or was interrupted: {said}; the next command finishes it"
         for said in shelf.hands.values()
     ]
     notes += _misdated(chain)
     notes += _by_another_policy(chain)
     if not keys and any(entry.signature for entry in chain.entries):
-        notes.append("entries are signed, and no key was held against them: give the policy by --policy")
-    notes += [f"ledger slot {slot.number} came second and counts for nothing" for slot in chain.lost]
+        notes.append("entries are signed, but the policy has no key to verify them; pass it with --policy")
+    notes += [f"ledger slot {slot.number} lost to a concurrent change and is ignored" for slot in chain.lost]
     return VerifiedModel(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
 
 
@@ -106,7 +106,7 @@ def _is_head(difference: Difference) -> bool:
 
 
 def _blamed(difference: Difference, state: LedgerState) -> str:
-    """The difference, and the entry that says otherwise."""
+    """The difference, and the entry that it contradicts."""
     entry = state.last.get(difference.subject)
     return f"{difference.says} (entry {entry.sequence}: {entry.in_words()})" if entry else difference.says
 
@@ -114,18 +114,18 @@ def _blamed(difference: Difference, state: LedgerState) -> str:
 def _reworded(chain: Chain) -> Iterator[str]:
     for entry, slot in zip(chain.entries, chain.places, strict=True):
         if slot.words != entry.heading:
-            yield f"entry {entry.sequence} is shown as {slot.words[:80]!r}; it says: {entry.in_words()}"
+            yield f"entry {entry.sequence} has the description {slot.words[:80]!r}; it is: {entry.in_words()}"
 
 
 def _passed_over(entry: LedgerEntry) -> str:
     gone = entry.over.partition(":")[0]
-    return f"entry {gone} was changed or taken out before entry {entry.sequence} ({entry.in_words()})"
+    return f"entry {gone} was changed or removed before entry {entry.sequence} ({entry.in_words()})"
 
 
 def _by_another_policy(chain: Chain) -> Iterator[str]:
     for entry in chain.entries:
         if entry.policy:
-            yield f"entry {entry.sequence} was judged by a policy that is not the product's"
+            yield f"entry {entry.sequence} was judged by a policy that is not the built-in one"
 
 
 def _misdated(chain: Chain) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _misdated(chain: Chain) -> Iterator[str]:
         taken = datetime.fromtimestamp(slot.taken_ms / 1000, UTC)
         if abs(datetime.fromisoformat(entry.time) - taken) > _CLOCKS_APART:
             said = entry.time[:19].replace("T", " ")
-            yield f"entry {entry.sequence} says {said} UTC, the server took it on {_when(slot.taken_ms)}"
+            yield f"entry {entry.sequence} is dated {said} UTC, the server received it {_when(slot.taken_ms)}"
 
 
 def _when(at_ms: int) -> str:
@@ -158,7 +158,7 @@ def _files(
         return
     for name in sorted({*recorded, *there}):
         if name not in there:
-            yield LedgerFinding("file", f"version {version}: {name} is gone")
+            yield LedgerFinding("file", f"version {version}: {name} is missing")
         elif name not in recorded:
             yield LedgerFinding("file", f"version {version}: {name} was added")
         elif there[name] != recorded[name]:
@@ -166,7 +166,7 @@ def _files(
 
 
 def _evidence(client: MlflowClient, entry: LedgerEntry) -> Iterator[LedgerFinding]:
-    """The evidence that an entry names, as it is kept now."""
+    """Verify the stored evidence of an entry."""
     try:
         content = kept(client, entry.model, entry.version, entry.evidence_digest)
     except UnknownVersion as error:

@@ -142,7 +142,7 @@ def test_one_that_is_not_worse_and_dearer_is_not_taken() -> None:
 def test_what_cannot_be_told_apart_leaves_the_baseline_and_says_what_it_would_take() -> None:
     found = recommend("old", [_weighed("new", _figure(0.4, 0.42, 0.04), 10e6)], 0.005, 500)
     assert (found.choice, found.verdict) == ("old", "not distinguishable")
-    assert "about 2,000 pictures" in " ".join(found.says)  # half the width: four times as many
+    assert "about 2,000 images" in " ".join(found.says)  # half the width: four times as many
 
 
 def test_what_does_not_stand_after_the_correction_is_not_taken() -> None:

@@ -55,7 +55,7 @@ def test_two_of_both_tasks_are_compared_on_all() -> None:
 
 
 def test_one_that_shares_no_task_with_the_baseline_is_refused() -> None:
-    with pytest.raises(NotComparable, match="different questions"):
+    with pytest.raises(NotComparable, match="no task in common"):
         compare_sides([_side("boxes", boxes=1.0), _side("class", right=0.9)], REQUEST)
 
 

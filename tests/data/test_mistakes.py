@@ -178,10 +178,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_told_and_nothing_half_written_is_left(shell: Shell, small_disk: Path) -> None:
     yolo(shell.folder / "set", {"train": 60, "val": 3})
     line = told(shell, "data", "convert", "set", "--to", "yolo", "--out", str(small_disk / "out"))
-    assert "no room left" in line
+    assert "no space left" in line
     assert list(small_disk.iterdir()) == []
     line = told(shell, "data", "demo", "oct-detector", "--out", str(small_disk / "out"))
-    assert "no room left" in line
+    assert "no space left" in line
     assert list(small_disk.iterdir()) == []
 
 
@@ -192,5 +192,5 @@ def test_a_full_disk_below_the_cache_is_told(
     (small_disk / "filler").write_bytes(b"x" * 40_000)
     monkeypatch.setattr(Shell, "environment", shell.environment | {"MLOPS_HOME": str(small_disk / "home")})
     line = told(shell, "data", "check", "set")
-    assert "no room left" in line
+    assert "no space left" in line
     assert str(small_disk) in line

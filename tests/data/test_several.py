@@ -117,7 +117,7 @@ BROKEN = {
     "other: {cat: cat, dog: dog}\n": "source is 'one'",
     "- cat\n": "no class map",
     "": "no class map",
-    "a: [b\n": "no YAML",
+    "a: [b\n": "not valid YAML",
     "one: {cat: cat, dog: dog}\ncat: cat\n": "mixed",
     "one: {cat: [a, b], dog: dog}\n": "one name, or to null",
     "one: {cat: cat, dog: null}\n": "leaves 1 classes",

@@ -53,7 +53,7 @@ def test_promote_refuse_and_roll_back_as_project_runs(shell: Shell) -> None:
         assert good.returncode == 0, good.stderr
     bad = project(shell, "promote", **of, version="2", to="production")
     assert bad.returncode != 0
-    assert "cells/2 does not enter Production: 1 of 1 gates refuse" in bad.stdout + bad.stderr
+    assert "cells/2 may not enter Production: 1 of 1 gates refuse" in bad.stdout + bad.stderr
     back = project(shell, "rollback", **of, why="misses blasts")
     assert back.returncode == 0, back.stderr
 

@@ -99,7 +99,7 @@ def test_what_training_measured_stays_and_a_difference_is_told(
     told = measured(capsys, "cells", "--examples", "0")
     assert metrics(client, cells)["test/accuracy"] == 0.5
     assert told["notes"] == [
-        "test/accuracy stays 0.5000 on the run, as training measured it; here it is 0.8333"
+        "test/accuracy is 0.8333 here but 0.5000 in training; the run keeps the value of training"
     ]
 
 
@@ -121,7 +121,7 @@ def test_a_detectors_threshold_is_chosen_on_val_and_applied_to_test(
 ) -> None:
     client = connect()
     told = measured(capsys, "rails", "--examples", "0", "--threshold-rule", "recall>=0.6")
-    assert told["threshold_from"] == "chosen on val (4 pictures)"
+    assert told["threshold_from"] == "chosen on val (4 images)"
     # three of four objects have a sure box; the fourth, in picture 2, a faint one beside one of another class
     val = pd.read_parquet(client.download_artifacts(rails.run_id, "val/boxes.parquet"))
     found = val[val.matched.eq(True)]
@@ -197,7 +197,7 @@ def test_other_data_are_measured_apart_where_they_are_asked_for(
 
 def _a_file_for_a_folder(known: Known, folder: Path) -> tuple[list[str], str]:
     (folder / "taken").write_text("")
-    return [known.name, "--out", str(folder / "taken" / "out")], "taken is a file; name a folder"
+    return [known.name, "--out", str(folder / "taken" / "out")], "taken is a file; choose a folder"
 
 
 Case = Callable[[Known, Path], tuple[list[str], str]]
@@ -206,7 +206,7 @@ Case = Callable[[Known, Path], tuple[list[str], str]]
 def _empty_split(known: Known, folder: Path) -> tuple[list[str], str]:
     write_cells(folder / "no-test", splits=("train", "val"))
     asked = ["--data", str(folder / "no-test"), "--other-data"]
-    return [known.name, *asked], "has no pictures in its test split to measure on; it has --split train"
+    return [known.name, *asked], "has no images in its test split; use --split train"
 
 
 def _other_digest(known: Known, folder: Path) -> tuple[list[str], str]:
@@ -219,12 +219,12 @@ def _other_classes(known: Known, folder: Path) -> tuple[list[str], str]:
     for split in ("train", "val", "test"):
         (folder / "renamed" / split / "amber").rename(folder / "renamed" / split / "azure")
     asked = ["--data", str(folder / "renamed"), "--other-data"]
-    return [known.name, *asked], f"cells/1 knows {', '.join(CELLS)}"
+    return [known.name, *asked], f"cells/1 has {', '.join(CELLS)}"
 
 
 def _no_model(known: Known, folder: Path) -> tuple[list[str], str]:
     made = connect().create_run(connect().get_run(known.run_id).info.experiment_id)
-    return [made.info.run_id], "made no model"
+    return [made.info.run_id], "has no model"
 
 
 def _damaged_model(known: Known, folder: Path) -> tuple[list[str], str]:
@@ -245,9 +245,9 @@ def _picture_gone(known: Known, folder: Path) -> tuple[list[str], str]:
 @pytest.mark.parametrize(
     "case",
     [
-        lambda known, folder: (["nope"], "there is no registered model 'nope'"),
+        lambda known, folder: (["nope"], "no registered model 'nope'"),
         lambda known, folder: (["cells/7"], "cells/7"),
-        lambda known, folder: (["cells@staging"], "cells has no alias @staging; it has none"),
+        lambda known, folder: (["cells@staging"], "cells has no alias @staging; its aliases: none"),
         lambda known, folder: (["0" * 32], "not found"),
         lambda known, folder: ([known.name, "--threshold-rule", "best"], "allowed: F1, F2"),
         lambda known, folder: ([known.name, "--with", known.name], "is cells/1 itself"),
@@ -278,5 +278,5 @@ def test_versions_that_answer_otherwise_do_not_vote(
     cells: Known, rails: Known, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evaluate", cells.name, "--with", rails.name]) == 2
-    assert "cannot vote together" in capsys.readouterr().err
+    assert "cannot ensemble" in capsys.readouterr().err
     assert not metrics(connect(), cells)

@@ -103,7 +103,7 @@ def test_without_its_library_the_page_does_without_maps_and_says_so(
     monkeypatch.setitem(__import__("sys").modules, "pytorch_grad_cam", None)
     assert run(["evaluate", cells.name, "--threads", "1", "--examples", "1", "--json"]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert notes == ["no Grad-CAM: `pip install 'vision-mlops[explain]'` brings the library for it"]
+    assert notes == ["no Grad-CAM: grad-cam is not installed; run `pip install 'vision-mlops[explain]'`"]
 
 
 def test_a_map_shows_what_spoke_for_the_answer(cells: Known, working_directory: Path) -> None:
@@ -137,7 +137,7 @@ def test_verdicts_are_counted_and_kept_with_an_approval(
     file = saved_from(page_of(cells), working_directory, "disagree", "disagree", "agree", "unsure")
     capsys.readouterr()
     assert approve(cells, file, working_directory) == 0
-    says = "Dr. Ada looked at 4 of 5 pictures: 1 agree, 2 disagree, 1 unsure"
+    says = "Dr. Ada reviewed 4 of 5 images: 1 agree, 2 disagree, 1 unsure"
     assert says in capsys.readouterr().out
     assert run(["registry", "verify", "cells"]) == 0
     (kept,) = [item.path for item in connect().list_artifacts(cells.run_id, "release")]
@@ -155,12 +155,12 @@ def test_verdicts_on_something_else_are_no_evidence(
     classifier(connect(), working_directory)  # version 2
     page = page_of(cells)
     cases: list[tuple[tuple[str, ...], dict[str, object], str]] = [
-        (("agree",), {"version": "2"}, "holds verdicts on cells/2, not on cells/1"),
-        (("agree",), {"dataset_digest": "f" * 64}, "is of the dataset digest ffffffffffffffff"),
-        (("agree",), {"onnx_digest": "e" * 64}, "is of the onnx digest eeeeeeeeeeeeeeee"),
-        ((), {}, "holds no verdict on any of its 5 pictures"),
-        (("perhaps",), {}, "is no file of verdicts"),
-        (("agree",), {"format": "other"}, "is no file of verdicts"),
+        (("agree",), {"version": "2"}, "has verdicts on cells/2, not on cells/1"),
+        (("agree",), {"dataset_digest": "f" * 64}, "is for the dataset digest ffffffffffffffff"),
+        (("agree",), {"onnx_digest": "e" * 64}, "is for the onnx digest eeeeeeeeeeeeeeee"),
+        ((), {}, "has no verdict on any of its 5 images"),
+        (("perhaps",), {}, "is not a verdicts file"),
+        (("agree",), {"format": "other"}, "is not a verdicts file"),
     ]
     for verdicts, changed, says in cases:
         file = saved_from(page, working_directory, *verdicts, **changed)

@@ -104,7 +104,7 @@ def test_with_the_server_down_from_start_to_end_sync_delivers_everything(
         log_a_whole_run(tracker, "outage", model, tmp_path)
     away = shell.run("sync")
     assert away.returncode == 1 and "Traceback" not in away.stderr
-    assert "entries wait" in away.stderr and "does not answer" in away.stderr
+    assert "entries not delivered" in away.stderr and "does not answer" in away.stderr
     server.up()
     (result,) = json.loads(shell.succeed("sync", "--json"))
     assert (result["left"], result["error"], result["rejected"]) == (0, None, [])

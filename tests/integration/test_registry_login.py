@@ -81,7 +81,7 @@ def test_who_may_only_read_gets_one_line_and_changes_nothing(
     for arguments in (("promote", model, "1", "--to", "staging"), ("approve", model, "1")):
         assert registry(*arguments) == 1
         [line] = capsys.readouterr().err.splitlines()
-        assert "does not let bea do that" in line
+        assert "bea lacks the permission" in line
     assert connect().get_model_version(model, "1").current_stage == "None"
     assert read(model) == ()
 
@@ -112,7 +112,7 @@ def test_a_right_to_the_model_alone_is_not_one_to_its_ledger(
     capsys.readouterr()
     assert registry("archive", model, "1") == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert f"writing to the ledger of {model}" in line and "does not let ann do that" in line
+    assert f"writing to the ledger of {model}" in line and "ann lacks the permission" in line
     assert connect().get_model_version(model, "1").current_stage == "Staging"
     assert look(connect(), model).hands == {}
 

@@ -82,7 +82,7 @@ def test_two_processes_that_promote_at_once_give_one_winner_and_one_clear_error(
     won = [v for v, process in movers.items() if process.returncode == 0]
     assert len(won) == 1
     (lost,) = set(movers) - set(won)
-    assert f"promote of version {lost} came second and changed nothing" in said[lost]
+    assert f"promote of version {lost} lost to a concurrent change; nothing was written" in said[lost]
     assert f"promoted version {won[0]} from None to Staging" in said[lost]
     assert shown(server.url, model)[won[0]] == "Staging"
     assert verify(connect(server.url), model).well
@@ -135,11 +135,11 @@ def two_at_once(client: MlflowClient, model: str, turn: int) -> list[bool]:
         ("no alias", "alias @production is nothing; the ledger says version 2"),
         ("tag", "tag mlops.stage of version 2 is Staging; the ledger says Production"),
         ("version", "version 1, Archived in the ledger, was deleted"),
-        ("entry", "the ledger's entry 3 was changed or taken out"),
+        ("entry", "entry 3 of the ledger was changed or removed"),
         ("old entry", "does not follow the entry before it"),
-        ("last entry", "the ledger's entry 3 was changed or taken out"),
+        ("last entry", "entry 3 of the ledger was changed or removed"),
         ("deleted entry", "ledger slot 2 was deleted"),
-        ("forged entry", "holds no readable entry"),
+        ("forged entry", "has no readable entry"),
         ("file", "version 2: data/model.onnx was changed"),
         ("no files", "version 2: data/model.onnx is gone"),
     ],
@@ -193,7 +193,7 @@ def test_nothing_moves_on_top_of_an_altered_ledger(server: MlflowServer, model: 
     move(server.url, model, "1", Stage.STAGING)
     client = connect(server.url)
     client.delete_model_version(ledger_name(model), "1")
-    with pytest.raises(LedgerBroken, match="entry 1 was changed or taken out"):
+    with pytest.raises(LedgerBroken, match="entry 1 of the ledger was changed or removed"):
         move(server.url, model, "2", Stage.STAGING)
 
 
@@ -218,7 +218,7 @@ def test_a_person_s_approvals_and_rejections_are_in_the_ledger(
     client, policy = connect(server.url), open_policy(model)
     monkeypatch.setenv("MLOPS_USER", "ann")
     give_verdict(begin(client, model, policy), "1", Action.APPROVE, Stage.PRODUCTION, "looked at 40 pictures")
-    with pytest.raises(UserError, match="that stands"):
+    with pytest.raises(UserError, match="already recorded"):
         give_verdict(begin(client, model, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
     give_verdict(begin(client, model, policy), "1", Action.REJECT, Stage.PRODUCTION, "saw the other 40")
     assert [(e.who, e.action, e.why) for e in read(model, client)] == [

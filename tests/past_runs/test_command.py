@@ -95,7 +95,7 @@ def test_with_the_server_away_the_run_is_kept_and_told_to_wait(tmp_path: Path) -
     shell = Shell(tmp_path, tracking_uri="http://127.0.0.1:9")
     run_folder(tmp_path / "a")
     out = shell.succeed("import-run", "a")
-    assert "entries wait" in out and "mlops sync" in out
+    assert "not delivered yet" in out and "mlops sync" in out
 
 
 def test_failed_and_stopped_runs_are_imported_together_with_the_others(
@@ -106,7 +106,7 @@ def test_failed_and_stopped_runs_are_imported_together_with_the_others(
     stopped = "epochs: 100\nname: stopped\n"
     run_folder(tmp_path / "runs" / "stopped", arguments=stopped, results=table((1,)) + line(2)[:40])
     _, err = mlops("import-run", "runs/whole", "runs/failed", "runs/stopped", "--experiment", "past")
-    assert "the last line is cut short" in err
+    assert "the last line is incomplete" in err
     found = {run.info.run_name: run.info.status for run in runs_of(shell.store, "past")}
     assert found == {"whole": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
@@ -114,8 +114,8 @@ def test_failed_and_stopped_runs_are_imported_together_with_the_others(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("good", "bad"), "bad/results.csv:3: 3 columns where the header has 15"),
-        (("nowhere",), "nowhere is not there"),
+        (("good", "bad"), "bad/results.csv:3: 3 columns, but the header has 15"),
+        (("nowhere",), "nowhere does not exist"),
         (("good", "--system", "no-such"), "no-such"),
         (("good", "bad", "--started", "2025-01-01"), "--started"),
     ],

@@ -38,7 +38,7 @@ def test_a_list_of_epochs_may_hold_objects_and_nulls_and_count_from_0(tmp_path: 
     assert [row.epoch for row in rows.rows] == [1, 2]
     assert rows.rows[0].metrics == {"train/loss": 0.9, "val/macro_f1": 0.7, "val/F1/monocyte": 0.59}
     assert rows.rows[1].metrics == {"val/macro_f1": 0.8, "val/F1/monocyte": 0.61}
-    assert len(rows.warnings) == 1 and "note is passed over" in rows.warnings[0]
+    assert len(rows.warnings) == 1 and "note is ignored" in rows.warnings[0]
 
 
 def test_lightnings_rows_of_one_epoch_are_put_together(tmp_path: Path) -> None:
@@ -72,13 +72,13 @@ def test_a_whole_number_that_no_float_holds_is_not_finite(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("held", "says"),
     [
-        ('{"loss": [0.9, 0.', "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ('{"loss": [0.9, 0.', "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
         ({"loss": [0.9, 0.8], "val_loss": [0.9]}, "val_loss has 1 epochs and loss 2"),
-        ({"loss": 0.9}, "loss is no list"),
+        ({"loss": 0.9}, "loss is not a list"),
         ([1, 2], "neither an object of lists nor a list of epochs"),
         ([{"epoch": 1.5, "loss": 1}], "epoch 1.5"),
-        ({"history": {"loss": [1]}, "started": "yesterday"}, "'yesterday' is no time"),
+        ({"history": {"loss": [1]}, "started": "yesterday"}, "'yesterday' is not a time"),
         ({"history": {"loss": [1]}, "params": [1]}, "params is list"),
     ],
 )

@@ -90,7 +90,7 @@ def test_every_file_is_kept_weights_apart_and_nothing_from_outside(tmp_path: Pat
         "weights/best.pt",
         "weights/last.pt",
     }
-    assert any("notes.txt leads out of the folder" in warning for warning in past.warnings)
+    assert any("notes.txt links outside the folder" in warning for warning in past.warnings)
     assert all("weights" not in where for where in read_past_run(folder, Told(weights=False)).files.values())
 
 
@@ -127,14 +127,14 @@ def test_a_history_is_read_as_a_file_or_from_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda folder: None, "is not there"),
+        (lambda folder: None, "does not exist"),
         (lambda folder: folder.mkdir(), "is an empty folder"),
-        (lambda folder: run_folder(folder / "train"), "holds 1 run folders and is none"),
+        (lambda folder: run_folder(folder / "train"), "is not a run folder but contains 1"),
         (lambda folder: run_folder(folder, arguments="epochs: [3\n"), "args.yaml cannot be read"),
         (lambda folder: run_folder(folder, arguments="name: 2026-13-01\n"), "month must be in 1..12"),
         (lambda folder: run_folder(folder, arguments="name: !!bool x\n"), "args.yaml cannot be read"),
         (lambda folder: run_folder(folder, arguments="[" * 3000), "args.yaml cannot be read"),
-        (lambda folder: run_folder(folder, arguments="- 3\n"), "holds no names and values"),
+        (lambda folder: run_folder(folder, arguments="- 3\n"), "expected a mapping"),
         (
             lambda folder: run_folder(folder, arguments="!!python/object/apply:os.getcwd []\n"),
             "cannot be read",

@@ -65,18 +65,18 @@ def test_nan_stays_nan_and_is_told(tmp_path: Path) -> None:
 def test_a_last_line_that_is_cut_short_is_left_out_and_told(tmp_path: Path, cut: int) -> None:
     rows = read(tmp_path, table((1, 2)) + line(3)[:cut])
     assert [row.epoch for row in rows.rows] == [1, 2]
-    assert len(rows.warnings) == 1 and "results.csv:4: the last line is cut short" in rows.warnings[0]
+    assert len(rows.warnings) == 1 and "results.csv:4: the last line is incomplete" in rows.warnings[0]
 
 
 def test_zeros_that_a_power_cut_left_are_a_line_cut_short(tmp_path: Path) -> None:
     rows = read(tmp_path, table((1, 2)) + "\0" * 64)
-    assert [row.epoch for row in rows.rows] == [1, 2] and "cut short" in rows.warnings[0]
+    assert [row.epoch for row in rows.rows] == [1, 2] and "incomplete" in rows.warnings[0]
 
 
 def test_of_an_epoch_done_twice_the_later_row_counts(tmp_path: Path) -> None:
     rows = read(tmp_path, table((1, 2)) + line(2, elapsed_s=7.5) + "\n" + line(3, elapsed_s=15) + "\n")
     assert [(row.epoch, row.elapsed_s) for row in rows.rows] == [(1, 246.0), (2, 7.5), (3, 15.0)]
-    assert "epoch 2 is there once more" in rows.warnings[0]
+    assert "epoch 2 is a duplicate" in rows.warnings[0]
 
 
 def test_an_empty_table_has_no_epochs(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_an_empty_table_has_no_epochs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (table((1,)) + "2,492,0.1\n" + line(3) + "\n", "results.csv:3: 3 columns where the header has 15"),
-        (table((1,)) + line(2) + ",1,2\n", "results.csv:3: 17 columns where the header has 15"),
+        (table((1,)) + "2,492,0.1\n" + line(3) + "\n", "results.csv:3: 3 columns, but the header has 15"),
+        (table((1,)) + line(2) + ",1,2\n", "results.csv:3: 17 columns, but the header has 15"),
         (table((1,)) + line(2).replace("0.25", "low") + "\n" + line(3) + "\n", "train/box_loss is 'low'"),
         (table((1,)) + "x" + line(2) + "\n" + line(3) + "\n", "epoch is 'x2'"),
         ("step,loss\n1,0.5\n", "no column 'epoch'"),
@@ -102,5 +102,5 @@ def test_what_cannot_be_read_is_one_sentence_with_its_place(tmp_path: Path, text
 
 def test_a_picture_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_bytes(b"\x89PNG\r\n\xff\xfe")
-    with pytest.raises(RunFault, match="is no text"):
+    with pytest.raises(RunFault, match="is not valid UTF-8"):
         read_table(tmp_path / "results.csv")

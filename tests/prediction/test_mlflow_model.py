@@ -115,7 +115,7 @@ def test_what_is_no_picture_is_named_by_its_row(said: dict[str, Any]) -> None:
     for name in ("classes", "boxes"):
         code, says = said[f"{name} error"]
         assert code == "INVALID_PARAMETER_VALUE"
-        assert "image of row 1: the bytes given cannot be read as a picture" in says
+        assert "image of row 1: the bytes given is not a readable image" in says
 
 
 def test_the_network_alone_is_still_loaded_as_onnx(folders: dict[str, Path]) -> None:

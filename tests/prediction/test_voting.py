@@ -1,4 +1,4 @@
-"""Several versions' answers as one: what each says counts equally, and other pictures are refused."""
+"""Several versions' answers as one: what each says counts equally, and images differ are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_version_voting_with_itself_says_what_it_said() -> None:
 
 def test_tables_of_other_pictures_do_not_vote() -> None:
     one, other = table(("a", 0, None, SQUARE)), table(("b", 0, None, SQUARE))
-    with pytest.raises(ValueError, match="other pictures"):
+    with pytest.raises(ValueError, match="images differ"):
         voted_boxes([one, other])
 
 
@@ -56,7 +56,7 @@ def test_probabilities_are_averaged_picture_by_picture_whatever_their_order() ->
     mean = mean_answers([one, other])
     assert mean.image.tolist() == ["a", "b"]
     np.testing.assert_allclose(mean.probabilities, [[0.75, 0.25], [0.5, 0.5]])
-    with pytest.raises(ValueError, match="other classes"):
+    with pytest.raises(ValueError, match="classes differ"):
         mean_answers([one, _answers(["a", "b"], [[1, 0], [1, 0]], ("y", "x"))])
-    with pytest.raises(ValueError, match="other pictures"):
+    with pytest.raises(ValueError, match="images differ"):
         mean_answers([one, _answers(["a", "c"], [[1, 0], [1, 0]], ("x", "y"))])

@@ -43,8 +43,8 @@ def test_a_refused_version_leaves_with_3_and_a_good_one_with_0(
 ) -> None:
     assert registry("promote", "cells", "2", "--to", "staging", "--policy", policy) == 3
     said = capsys.readouterr()
-    assert "test/macro_f1 is 0.5, the policy asks for at least 0.8" in said.out
-    assert "mlops: cells/2 does not enter Staging: 1 of 1 gates refuse (test/macro_f1 floor)" in said.err
+    assert "test/macro_f1 is 0.5, the policy requires at least 0.8" in said.out
+    assert "mlops: cells/2 may not enter Staging: 1 of 1 gates refuse (test/macro_f1 floor)" in said.err
     assert registry("promote", "cells", "1", "--to", "staging", "--policy", policy) == 0
     assert "rita promoted version 1 from None to Staging" in capsys.readouterr().out
     assert registry("verify", "cells", "--policy", policy) == 0
@@ -101,24 +101,27 @@ def test_a_date_alone_is_its_end(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("promote", "cells", "7", "--to", "staging"), "has no version '7'; it has 1, 2"),
+        (("promote", "cells", "7", "--to", "staging"), "has no version '7'; its versions: 1, 2"),
         (("promote", "cells", "1", "--to", "moon"), "'moon' is not one of"),
-        (("promote", "cells", "1", "--to", "production"), "the way from None"),
-        (("rollback", "cells"), "no earlier version of Production"),
+        (("promote", "cells", "1", "--to", "production"), "the transition from None"),
+        (("rollback", "cells"), "no earlier good version of Production"),
         (("show", "cells", "@production"), "has no alias @production"),
         (("show", "cells", "7"), "not found"),
-        (("show", "cells", "abc"), "'abc' is no version of cells"),
+        (("show", "cells", "abc"), "'abc' is not a version of cells"),
         (("show", "cells", "0"), "cells"),
         (("diff", "cells", "1", "@x"), "has no alias @x"),
         (("measure", "cells", "@staging"), "has no alias @staging"),
         (("promote", "cells", "@x", "--to", "staging"), "has no alias @x"),
-        (("promote", "cells", "1", "--to", "staging", "--override-reason", " "), "the reason, in words"),
-        (("archive", "cells", "1", "--why", "x" * 2001), "say it shorter"),
-        (("reject", "cells", "1", "--comment", " "), "what is wrong with it"),
+        (
+            ("promote", "cells", "1", "--to", "staging", "--override-reason", " "),
+            "a reason that is not blank",
+        ),
+        (("archive", "cells", "1", "--why", "x" * 2001), "shorten it"),
+        (("reject", "cells", "1", "--comment", " "), "a reason that is not blank"),
         (("status", "it's"), "no registered model"),
         (("history", "it's"), "no registered model"),
         (("verify", "it's"), "no registered model"),
-        (("show", "cells", "9" * 20), "is no version of cells"),
+        (("show", "cells", "9" * 20), "is not a version of cells"),
         (("history", "cells.ledger"), "is a ledger"),
         (("history", "cells", "--at", ""), "2026-05-17"),
         (("verify", "cells.ledger"), "is a ledger"),

@@ -88,7 +88,7 @@ REFUSES: list[tuple[str, dict[str, Any], Evidence, str]] = [
         "floor",
         {"metric": "val/macro_f1", "minimum": 0.92},
         GOOD,
-        "val/macro_f1 is 0.91, the policy asks for at least 0.92",
+        "val/macro_f1 is 0.91, the policy requires at least 0.92",
     ),
     (
         "ceiling",
@@ -100,7 +100,7 @@ REFUSES: list[tuple[str, dict[str, Any], Evidence, str]] = [
         "per class",
         {"metric": "test/F1", "minimum": 0.9},
         GOOD,
-        "the weakest of 2 classes, mono, has test/F1 0.8, the policy asks for at least 0.9",
+        "the weakest of 2 classes, mono, has test/F1 0.8, the policy requires at least 0.9",
     ),
     (
         "gap",
@@ -108,8 +108,8 @@ REFUSES: list[tuple[str, dict[str, Any], Evidence, str]] = [
         GOOD,
         "train/accuracy is 0.94 and val/accuracy 0.9, a gap of 0.04, the policy allows at most 0.02",
     ),
-    ("latency", {"p95_ms": 25}, GOOD, "30.0 ms at the 95th percentile of 100 calls on AMD EPYC, 2 cores"),
-    ("latency", {"per_second": 60}, GOOD, "(50.0 a second)"),
+    ("latency", {"p95_ms": 25}, GOOD, "p95 30.0 ms of 100 calls on AMD EPYC, 2 cores"),
+    ("latency", {"per_second": 60}, GOOD, "(50.0 images/s)"),
     ("size", {"at_most_mb": 10}, GOOD, "the ONNX file has 13.70 MB, the policy allows at most 10 MB"),
     ("parity", {"difference": 1e-6, "agreement": 1.0}, GOOD, "differs from the original by at most 1e-05"),
     ("data", {}, replace(GOOD, data=replace(GOOD.data, demo=True)), "was trained on demo data"),
@@ -117,13 +117,13 @@ REFUSES: list[tuple[str, dict[str, Any], Evidence, str]] = [
         "data",
         {},
         replace(GOOD, data=replace(GOOD.data, faults={"error/zero-area": 2})),
-        "found 2 errors and 0 pictures in two splits",
+        "found 2 errors and 0 images in two splits",
     ),
     (
         "data",
         {},
         replace(GOOD, data=replace(GOOD.data, faults={"warning/identical-across-splits": 3})),
-        "found 0 errors and 3 pictures in two splits",
+        "found 0 errors and 3 images in two splits",
     ),
     ("licence", {"allowed": ["Apache-2.0"]}, GOOD, "the licence is MIT"),
     (
@@ -132,7 +132,7 @@ REFUSES: list[tuple[str, dict[str, Any], Evidence, str]] = [
         replace(GOOD, unsafe=("w.pt: os.system", "w.pt: builtins.eval")),
         "a pickle could call w.pt: os.system (and 1 more)",
     ),
-    ("approvals", {"at_least": 2}, GOOD, "1 (bob) approved cells/3, the policy asks for at least 2"),
+    ("approvals", {"at_least": 2}, GOOD, "cells/3 has 1 (bob) approvals, the policy requires at least 2"),
 ]
 
 
@@ -240,10 +240,12 @@ def test_a_comparison_made_with_another_margin_does_not_count() -> None:
 
 
 def test_a_comparison_that_could_not_be_made_says_why() -> None:
-    failed = ChampionComparison("2", "macro_f1", 0.95, 0.005, problem="they were tested on other pictures")
+    failed = ChampionComparison(
+        "2", "macro_f1", 0.95, 0.005, problem="the versions were tested on different images"
+    )
     result = _judged(replace(GOOD, comparisons=(failed,)), "not worse", metric="macro_f1", margin=0.005)
     assert result.passed is None
-    assert "they were tested on other pictures" in result.says
+    assert "the versions were tested on different images" in result.says
 
 
 def test_a_latency_of_another_device_does_not_count() -> None:
@@ -256,7 +258,7 @@ def test_a_file_that_its_export_left_out_refuses_however_alike_it_is() -> None:
     left_out = replace(GOOD, parity=(replace(GOOD.parity[0], passed=False),))
     result = _judged(left_out, "parity", difference=1, agreement=0)
     assert result.passed is False
-    assert "its export left it out" in result.says
+    assert "the export did not keep the file" in result.says
 
 
 def test_demo_data_may_be_allowed_by_a_policy() -> None:
@@ -268,14 +270,14 @@ def test_whoever_trained_a_version_cannot_approve_it() -> None:
     evidence = with_approvals(GOOD, (Approval("ann", True),))
     result = _judged(evidence, "approvals")
     assert result.passed is False
-    assert "that of ann, who trained it, does not count" in result.says
+    assert "the approval by ann, who trained it, does not count" in result.says
 
 
 def test_neither_can_whoever_a_changed_tag_hides() -> None:
     evidence = replace(GOOD, trained_by="eve", trainers=("eve", "ann"))
     result = _judged(with_approvals(evidence, (Approval("ann", True),)), "approvals")
     assert result.passed is False
-    assert "that of ann, who trained it, does not count" in result.says
+    assert "the approval by ann, who trained it, does not count" in result.says
 
 
 def test_one_rejection_refuses_whoever_approves() -> None:

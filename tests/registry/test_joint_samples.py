@@ -47,7 +47,7 @@ def test_a_detector_may_follow_a_joint_version_on_boxes_alone() -> None:
     champion, detector = joint(right=40, found=20), joint(right=40, found=40).boxes
     assert verdict("mAP50", detector, champion) == "better"
     gate = NotWorse(kind="not worse", metric="macro_f1", draws=200)
-    assert "one is a classifier" in compare(gate, "1", detector, champion).problem
+    assert "one version is a classifier" in compare(gate, "1", detector, champion).problem
 
 
 def test_tables_of_a_run_are_read_as_one() -> None:

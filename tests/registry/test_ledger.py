@@ -120,7 +120,7 @@ def test_each_alteration_is_a_fault() -> None:
     unreadable = follow(MODEL, [whole[0], Slot(2, "{}"), whole[2]])
     assert any("no readable entry" in fault for fault in unreadable.faults)
     foreign = Slot(4, dataclasses.replace(after(chain, "2", P), model="other").as_json())
-    assert "holds an entry of other" in follow(MODEL, [*whole, foreign]).faults[0]
+    assert "has an entry of other" in follow(MODEL, [*whole, foreign]).faults[0]
 
 
 def test_an_override_answers_a_fault_which_stays_named() -> None:
@@ -196,7 +196,7 @@ def test_only_entries_signed_by_a_listed_key_count(tmp_path, monkeypatch: pytest
     with pytest.raises(BadSetting, match="MLOPS_SIGNING_KEY"):
         signature_for(unsigned, listed)
     monkeypatch.setenv("MLOPS_SIGNING_KEY", str(tmp_path / "other"))
-    with pytest.raises(BadSetting, match="a key that it lists"):
+    with pytest.raises(BadSetting, match="a key in its signing_keys"):
         signature_for(unsigned, listed)
     monkeypatch.setenv("MLOPS_SIGNING_KEY", str(tmp_path / "key"))
     signed = dataclasses.replace(unsigned, signature=signature_for(unsigned, listed))
@@ -216,7 +216,7 @@ def test_a_key_with_a_name_signs_for_nobody_else(tmp_path, monkeypatch: pytest.M
     monkeypatch.setenv("MLOPS_SIGNING_KEY", str(tmp_path / "key"))
     by_ann, by_bea = (after(follow(MODEL, []), "1", P, Action.APPROVE, who=who) for who in ("ann", "bea"))
     of_ann, of_anyone = (f"ann {public_key_of(key)}",), (public_key_of(key),)
-    with pytest.raises(BadSetting, match="a key that it lists for bea"):
+    with pytest.raises(BadSetting, match="a key in its signing_keys for bea"):
         signature_for(by_bea, of_ann)
     both = [dataclasses.replace(e, signature=signature_for(e, of_anyone)) for e in (by_ann, by_bea)]
     assert [counting(of_ann)(entry) for entry in both] == [True, False]

@@ -113,7 +113,7 @@ def test_a_better_version_replaces_the_champion_and_a_rollback_brings_it_back(
     assert (back.entry is not None and back.entry.version, back.replaced) == ("1", "2")
     assert client.get_model_version_by_alias(MODEL, "production").version in (1, "1")
     assert verify(client, MODEL).well
-    with pytest.raises(UserError, match="no earlier version"):
+    with pytest.raises(UserError, match="no earlier good version"):
         rollback(scene(client, policy))
 
 
@@ -137,7 +137,7 @@ def test_a_rollback_passes_over_a_version_that_was_deleted(client: MlflowClient,
     for version in ("1", "2"):
         release(client, policy, version)
     client.delete_model_version(MODEL, "1")
-    with pytest.raises(UserError, match="no earlier version"):
+    with pytest.raises(UserError, match="no earlier good version"):
         rollback(scene(client, policy))
 
 
@@ -152,7 +152,7 @@ def test_a_version_whose_files_changed_since_is_not_released(client: MlflowClien
 
 def test_a_file_that_training_did_not_make_is_not_released(client: MlflowClient, policy: Policy) -> None:
     client.set_model_version_tag(MODEL, "1", "mlops.onnx_digest", "a" * 64)
-    with pytest.raises(GateRefused, match="none of its files is the one that training made"):
+    with pytest.raises(GateRefused, match="none of its files is the ONNX file written by training"):
         promote(scene(client, policy), "1", Stage.STAGING)
     assert promote(scene(client, policy), "1", Stage.STAGING, override_reason="known").entry
 
@@ -165,7 +165,7 @@ def test_a_version_whose_files_are_gone_is_not_released_and_named(
     client: MlflowClient, policy: Policy
 ) -> None:
     shutil.rmtree(files_of(client, "1"))
-    with pytest.raises(GateRefused, match="version 1 does not enter Staging: its files are gone"):
+    with pytest.raises(GateRefused, match="version 1 may not enter Staging: its files are missing"):
         promote(scene(client, policy), "1", Stage.STAGING)
     assert read(MODEL, client) == ()
     release(client, policy, "2")
@@ -181,7 +181,7 @@ def test_an_approval_is_of_the_files_as_they_were(client: MlflowClient, policy: 
     with pytest.raises(GateRefused, match="changed since the ledger recorded them: MLmodel"):
         promote(scene(client, policy), "1", Stage.STAGING)
     assert [fault.says for fault in verify(client, MODEL).faults] == ["version 1: MLmodel was changed"]
-    with as_user("eve"), pytest.raises(GateRefused, match="version 1 is not approved: changed since"):
+    with as_user("eve"), pytest.raises(GateRefused, match="version 1 is not approved: files changed since"):
         give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
     give_verdict(scene(client, policy), "1", Action.REJECT, Stage.STAGING, "was changed")
     model.write_text(before)
@@ -192,7 +192,9 @@ def test_a_file_that_training_did_not_make_is_not_approved_either(
     client: MlflowClient, policy: Policy
 ) -> None:
     client.set_model_version_tag(MODEL, "1", "mlops.onnx_digest", "a" * 64)
-    with pytest.raises(GateRefused, match="not approved: none of its files is the one that training made"):
+    with pytest.raises(
+        GateRefused, match="not approved: none of its files is the ONNX file written by training"
+    ):
         give_verdict(scene(client, policy), "1", Action.APPROVE, Stage.PRODUCTION, "")
     assert read(MODEL, client) == ()
 
@@ -202,7 +204,7 @@ def test_a_loss_is_not_settled_away_by_an_override_that_fails(client: MlflowClie
         assert promote(scene(client, policy), version, Stage.STAGING).entry
     client.delete_model_version(ledger_name(MODEL), "2")
     raise_hand(client, MODEL, "left by a crash")
-    with pytest.raises(UserError, match="is in Staging already"):
+    with pytest.raises(UserError, match="is already in Staging"):
         promote(
             begin(client, MODEL, policy, over_faults=True),
             "1",
@@ -223,7 +225,7 @@ def test_an_entry_taken_out_is_named_after_an_override_too(client: MlflowClient,
     promote(scene(client, policy), "3", Stage.STAGING, override_reason="and waits")
     assert [entry.over.partition(":")[0] for entry in read(MODEL, client)] == ["1", ""]
     said = [fault.says for fault in verify(client, MODEL).faults]
-    assert any("entry 1 was changed or taken out before entry 1 (" in each for each in said)
+    assert any("entry 1 was changed or removed before entry 1 (" in each for each in said)
 
 
 def test_another_policy_than_the_product_s_is_marked_in_the_ledger(working_directory: Path) -> None:
@@ -236,7 +238,7 @@ def test_another_policy_than_the_product_s_is_marked_in_the_ledger(working_direc
     assert "by a policy that is not the product's" in moved.entry.in_words()
     found = verify(client, "oct-detector")
     assert found.well
-    assert found.notes == ("entry 1 was judged by a policy that is not the product's",)
+    assert found.notes == ("entry 1 was judged by a policy that is not the built-in one",)
 
 
 def test_evidence_of_any_bytes_is_held_against_its_digest(client: MlflowClient, policy: Policy) -> None:
@@ -254,7 +256,7 @@ def test_who_is_missing_an_approval_is_told_for_which_stage(client: MlflowClient
     asks = parse_policy(f"model: {MODEL}\ngates: {{Staging: [{{kind: approvals}}]}}\n", "cells.yaml")
     judged = promote(scene(client, asks), "1", Stage.STAGING).judged
     assert judged is not None
-    assert "`mlops registry approve cells 1 --for staging` gives one more" in judged.results[0].says
+    assert "add one with `mlops registry approve cells 1 --for staging`" in judged.results[0].says
 
 
 def test_what_was_asked_and_answered_is_kept_with_the_figures(client: MlflowClient, policy: Policy) -> None:
@@ -275,7 +277,7 @@ def test_an_entry_shown_in_other_words_is_named(client: MlflowClient, policy: Po
     release(client, policy, "1")
     client.update_model_version(ledger_name(MODEL), "2", "Entry 2: rita approved version 3")
     (fault,) = verify(client, MODEL).faults
-    assert "entry 2 is shown as 'Entry 2: rita approved version 3'" in fault.says
+    assert "entry 2 has the description 'Entry 2: rita approved version 3'" in fault.says
 
 
 def test_a_ledger_that_was_cut_off_is_named_though_everything_was_turned_back(
@@ -291,7 +293,7 @@ def test_a_ledger_that_was_cut_off_is_named_though_everything_was_turned_back(
     client.transition_model_version_stage(MODEL, "2", "None")
     client.delete_model_version_tag(MODEL, "2", STAGE_TAG)
     (fault,) = verify(client, MODEL).faults
-    assert "the ledger was changed or cut off" in fault.says
+    assert "the ledger was changed or truncated" in fault.says
 
 
 def test_a_renamed_model_does_not_move_without_its_ledger(client: MlflowClient, policy: Policy) -> None:
@@ -326,7 +328,7 @@ def test_a_way_that_the_policy_does_not_have_is_refused(
 
 
 def test_what_is_not_there_is_said_so(client: MlflowClient, policy: Policy) -> None:
-    with pytest.raises(UnknownVersion, match="has no version '9'; it has 1, 2, 3"):
+    with pytest.raises(UnknownVersion, match="has no version '9'; its versions: 1, 2, 3"):
         promote(scene(client, policy), "9", Stage.STAGING)
     with pytest.raises(UnknownVersion, match="no registered model 'rails'"):
         begin(client, "rails", policy)
@@ -353,7 +355,7 @@ def test_status_tells_who_is_where_and_what_contradicts_itself(client: MlflowCli
     assert well.newest is not None
     assert (well.production.version, well.newest.version, well.drift) == ("1", "3", "")
     client.set_registered_model_alias(MODEL, "production", "3")
-    assert "@production is version 3, stage Production holds 1" in status(client, MODEL)[0].drift
+    assert "@production is version 3, stage Production has 1" in status(client, MODEL)[0].drift
 
 
 def test_what_was_changed_behind_the_ledger_s_back_is_told_by_the_next_command(
@@ -361,7 +363,7 @@ def test_what_was_changed_behind_the_ledger_s_back_is_told_by_the_next_command(
 ) -> None:
     release(client, policy, "1")
     client.set_registered_model_alias(MODEL, "production", "3")
-    told = "changed behind the ledger's back: alias @production is version 3; the ledger says version 1"
+    told = "changed outside the ledger: alias @production is version 3; the ledger says version 1"
     assert scene(client, policy).found == (told,)
     assert promote(scene(client, policy), "2", Stage.STAGING).found == (told,)
     assert scene(client, policy).found == ()

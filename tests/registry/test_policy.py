@@ -90,13 +90,13 @@ def test_a_policy_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
         (_file("{kind: floor, metric: a, minimum: no}"), ["gates.Staging.0.minimum", "False", "number"]),
         (_file("{kind: per class, metric: a, minimum: 1, classes: {b: no}}"), ["False", "number"]),
         (_file("{kind: approvals, at_least: yes}"), ["gates.Staging.0.at_least", "True"]),
-        (_file("{kind: floor, metric: a, minimum: 1, require: target}"), ["states a target"]),
+        (_file("{kind: floor, metric: a, minimum: 1, require: target}"), ["a value for target"]),
         (_file("{kind: floor, metric: a, minmum: 1}"), ["minmum", "did you mean minimum?"]),
         (_file("{kind: latency}"), ["p50_ms, p95_ms and per_second"]),
         (_file("{kind: not worse, metric: a, confidence: 95}"), ["confidence", "95"]),
-        (_file(FLOOR, FLOOR), ["twice in Staging"]),
+        (_file(FLOOR, FLOOR), ["is in Staging twice"]),
         (_file(FLOOR, stage="Stagin"), ["f.yaml", "Stagin", "'Staging'"]),
-        (_file(FLOOR, stage="Archived"), ["Staging and Production only"]),
+        (_file(FLOOR, stage="Archived"), ["only for Staging and Production"]),
         (_file(FLOOR, more="signing_keys: [abc]"), ["signing_keys", "abc"]),
         ("model: m\ngaets: {}\n", ["f.yaml:2", "gaets", "did you mean gates?"]),
     ],
@@ -126,11 +126,11 @@ def test_a_policy_is_the_same_whatever_its_title_and_the_order_of_its_keys() -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model: m\ntitle: !!bool x\n", "mend that value"),
-        ("model: m\ntitle: !!int ''\n", "mend that value"),
+        ("model: m\ntitle: !!bool x\n", "fix that value"),
+        ("model: m\ntitle: !!int ''\n", "fix that value"),
         ("model: m\ntitle: a\0b\n", "not valid YAML"),
-        ("model: m\ntitle: 2026-13-45\n", "month must be in 1..12; mend that value"),
-        ("model: m\ntitle: !!float abc\n", "mend that value"),
+        ("model: m\ntitle: 2026-13-45\n", "month must be in 1..12; fix that value"),
+        ("model: m\ntitle: !!float abc\n", "fix that value"),
         ("model: " + "[" * 2000, "nested too deeply"),
     ],
 )
@@ -147,7 +147,7 @@ def test_an_unknown_model_is_told_with_those_that_have_a_policy() -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read as a policy"):
+    with pytest.raises(UserError, match="cannot read the policy"):
         load_policy(str(tmp_path / "none.yaml"))
 
 

@@ -137,7 +137,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 
 def test_a_key_given_twice_names_both_lines(tmp_path: Path) -> None:
     says = refused(tmp_path, GOOD.replace("  batch: 16\n", "  batch: 16\n  batch: 32\n"))
-    assert says.startswith(":12: recipe.batch is given a second time (first in line 11)")
+    assert says.startswith(":12: recipe.batch is a duplicate (first in line 11)")
 
 
 def test_a_search_without_effect_in_a_file_names_the_line(tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_a_search_without_effect_in_a_file_names_the_line(tmp_path: Path) -> Non
     [
         ("name: [a\ntask: b", ":2: not valid YAML"),
         ("a: &x [*x]", "inside its own anchor"),
-        ("- name\n", "holds no mapping"),
-        ("", "holds no mapping"),
+        ("- name\n", "expected a mapping"),
+        ("", "expected a mapping"),
         ("? [a, b]\n: c\n", "not valid YAML"),
         ("a: !!python/object:os.system x", "not valid YAML"),
     ],

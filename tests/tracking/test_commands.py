@@ -38,7 +38,8 @@ def test_sync_leaves_with_1_and_says_why_when_something_remains(shell: Shell, tm
         tracker.start_run("r", experiment="e", name="n").log_epoch(1, {"a": 0.5})
     answer = shell.run("sync")
     assert answer.returncode == 1
-    assert answer.stderr.strip().startswith("mlops: 2 entries wait") and "\n" not in answer.stderr.strip()
+    said = answer.stderr.strip()
+    assert said.startswith("mlops: 2 entries not delivered") and "\n" not in said
     assert "secret" not in answer.stdout + answer.stderr
 
 

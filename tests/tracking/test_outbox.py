@@ -134,7 +134,7 @@ with Tracker(Path({str(tmp_path)!r}) / "home", {AWAY!r}, deliver=False) as track
         print(full)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "no room left" in done.stdout and "best.pt (3000000 bytes)" in done.stdout
+    assert "no space left" in done.stdout and "best.pt (3000000 bytes)" in done.stdout
     assert list((tmp_path / "home" / "spool").iterdir()) == []
 
 

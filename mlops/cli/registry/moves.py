@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.argument("version")
-@click.option("--to", "stage", type=click.Choice(STAGES), required=True, help="The stage to enter.")
-@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
-@click.option("--dry-run", is_flag=True, help="Judge and print the gates; change nothing.")
+@click.option("--to", "stage", type=click.Choice(STAGES), required=True, help="Target stage.")
+@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
+@click.option("--dry-run", is_flag=True, help="Evaluate and print the gates; change nothing.")
 @override_option
 @policy_option
 @json_option
@@ -44,10 +44,11 @@ def promote(
     policy_file: str | None,
     as_json: bool,
 ) -> None:
-    """Take VERSION (a number or @alias) of MODEL to a stage, if its gates pass; else leave with 3.
+    """Promote VERSION (a number or @alias) of MODEL to a stage if its gates pass.
 
-    The gates and what they read are kept with the training run, and the move is put into the ledger. The
-    version that was there is archived in the same step.
+    The gate results and their evidence are logged to the training run, and the change is recorded in the
+    ledger. The version that was in the stage is archived in the same step. Exits with status 3 if a gate
+    refuses.
 
     \b
     Examples:
@@ -71,18 +72,20 @@ def promote(
 
 @click.command()
 @click.argument("model")
-@click.option("--to", "version", default="", metavar="VERSION", help="This one, not the last good one.")
-@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
+@click.option(
+    "--to", "version", default="", metavar="VERSION", help="Version to restore.  [default: the last good one]"
+)
+@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
 @override_option
 @policy_option
 @json_option
 def rollback(
     model: str, version: str, why: str, override_reason: str, policy_file: str | None, as_json: bool
 ) -> None:
-    """Bring the last good version of MODEL back to Production, its gates read again.
+    """Restore the last good version of MODEL to Production, after evaluating its gates again.
 
-    Good is what was in Production before and was neither rolled back from, nor archived from there, nor
-    rejected for it since.
+    A good version was in Production before and since then was not rolled back, archived from Production or
+    rejected for Production. Exits with status 3 if a gate refuses.
 
     \b
     Example: mlops registry rollback blood-cell-classifier --why "misses blasts"
@@ -97,11 +100,11 @@ def rollback(
 @click.command()
 @click.argument("model")
 @click.argument("version")
-@click.option("--why", default="", metavar="TEXT", help="What the ledger is to say about it.")
+@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
 @policy_option
 @json_option
 def archive(model: str, version: str, why: str, policy_file: str | None, as_json: bool) -> None:
-    """Take VERSION of MODEL out of whatever stage it is in.
+    """Remove VERSION (a number or @alias) of MODEL from its stage.
 
     \b
     Example: mlops registry archive railway-detector 2 --why "camera was replaced"
@@ -113,7 +116,7 @@ def archive(model: str, version: str, why: str, policy_file: str | None, as_json
 
 
 def _tell(moved: Moved, as_json: bool, *, dry_run: bool = False) -> None:
-    """Print what was done. Raises GateRefused where the gates kept the version out."""
+    """Print what was done. Raises GateRefused if a gate refused."""
     from registry.stages.judgement import refused
 
     show(moved, as_json, _as_text(moved, dry_run))
@@ -130,15 +133,17 @@ def _as_text(moved: Moved, dry_run: bool) -> str:
     if entry is not None:
         lines.append(f"{entry.model}: {entry.in_words()}")
         if moved.replaced and moved.replaced != entry.version:
-            lines.append(f"version {moved.replaced} was in {entry.to_stage} and is Archived now")
+            lines.append(f"version {moved.replaced} was in {entry.to_stage} and is now Archived")
         lines.append(f"ledger entry {entry.sequence}, {entry.digest[:16]}")
     elif dry_run and moved.judged is not None and moved.judged.passed:
-        lines.append(f"{moved.judged.evidence.name} may enter {moved.judged.stage}; nothing was changed")
+        lines.append(
+            f"{moved.judged.evidence.name} passes the gates of {moved.judged.stage}; dry run, nothing changed"
+        )
     return "\n".join(lines)
 
 
 def gate_table(judged: Judgement) -> list[str]:
-    """One line a gate, then the sentences of those that refuse."""
+    """One line per gate, then the message of each gate that refuses."""
     from registry.stages.judgement import verdict
 
     rows = [("gate", "measured", "limit", "result")]
@@ -150,11 +155,11 @@ def gate_table(judged: Judgement) -> list[str]:
 @click.argument("model")
 @click.argument("version")
 @click.option(
-    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
 )
-@click.option("--comment", default="", metavar="TEXT", help="What was looked at.")
+@click.option("--comment", default="", metavar="TEXT", help="What you reviewed.")
 @click.option(
-    "--evidence", metavar="FILE", help="Verdicts that a reviewer saved from the page of `mlops evaluate`."
+    "--evidence", metavar="FILE", help="Verdicts file saved from the review page of `mlops evaluate`."
 )
 @policy_option
 @json_option
@@ -167,10 +172,10 @@ def approve(
     policy_file: str | None,
     as_json: bool,
 ) -> None:
-    """Say that VERSION of MODEL may enter a stage, with its files as they are now.
+    """Approve VERSION (a number or @alias) of MODEL for a stage, with its files as they are now.
 
-    Who trained it does not count as an approver. You are whom the tracking server lets in, else who
-    MLOPS_USER says, else this machine's user.
+    An approval by the person who trained the version does not count. Your name is your login on the tracking
+    server, else MLOPS_USER, else the user of this machine.
 
     \b
     Examples:
@@ -184,21 +189,21 @@ def approve(
 @click.argument("model")
 @click.argument("version")
 @click.option(
-    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Which stage."
+    "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
 )
-@click.option("--comment", required=True, metavar="TEXT", help="What is wrong with it.")
+@click.option("--comment", required=True, metavar="TEXT", help="Reason for the rejection.")
 @policy_option
 @json_option
 def reject(
     model: str, version: str, stage: str, comment: str, policy_file: str | None, as_json: bool
 ) -> None:
-    """Say that VERSION of MODEL must not enter a stage.
+    """Reject VERSION (a number or @alias) of MODEL for a stage.
 
     \b
     Example: mlops registry reject blood-cell-classifier 3 --comment "takes platelets for debris"
     """
     if not comment.strip():
-        raise BadSetting("registry reject", "--comment", comment, "what is wrong with it, in words")
+        raise BadSetting("registry reject", "--comment", comment, "a reason that is not blank")
     _say(model, version, "reject", stage, comment, policy_file, as_json)
 
 
@@ -234,14 +239,19 @@ def _say(
 @click.command()
 @click.argument("model")
 @click.argument("version")
-@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Runs to time.")
+@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Calls to time.")
 @click.option(
-    "--threads", type=click.IntRange(0), default=0, show_default=True, help="For one operator; 0: one a core."
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Threads of ONNX Runtime; 0: one per core.",
 )
 @json_option
 def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
-    """Time the ONNX file of VERSION (a number or @alias) of MODEL here, on the processor, and keep what was
-    found with the version.
+    """Measure the CPU latency of VERSION (a number or @alias) of MODEL on this machine.
+
+    Times the version's ONNX file and stores the result with the version, for latency gates.
 
     \b
     Example: mlops registry measure blood-cell-classifier 3

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("model", required=False)
 @json_option
 def status(model: str | None, as_json: bool) -> None:
-    """All models by stage, with their figures and age, and whether MLflow contradicts itself.
+    """List all models by stage: version, metric and age, and drift between MLflow's stages, aliases and tags.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def status(model: str | None, as_json: bool) -> None:
 
 def _status_text(found: tuple[ModelStatus, ...]) -> str:
     if not found:
-        return "no registered models: `mlops train` makes one"
+        return "no registered models; train one with `mlops train`"
     rows: list[tuple[str, ...]] = [("model", "Production", "Staging", "newest", "drift")]
     rows += [
         (m.model, _placed(m.production), _placed(m.staging), _placed(m.newest), m.drift or "-") for m in found
@@ -63,9 +63,9 @@ def _age(days: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LedgerHistory:
-    """version: who held the stage at the time asked for; None where nobody did, or no time was asked.
+    """version: the version in the stage at the given time; None if there was none, or without a time.
 
-    uncounted: the entries, by sequence, that no key of the policy signed.
+    uncounted: sequence numbers of the entries that are not signed by a key of the policy.
     """
 
     model: str
@@ -79,14 +79,18 @@ class LedgerHistory:
 
 @click.command()
 @click.argument("model")
-@click.option("--at", metavar="DATE", help="What was in the stage then: 2026-05-17, or with a time.")
+@click.option("--at", metavar="DATE", help="Show the version in the stage at this date or ISO time.")
 @click.option(
-    "--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True
+    "--stage",
+    type=click.Choice(["staging", "production"]),
+    default="production",
+    show_default=True,
+    help="Stage to show.",
 )
 @policy_option
 @json_option
 def history(model: str, at: str | None, stage: str, policy_file: str | None, as_json: bool) -> None:
-    """The ledger of MODEL, and who was in a stage when. A date without a time zone is meant in UTC.
+    """Show the ledger of MODEL, and which versions were in a stage when. Times are in UTC by default.
 
     \b
     Examples:
@@ -104,7 +108,7 @@ def history(model: str, at: str | None, stage: str, policy_file: str | None, as_
     client, counts, of = connect(), counting(keys_of(model, policy_file)), Stage(stage.capitalize())
     chain = read_chain(client, model)
     if not chain.entries:
-        look(client, model)  # says so where there is no such model
+        look(client, model)  # raises if the model does not exist
     dated = chain.dated(counts)
     held = state_at(dated, moment).holder(of) if moment else None
     uncounted = tuple(entry.sequence for entry in chain.entries if not counts(entry))
@@ -114,11 +118,11 @@ def history(model: str, at: str | None, stage: str, policy_file: str | None, as_
 
 
 def _moment(text: str) -> datetime:
-    """A date alone is its end, so that what entered on that day is told."""
+    """A date without a time is the end of that day."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadSetting("history", "--at", text, "a date as 2026-05-17 or 2026-05-17T12:00") from error
+        raise BadSetting("history", "--at", text, "a date such as 2026-05-17 or 2026-05-17T12:00") from error
     if "T" not in text and " " not in text:
         given = datetime.combine(given, time.max)
     return given if given.tzinfo else given.replace(tzinfo=UTC)
@@ -129,27 +133,27 @@ def _history_text(found: LedgerHistory) -> str:
         holder = f"version {found.version}" if found.version else "no version"
         return f"{found.model}: {holder} was in {found.stage} at {found.at}"
     if not found.entries:
-        return f"the ledger of {found.model} has no entries"
+        return f"the ledger of {found.model} is empty"
     rows = [
         (str(entry.sequence), entry.in_words() + "  [does not count]" * (entry.sequence in found.uncounted))
         for entry in found.entries
     ]
     lines = [aligned(rows, right=[0]), "", f"in {found.stage}:"]
     lines += [f"  version {p.version}  {p.since[:19]} to {p.until[:19] or 'now'}" for p in found.periods] or [
-        "  never any version"
+        "  no version so far"
     ]
     return "\n".join(lines)
 
 
 @click.command()
 @click.argument("model")
-@click.option("--no-files", is_flag=True, help="Leave out the models' files and the kept evidence.")
+@click.option("--no-files", is_flag=True, help="Skip model files and stored evidence.")
 @policy_option
 @json_option
 def verify(model: str, no_files: bool, policy_file: str | None, as_json: bool) -> None:
-    """Walk the ledger of MODEL and name every stage, alias, tag or file changed behind its back.
+    """Verify the ledger of MODEL, and find stages, aliases, tags and files that were changed outside it.
 
-    Leaves with 1 when something was.
+    Exits with status 1 if there are faults.
 
     \b
     Example: mlops registry verify blood-cell-classifier
@@ -168,7 +172,7 @@ def _verify_text(found: VerifiedModel) -> str:
     lines = [f"{fault.what}: {fault.says}" for fault in found.faults]
     lines += [f"note: {note}" for note in found.notes]
     counted = f"{found.entries} entries, {found.versions} versions, {found.files} files"
-    said = "all as the ledger says" if found.well else f"{len(found.faults)} faults"
+    said = "no faults" if found.well else f"{len(found.faults)} faults"
     return "\n".join([*lines, f"{found.model}: {said} ({counted})"])
 
 
@@ -177,7 +181,7 @@ def _verify_text(found: VerifiedModel) -> str:
 @click.argument("version")
 @output.json_option
 def show(model: str, version: str, as_json: bool) -> None:
-    """One VERSION (a number or @alias) of MODEL with everything known about it.
+    """Show everything recorded about VERSION (a number or @alias) of MODEL.
 
     \b
     Example: mlops registry show blood-cell-classifier @production
@@ -210,7 +214,7 @@ def _facts_text(known: VersionOverview) -> str:
 @click.argument("second")
 @output.json_option
 def diff(model: str, first: str, second: str, as_json: bool) -> None:
-    """What differs between two versions of MODEL: params, data, code, metrics.
+    """Show the differences between two versions of MODEL: params, data, code, metrics.
 
     \b
     Example: mlops registry diff railway-detector @production 7
@@ -226,7 +230,7 @@ def diff(model: str, first: str, second: str, as_json: bool) -> None:
 
 def _diff_text(found: tuple[Differs, ...], first: str, second: str) -> str:
     if not found:
-        return f"versions {first} and {second} differ in nothing that is recorded"
+        return f"versions {first} and {second} have no recorded differences"
     rows: list[tuple[str, ...]] = [("", "", f"version {first}", f"version {second}")]
     rows += [(d.kind, d.name, _short(d.first), _short(d.second)) for d in found]
     return aligned(rows)

@@ -1,1 +1,1 @@
-"""Answers to every picture, as tables and arrays, and which predicted box finds which annotated one."""
+"""Per-sample results as tables and arrays, and the matching of predicted and annotated boxes."""

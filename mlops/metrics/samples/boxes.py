@@ -72,8 +72,8 @@ def iou_matrix(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """For the rows of a table (N): `partner` is the row that a box and an object have in each other, -1 for
-    none. iou: of a prediction with the truth of its class that it overlaps most, NaN for a truth.
+    """For the rows of a table (N): `partner` is the row of the matched box or object, -1 for none. iou:
+    highest IoU of a prediction with an object of its class, NaN for an object.
     """
 
     partner: NDArray[np.int64]
@@ -81,9 +81,9 @@ class Pairs:
 
 
 def pair_up(boxes: Boxes, *, threshold: float = 0.0, any_class: bool = False) -> Pairs:
-    """Pair predictions of at least `threshold` with objects of their class, or of any class.
+    """Pair predictions above `threshold` with objects of their class, or of any class.
 
-    `boxes.matched` is not looked at, so that it may be made from this.
+    Does not read `boxes.matched`, which is computed from the result.
     """
     partner = np.full(len(boxes.image), -1, np.int64)
     best = np.where(boxes.truth, np.nan, 0.0)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def picture_names(dataset: Dataset, split: SplitName) -> tuple[str, ...]:
-    """One name for each picture of the split, in order.
+    """The name of each image of the split, in order.
 
-    A detector's pictures are named below the folder that all splits share, a classifier's below the one that
-    the split's pictures share, or by their index in an array.
+    Names are paths relative to the common folder of all splits for a detector, of the split for a classifier,
+    or indices in an array.
     """
     if isinstance(dataset, DetectionDataset):
         top = shared_folder(dataset)
@@ -56,7 +56,7 @@ _PIXELS = 0.5  # corners pass through the model's size and back, which moves the
 
 
 def common_folder(names: NDArray[np.str_]) -> str:
-    """The folder that all of these pictures lie in, "" for none.
+    """The common folder of these images; "" if there is none.
 
     >>> common_folder(np.array(["test/a/1.jpg", "test/b/1.jpg"]))
     'test'
@@ -66,7 +66,7 @@ def common_folder(names: NDArray[np.str_]) -> str:
 
 
 def from_folder_on(names: NDArray[np.str_], folder: str) -> NDArray[np.str_]:
-    """Names as they are from `folder` on; those that lie elsewhere stay as they are.
+    """Names relative to `folder`; names outside it are unchanged.
 
     >>> from_folder_on(np.array(["test/a/1.jpg", "val/2.jpg"]), "test").tolist()
     ['a/1.jpg', 'val/2.jpg']
@@ -77,9 +77,9 @@ def from_folder_on(names: NDArray[np.str_], folder: str) -> NDArray[np.str_]:
 
 
 def same_truths(first: Detections, second: Detections) -> bool:
-    """Whether the annotated boxes are the same: as many on each picture of each class, in the same places.
+    """Whether the annotated boxes are the same: number per image and class, and positions.
 
-    A picture that one table does not have shows nothing there. Both share one list of pictures.
+    An image that is missing in a table has no boxes there. Both share one list of images.
     """
     classes = 1 + int(max(first.truth_class.max(initial=0), second.truth_class.max(initial=0)))
     (cells, counts, sums), (others, other_counts, other_sums) = (

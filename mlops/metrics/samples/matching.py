@@ -61,8 +61,8 @@ def detections_of(boxes: Boxes) -> Detections:
 def read_detections(file: Path) -> tuple[Detections, dict[int, str]]:
     """The boxes of a `boxes.parquet`, and the class names that occur in it, by index.
 
-    A million rows are read in a second, as a picture's name is turned into a number once and not for each
-    row. Raises OSError, ValueError (pyarrow's errors are such) or KeyError for a file that is no such table.
+    Each image name is converted to a number only once, so a million rows take a second. Raises OSError,
+    ValueError (including pyarrow's errors) or KeyError for another file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -210,9 +210,9 @@ def _taken(pairs: _Pairs, iou: float, predictions: int, truths: int) -> NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What was found on each of M pictures at a threshold, (M,) each.
+    """Counts on each of M images at a threshold, (M,) each.
 
-    objects: annotated; found: of them, matched by a box of their class. given: boxes, of whatever class.
+    objects: annotated; found: objects matched by a box of their class. given: boxes of any class.
     """
 
     objects: NDArray[np.int64]
@@ -221,12 +221,12 @@ class Counted:
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Whether the picture shows something."""
+        """Whether the image has an annotated object."""
         return self.objects > 0
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Whether some box was given on it."""
+        """Whether the image has a predicted box."""
         return self.given > 0
 
     @property
@@ -237,7 +237,7 @@ class Counted:
 
     @property
     def patch_f2(self) -> float:
-        """F2 of the pictures, each taken as a patch: 5 TP / (5 TP + 4 FN + FP); NaN where that is 0 / 0."""
+        """Image-level F2: 5 TP / (5 TP + 4 FN + FP); NaN if that is 0 / 0."""
         hit, missed = int((self.positive & self.flagged).sum()), int((self.positive & ~self.flagged).sum())
         over = 5 * hit + 4 * missed + int((~self.positive & self.flagged).sum())
         return 5 * hit / over if over else float("nan")

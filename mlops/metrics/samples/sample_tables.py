@@ -1,6 +1,6 @@
-"""The per-sample tables of an evaluation: a parquet of boxes, or of class probabilities, and what it is of.
+"""The per-sample tables of an evaluation: a parquet of boxes or of class probabilities, with a header.
 
-`boxes.parquet`, one row a box:
+`boxes.parquet`, one row per box:
 
 | column | |
 |---|---|
@@ -8,14 +8,14 @@
 | kind | `prediction` or `truth` |
 | class, class_index | |
 | score | of a prediction; null for a truth |
-| x1, y1, x2, y2 | pixels of the picture as it lies on disk |
+| x1, y1, x2, y2 | pixels of the image file |
 | iou | a prediction's largest IoU with a truth of its class, 0 without one; null for a truth |
 | matched | a prediction that counts as true at IoU 0.5; null for a truth |
 
-`predictions.parquet`, one row a picture: `image` (its path, or its index in an array), `source`, `label`,
+`predictions.parquet`, one row per image: `image` (its path, or its index in an array), `source`, `label`,
 `predicted` and `p/<class>`.
 
-What the table is of stands in the file's metadata under `mlops`, as JSON: see `Header`.
+The header is JSON in the file's metadata, under `mlops`: see `Header`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _KEY = b"mlops"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """digest: of the data set; split: of it. pictures: all that were looked at, those without a box too.
+    """digest: of the data set. split: of the data set. pictures: all images, including those without a box.
 
-    made_by: `training`, or the SHA-256 of the ONNX file that was asked.
+    made_by: `training`, or the SHA-256 of the ONNX file.
     """
 
     digest: str
@@ -90,7 +90,7 @@ def write_boxes(file: Path, boxes: Boxes, iou: NDArray[np.float64], header: Head
 
 
 def read_boxes(file: Path) -> tuple[Boxes, Header | None]:
-    """The rows of a `boxes.parquet`; no header for one that was written before there were any.
+    """The rows of a `boxes.parquet`; the header is None for an old file without one.
 
     Raises OSError, ValueError or KeyError for another file.
     """
@@ -145,7 +145,7 @@ def read_answers(file: Path) -> tuple[ClassTable, Header | None]:
 
 
 def read_header(file: Path) -> Header | None:
-    """What the table in `file` is of; None for one that was written before there were headers."""
+    """The header of the table in `file`; None for an old file without one."""
     import pyarrow.parquet as pq
 
     return _header(pq.ParquetFile(file).schema_arrow)

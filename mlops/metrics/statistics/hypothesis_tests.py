@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """both_right, both_wrong, only_baseline, only_candidate: pictures that they answered so.
+    """both_right, both_wrong, only_baseline, only_candidate: numbers of images predicted correctly.
 
     p: two-sided, exact.
     """
@@ -29,7 +29,7 @@ class McNemar:
 
 
 def mcnemar(truth: NDArray[np.int64], baseline: NDArray[np.int64], candidate: NDArray[np.int64]) -> McNemar:
-    """Class indices (N,) each. The pictures that one alone gets right are a fair coin's if both are as good.
+    """Class indices (N,) each. Under the null hypothesis, discordant images are like fair coin tosses.
 
     McNemar 1947, 'Note on the sampling error of the difference between correlated proportions', in its exact
     form: scipy's `binomtest`.
@@ -44,7 +44,7 @@ def mcnemar(truth: NDArray[np.int64], baseline: NDArray[np.int64], candidate: ND
 
 
 def of_counts(both_right: int, only_baseline: int, only_candidate: int, both_wrong: int) -> McNemar:
-    """The test from the four counts alone."""
+    """The test from the four counts."""
     from scipy.stats import binomtest
 
     differing = only_baseline + only_candidate
@@ -58,10 +58,10 @@ _HARDLY_ANY = 0.005
 def p_of_draws(differences: NDArray[np.float64]) -> float:
     """Two-sided p for 'no difference': twice the share of draws on the rarer side of 0, plus one of each.
 
-    It is under 1 - confidence where the percentile interval leaves 0 out (Efron and Tibshirani 1993, chapter
-    16, with Davison and Hinkley's + 1, so that no p is 0). Where hardly a draw crosses 0 their number says
-    nothing of how far it is: there the normal tail at the draws' mean and standard deviation is taken, as a
-    correction for many tests needs a p below one over the draws.
+    It is below 1 - confidence if the percentile interval excludes 0 (Efron and Tibshirani 1993, chapter 16,
+    with Davison and Hinkley's + 1, so that no p is 0). If almost no draw crosses 0, the normal tail with the
+    draws' mean and standard deviation is used, as a correction for many tests needs p-values below
+    1 / draws.
     """
     defined = differences[np.isfinite(differences)]
     rarer = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
@@ -73,7 +73,7 @@ def p_of_draws(differences: NDArray[np.float64]) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the order given (Holm 1979): one below alpha holds with all errors kept to alpha.
+    """Adjusted p-values, in the given order (Holm 1979); controls the family-wise error rate.
 
     >>> [round(each, 2) for each in holm([0.01, 0.04, 0.03, 0.005])]
     [0.03, 0.06, 0.06, 0.02]

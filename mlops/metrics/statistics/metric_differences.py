@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """margin: how much less than the baseline still counts as not worse, in the figures' own unit."""
+    """margin: non-inferiority margin, in the unit of the metrics."""
 
     draws: int = 2000
     seed: int = 0
@@ -28,12 +28,12 @@ class ComparisonSettings:
 
 @dataclass(frozen=True, slots=True)
 class FigureCompared:
-    """One figure of both; difference: candidate less baseline; relative: of the baseline, None where it is 0.
+    """One metric. difference: candidate minus baseline; relative: to the baseline, None if that is 0.
 
-    baseline, candidate: on all samples, the mean over seeds where there are several; the standard deviations
-    over those are None for one. low, high: the interval of the difference at the settings' confidence.
-    p: two-sided, of no difference; adjusted: after Holm's correction in the family that the figure is tested
-    in. verdict: what the interval says by itself. holds: whether better or worse stands after the correction.
+    baseline, candidate: on all samples, as mean over seeds; the standard deviations over seeds are None for
+    one seed. low, high: the interval of the difference at the settings' confidence. p: two-sided, for no
+    difference; adjusted: after Holm's correction in the metric's family. verdict: of the interval alone.
+    holds: whether better or worse remains after the correction.
     """
 
     figure: str
@@ -53,7 +53,7 @@ class FigureCompared:
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """A figure that could not be compared, and why."""
+    """A metric that cannot be compared, and why."""
 
     figure: str
     why: str
@@ -62,9 +62,9 @@ class Undefined:
 def compare_figures(
     baseline: Sequence[Drawn], candidate: Sequence[Drawn], settings: ComparisonSettings, place: int = 1
 ) -> tuple[list[FigureCompared], list[Undefined]]:
-    """Compare on every figure that both have. Each side is a configuration: its trainings, one a seed.
+    """Compare on every metric that both have. Each side is a configuration: its trainings, one per seed.
 
-    place: the candidate's among those compared with this baseline, so that each draws seeds of its own.
+    place: number of the candidate, for independent random draws of its seeds.
     The result is not corrected yet: `adjusted` is `p` (see `corrected`).
     """
     one = of_seeds(baseline, (settings.seed, 1))
@@ -77,7 +77,7 @@ def compare_figures(
         (first, first_draws), (second, second_draws) = one.of(figure), other.of(figure)
         if not np.isfinite(first) or not np.isfinite(second):
             whose = "the baseline" if not np.isfinite(first) else "the candidate"
-            undefined.append(Undefined(figure, f"it is not defined for {whose} (nothing to divide by)"))
+            undefined.append(Undefined(figure, f"it is undefined for {whose} (division by 0)"))
             continue
         low, high = interval(second_draws - first_draws, settings.confidence)
         p, verdict = p_of_draws(second_draws - first_draws), verdict_of(low, high, settings.margin)
@@ -103,7 +103,7 @@ def compare_figures(
 
 
 def corrected(families: Sequence[Sequence[FigureCompared]], alpha: float) -> list[list[FigureCompared]]:
-    """Holm's correction over all figures of all `families` (one for each candidate) together."""
+    """Holm's correction over all metrics of all `families` (one per candidate)."""
     adjusted = iter(holm([each.p for family in families for each in family]))
     return [
         [
@@ -115,14 +115,14 @@ def corrected(families: Sequence[Sequence[FigureCompared]], alpha: float) -> lis
 
 
 def interval(differences: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """The middle of the draws (percentile method), of those that are defined."""
+    """The percentile interval of the defined draws."""
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(differences, (tail, 1 - tail))
     return float(low), float(high)
 
 
 def relative(baseline: float, candidate: float) -> float | None:
-    """The change as a part of the baseline's size; None where that is 0.
+    """The change relative to the baseline; None if that is 0.
 
     >>> round(relative(0.372, 0.422), 3), round(relative(10e6, 22e6), 3), relative(0.0, 1.0)
     (0.134, 1.2, None)

@@ -28,10 +28,10 @@ _WEIGHTS_AT_ONCE = 4_000_000  # of a chunk of weights: 32 MB
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What is drawn from, and how each model is scored on a draw.
+    """The resampling units, and the score of each model on a draw.
 
-    counts: (units,) how many of the samples each unit stands for. Pictures that both models answered alike
-    may share a unit: a draw of samples is then a multinomial draw of units, which is the same and quicker.
+    counts: (units,) number of samples of each unit. Images with the same predictions of both models may share
+    a unit; a draw of samples is then an equivalent but faster multinomial draw of units.
     """
 
     counts: NDArray[np.int64]
@@ -41,9 +41,9 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """candidate, champion: their scores on all samples; difference: candidate less champion.
+    """candidate, champion: their scores on all samples; difference: candidate minus champion.
 
-    low, high: the interval of the difference at `confidence`. samples: pictures that both were measured on.
+    low, high: the interval of the difference at `confidence`. samples: number of common images.
     """
 
     candidate: float
@@ -66,18 +66,18 @@ def paired_bootstrap(
     confidence: float = 0.95,
     margin: float = 0.0,
 ) -> Paired:
-    """Compare on `draws` draws of as many samples as there are. The same seed gives the same interval.
+    """Compare on `draws` bootstrap resamples. The same seed gives the same interval.
 
-    margin: how much less than the champion's score still counts as not worse, in the score's own unit.
-    Raises ValueError without samples, or where a score is not defined on them.
+    margin: non-inferiority margin, in the unit of the score.
+    Raises ValueError without samples, or if a score is undefined on them.
     """
     samples = int(pairing.counts.sum())
     if samples < 1:
-        raise ValueError("no samples to compare on")
+        raise ValueError("there are no samples to compare on")
     whole = pairing.counts[None, :]
     candidate, champion = float(pairing.candidate(whole)[0]), float(pairing.champion(whole)[0])
     if not np.isfinite(candidate - champion):
-        raise ValueError("the score is not defined on these samples")
+        raise ValueError("the score is undefined on these samples")
     differences = _differences(pairing, samples, draws, seed)
     tail = (1 - confidence) / 2
     low, high = (float(end) for end in np.nanquantile(differences, (tail, 1 - tail)))
@@ -96,9 +96,9 @@ def paired_bootstrap(
 
 
 def verdict_of(low: float, high: float, margin: float) -> Verdict:
-    """What an interval of the difference says; the first that holds.
+    """The verdict of an interval of the difference; the first that applies.
 
-    better: all above 0. not worse: all above -margin. worse: all below 0. Else it is not distinguishable.
+    better: above 0. not worse: above -margin. worse: below 0. Else not distinguishable.
 
     >>> verdict_of(0.01, 0.03, 0.0), verdict_of(-0.002, 0.01, 0.005), verdict_of(-0.03, -0.01, 0.005)
     ('better', 'not worse', 'worse')
@@ -113,7 +113,7 @@ def verdict_of(low: float, high: float, margin: float) -> Verdict:
 
 
 def _differences(pairing: Pairing, samples: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """The difference on each draw, (draws,), in chunks that fit the memory."""
+    """The difference on each draw, (draws,), in chunks that fit into memory."""
     rng = np.random.default_rng(seed)
     share = pairing.counts / samples
     step = max(1, _WEIGHTS_AT_ONCE // len(share))
@@ -129,9 +129,9 @@ _IOUS = {"mAP50": IOUS[:1], "mAP50-95": IOUS}
 
 
 def pair_detectors(candidate: Boxes, champion: Boxes, figure: str) -> Pairing:
-    """Compare on `mAP50`, `mAP50-95`, `recall@T` or `patch_F2@T` (T: the score from which a box counts).
+    """Compare on `mAP50`, `mAP50-95`, `recall@T` or `patch_F2@T` (T: the score threshold).
 
-    mAP is COCO's, from the boxes' corners. Raises ValueError for another figure.
+    mAP is COCO's. Raises ValueError for another metric.
     """
     pictures = np.union1d(candidate.image, champion.image)
     counts = np.ones(len(pictures), np.int64)
@@ -147,11 +147,11 @@ def _box_score(boxes: Detections, figure: str) -> Score:
         return _recall(boxes, float(threshold))
     if name == "patch_F2" and threshold:
         return _patch_f2(boxes, float(threshold))
-    raise ValueError(f"{figure} is no figure of a detector's boxes: mAP50, mAP50-95, recall@T, patch_F2@T")
+    raise ValueError(f"{figure} is not a metric of a detector; use mAP50, mAP50-95, recall@T or patch_F2@T")
 
 
 def _mean_ap(boxes: Detections, ious: tuple[float, ...]) -> Score:
-    """The mean over `ious` and the classes that a draw has objects of."""
+    """The mean over `ious` and the classes with objects in a draw."""
     ranked = ranked_classes(boxes, match(boxes, ious))
     rows = max(8, _VALUES_AT_ONCE // max(len(boxes.pictures), *(len(each.hit_on) for each in ranked), 1))
 
@@ -173,7 +173,7 @@ def _recall(boxes: Detections, threshold: float) -> Score:
 
 
 def _patch_f2(boxes: Detections, threshold: float) -> Score:
-    """F2 of the pictures, each taken as a patch: 5 TP / (5 TP + 4 FN + FP)."""
+    """Image-level F2: 5 TP / (5 TP + 4 FN + FP)."""
     counted = count_at(boxes, threshold)
     positive, flagged = counted.positive, counted.flagged
     hit = (positive & flagged).astype(np.int64)
@@ -191,9 +191,9 @@ def pair_classifiers(
     champion: NDArray[np.int64],
     figure: ClassFigure = "macro_f1",
 ) -> Pairing:
-    """Class indices (N,) each. A unit is a cell of (truth, candidate, champion): all that a score sees.
+    """Class indices (N,) each. A unit is a cell of (truth, candidate, champion), the input of a score.
 
-    `macro_f1` is scikit-learn's: the mean over the classes that occur in the draw's truth or answers.
+    `macro_f1` is scikit-learn's: the mean over the classes in the draw's ground truth or predictions.
     """
     cells, counts = shared_cells(truth, [candidate, champion])
     own, other = (_class_score(cells[:, 0], cells[:, column], figure) for column in (1, 2))

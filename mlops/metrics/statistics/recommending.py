@@ -1,11 +1,11 @@
-"""From figures and costs to a choice, with its reasons in words. Pure.
+"""Recommend a configuration by metrics and costs, with reasons. Pure.
 
-The choice rests on one figure that is settled beforehand, so that none is picked for looking well:
+The choice depends on one metric that is fixed in advance, so that none is picked for its result:
 
-1. Of the candidates that are better on it than the baseline, the best; where the interval between two such
-   holds 0, the cheaper of them.
+1. The best of the candidates that are better than the baseline; if it is not distinguishable from another
+   one, the cheaper of them.
 2. Else the cheapest candidate that is not worse (within the margin) and cheaper than the baseline.
-3. Else the baseline; and where nothing could be told, that is said.
+3. Else the baseline; if nothing is distinguishable, a reason states it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Better: TypeAlias = Literal["lower", "higher", ""]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something measured once of each side, without an interval: parameters, bytes, seconds.
+    """A value measured once per side, without an interval: parameters, bytes, seconds.
 
-    baseline, candidate: None where it is not known. better: which of them is the gain, "" for neither.
+    baseline, candidate: None if unknown. better: which direction is better, "" for neither.
     note: why there is no relative difference, or "".
     """
 
@@ -39,9 +39,9 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A candidate as it is judged: `primary` is None where the baseline lacks the figure or it lacks it.
+    """A candidate to judge. primary: None if the baseline or the candidate does not have the metric.
 
-    against: for each other candidate, the interval of this one's primary figure less that one's.
+    against: for each other candidate, the interval of this one's primary metric minus that one's.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """choice: a side's name. verdict: of the choice against the baseline, or of the best candidate where the
-    choice is the baseline; "" where none could be judged. says: the reasons, a sentence each.
+    """choice: name of a side. verdict: of the choice against the baseline, or of the best candidate if the
+    choice is the baseline; "" if none could be judged. says: the reasons, one sentence each.
     """
 
     choice: str
@@ -62,18 +62,18 @@ class Recommendation:
     says: tuple[str, ...]
 
 
-# what one is cheaper by, the first that is known of both
+# costs to compare by; the first that is known for both is used
 COSTS = ("latency p50", "parameters", "ONNX file", "weights file")
 
 
 def recommend(baseline: str, weighed: Sequence[Weighed], margin: float, samples: int) -> Recommendation:
-    """Choose. samples: the pictures that were compared on."""
+    """Choose. samples: number of compared images."""
     judged = [each for each in weighed if each.primary is not None]
     if not judged:
         return Recommendation(
             baseline,
             "",
-            (f"No candidate shares the figure that decides with {baseline}: nothing is chosen.",),
+            (f"No candidate has the metric that decides in common with {baseline}, so none is recommended.",),
         )
     better = [each for each in judged if _stands(each, "better")]
     if better:
@@ -87,7 +87,7 @@ def recommend(baseline: str, weighed: Sequence[Weighed], margin: float, samples:
 
 
 def _of_better(better: Sequence[Weighed]) -> Recommendation:
-    """The best, or the cheapest of those that cannot be told from it."""
+    """The best, or the cheapest of those that are not distinguishable from it."""
     best = max(better, key=lambda each: _primary(each).candidate)
     alike = [each for each in better if each is not best and best.against[each.name][0] <= 0]
     chosen = max([best, *alike], key=_saves)
@@ -100,7 +100,7 @@ def _of_better(better: Sequence[Weighed]) -> Recommendation:
             f"{low:+.4f} to {high:+.4f}){cheaper}."
         )
     if costs := _costs(chosen):
-        says.append(f"What it costs or saves: {costs}.")
+        says.append(f"Costs compared with the baseline: {costs}.")
     return Recommendation(chosen.name, "better", (*says, *_warnings(chosen)))
 
 
@@ -109,18 +109,18 @@ def _baseline_stays(baseline: str, judged: Sequence[Weighed], samples: int) -> R
     primary = _primary(best)
     says = [f"{_told(best)}: {_in_words(best)}."]
     if primary.verdict == "worse" and primary.holds:
-        return Recommendation(baseline, "worse", (*says, f"{baseline} stays."))
+        return Recommendation(baseline, "worse", (*says, f"Keep {baseline}."))
     half, gap = (primary.high - primary.low) / 2, abs(primary.difference)
     if 0 < gap < half:
         needed = float(f"{samples * (half / gap) ** 2:.2g}")  # an estimate: two digits
         says.append(
-            f"To tell a difference of that size apart, about {needed:,.0f} pictures like these {samples:,} "
-            "would be needed."
+            f"To detect a difference of this size, about {needed:,.0f} images are needed, instead of "
+            f"{samples:,}."
         )
-    if (saved := _saves(best)) > 0:
-        says.append(f"{best.name} is cheaper ({_costs(best)}); where that counts, measure on more pictures.")
+    if _saves(best) > 0:
+        says.append(f"{best.name} is cheaper ({_costs(best)}); if this matters, test on more images.")
     verdict: Verdict = "not distinguishable" if primary.verdict in ("better", "worse") else primary.verdict
-    says.append(f"{baseline} stays, as nothing speaks for a change" + (" in quality." if saved > 0 else "."))
+    says.append(f"Keep {baseline}: no evidence of better quality.")
     return Recommendation(baseline, verdict, tuple(says))
 
 
@@ -137,7 +137,7 @@ def _in_words(each: Weighed) -> str:
     primary = _primary(each)
     if primary.verdict in ("better", "worse") and not primary.holds:
         compared = len(each.against) + 1
-        return f"{primary.verdict} by its interval, not distinguishable once {compared} are compared"
+        return f"{primary.verdict} by its interval, but not after correction for {compared} comparisons"
     return primary.verdict
 
 
@@ -155,7 +155,7 @@ def _warnings(each: Weighed) -> list[str]:
 
 
 def _saves(each: Weighed) -> float:
-    """The part of the first cost that is known by which it is below the baseline's; 0 for none known."""
+    """Relative saving compared with the baseline, by the first known cost; 0 if none is known."""
     facts = {fact.fact: fact for fact in each.facts}
     for cost in COSTS:
         if cost in facts and facts[cost].relative is not None:
@@ -164,7 +164,7 @@ def _saves(each: Weighed) -> float:
 
 
 def _costs(each: Weighed) -> str:
-    """Known costs that differ by a percent or more."""
+    """Known costs that differ by at least 1 %."""
     return ", ".join(
         f"{fact.relative:+.0%} {fact.fact}"
         for fact in each.facts
@@ -180,7 +180,7 @@ def fact_of(
     better: Better = "lower",
     note: str = "",
 ) -> Fact:
-    """With the relative difference where both are known and nothing speaks against it (`note`)."""
+    """A `Fact` with the relative difference, if both values are known and there is no `note`."""
     known = baseline is not None and candidate is not None and not note
     return Fact(
         fact,

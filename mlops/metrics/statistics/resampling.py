@@ -25,7 +25,7 @@ _CELLS = 10_000_000  # of the largest array in work at a time: 40 to 80 MB
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One training's answers, ready to be scored on draws. width: values that scoring one draw works with."""
+    """One training's predictions, prepared for scoring draws. width: number of values per draw."""
 
     figures: tuple[str, ...]
     scores: Scores
@@ -54,13 +54,13 @@ def resample(
     seed: int,
     on_progress: Progress | None = None,
 ) -> list[Drawn]:
-    """Score every model on the same `draws` draws. counts: (U,) samples that each unit stands for.
+    """Score every model on the same `draws` draws. counts: (U,) number of samples of each unit.
 
     Raises ValueError without samples.
     """
     samples = int(counts.sum())
     if samples < 1:
-        raise ValueError("no samples to compare on")
+        raise ValueError("there are no samples to compare on")
     rows = max(8, _CELLS // max(len(counts), *(model.width for model in models)))
     held = [np.empty((draws, len(model.figures))) for model in models]
     rng, share = np.random.default_rng(seed), counts / samples
@@ -77,13 +77,13 @@ def resample(
 
 
 def of_seeds(trainings: Sequence[Drawn], stream: tuple[int, int]) -> Drawn:
-    """One configuration from S trainings of it that differ in their seed: the mean over them.
+    """The mean over S trainings of one configuration with different seeds.
 
-    On each draw of the samples S - 1 of the S trainings are drawn with replacement. That many, and not S,
-    make the mean's variance over the draws what it is over seeds, s^2 / S (McCarthy and Snowden 1985, 'The
-    bootstrap and finite population sampling', with an infinite population of seeds). One training is itself:
-    then no interval holds what another seed would change.
-    stream: of the random numbers, another one for each configuration.
+    On each draw of the samples S - 1 of the S trainings are drawn with replacement. With S - 1 instead of S
+    the variance of the mean over the draws equals that over seeds, s^2 / S (McCarthy and Snowden 1985, 'The
+    bootstrap and finite population sampling', with an infinite population of seeds). With one training, the
+    interval does not cover the variation between seeds.
+    stream: of the random numbers, different for each configuration.
     """
     first = trainings[0]
     count = len(trainings)
@@ -100,10 +100,10 @@ BOX_FIGURES = ("mAP50-95", "mAP50", "precision", "recall", "F1")
 
 
 def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: float) -> Scored:
-    """`BOX_FIGURES` and `AP50/<class>` of each class with an object. A unit is a picture of `boxes.pictures`.
+    """`BOX_FIGURES` and `AP50/<class>` of each class with an object. A unit is an image of `boxes.pictures`.
 
-    precision, recall, F1: over the boxes of all classes together that score at least `threshold`, at IoU 0.5.
-    The means of AP are over the classes that a draw has objects of.
+    precision, recall, F1: over the boxes of all classes with score >= `threshold`, at IoU 0.5.
+    The means of AP are over the classes with objects in a draw.
     """
     matched = match(boxes)
     ranked = ranked_classes(boxes, matched)
@@ -133,7 +133,7 @@ def scores_of_boxes(boxes: Detections, classes: Mapping[int, str], threshold: fl
 
 
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """part / whole, NaN where whole is 0."""
+    """part / whole; NaN if whole is 0."""
     share: NDArray[np.float64] = np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
     return share
 
@@ -144,9 +144,9 @@ CLASS_HEADLINES = ("macro_f1", "accuracy")
 def shared_cells(
     truth: NDArray[np.int64], answers: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pictures that all models answered alike as one unit: cells (U, 1 + models) and counts (U,).
+    """Group images with equal truth and predictions into units: cells (U, 1 + models) and counts (U,).
 
-    truth (N,) and each of answers (N,) are class indices. Scores see nothing else of a picture.
+    truth (N,) and each of answers (N,) are class indices, the only input of a score.
     """
     cells, counts = np.unique(np.stack([truth, *answers], axis=1), axis=0, return_counts=True)
     return cells, counts
@@ -155,8 +155,8 @@ def shared_cells(
 def scores_of_classes(truth: NDArray[np.int64], answer: NDArray[np.int64], classes: Sequence[str]) -> Scored:
     """`macro_f1`, `accuracy` and `F1/<class>` of each class in `truth`; truth and answer (U,) of each unit.
 
-    F1 = 2 TP / (truths + answers) as scikit-learn has it; macro_f1 is the mean over the classes that occur in
-    the draw's truth or answers.
+    F1 = 2 TP / (truths + predictions), as in scikit-learn; macro_f1 is the mean over the classes in the
+    draw's ground truth or predictions.
     """
     occurring = np.union1d(truth, answer)
     is_truth = (truth[:, None] == occurring).astype(np.float64)

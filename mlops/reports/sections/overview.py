@@ -67,7 +67,7 @@ def _sentence(data: ReportData) -> str:
     if data.kind == "study" and data.study is not None:
         trials = len(data.study.trials)
         count = "one training" if trials == 1 else f"{trials} trainings"
-        return f"Study {data.study.run.name} of {count}; the one told of here, {run.name} ({what}), {state}."
+        return f"Study {data.study.run.name} of {count}; reported here: {run.name} ({what}), which {state}."
     return f"The training of {what} {state}."
 
 

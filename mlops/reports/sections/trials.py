@@ -41,7 +41,7 @@ def build(data: ReportData) -> Section | MissingSection:
     scored = [t for t in trials if math.isfinite(_score(study, t))]
     if len(scored) < 2:
         return MissingSection(
-            TITLE, f"Study {study.run.name} has {len(scored)} trial with a figure: nothing was compared."
+            TITLE, f"Study {study.run.name} has {len(scored)} scored trial: nothing to compare."
         )
     best = sorted(scored, key=lambda t: -_score(study, t))
     shown = [name for name in study.searched if any(name in t.params for t in scored)]
@@ -55,7 +55,7 @@ def build(data: ReportData) -> Section | MissingSection:
     blocks += _importances(study, scored, shown)
     blocks.append(_pruned(study, trials))
     if study.lost:
-        blocks.append(Text(f"Deleted while this was read, and left out: {', '.join(study.lost)}."))
+        blocks.append(Text(f"Omitted, as they were deleted meanwhile: {', '.join(study.lost)}."))
     blocks.append(_picture(study, scored))
     return Section(TITLE, tuple(blocks))
 
@@ -105,7 +105,7 @@ def _importances(study: StudyFacts, scored: list[RunFacts], shown: list[str]) ->
     settings = [{name: _typed(t.params[name]) for name in shown if name in t.params} for t in complete]
     found = importances(settings, [_score(study, t) for t in complete])
     if not found:
-        return [Text("Which settings mattered is not told: fewer than four complete trials vary any.")]
+        return [Text("The importance of settings is unknown: fewer than four complete trials vary one.")]
     sources = (ValueSource(study.run.run_id, "info", "trials"),)
     rows = tuple(
         (words(name), Cell(f"{value * 100:.0f} %", value, "fANOVA over the complete trials", sources))

@@ -1,1 +1,1 @@
-"""The folder that is deployed, the script in it, and the check that runs it with nothing else installed."""
+"""The folder that is deployed, its script, and the check that runs the script in an isolated environment."""

@@ -1,11 +1,11 @@
-"""The folder that is deployed: written beside its place, moved there whole, held against its digests later.
+"""The bundle: written to a temporary folder, moved to its path in one step, verified by its digests.
 
-model.onnx ...      the files
-predict.py          what a picture shows, with onnxruntime, pillow and numpy alone
-check.png           a picture to try it on; what predict.py says of it is in the manifest
-certificate.json    what was found of each file, and certificate.md to read
-manifest.json       digests, and where everything comes from
-SHA256SUMS          of every file, the manifest too: `sha256sum -c SHA256SUMS` reads it
+model.onnx ...      the model files
+predict.py          predicts for an image; needs only onnxruntime, pillow and numpy
+check.png           an image to try it on; the expected output is in the manifest
+certificate.json    the result for each file; certificate.md is the same as text
+manifest.json       digests and provenance
+SHA256SUMS          digests of all files, for `sha256sum -c SHA256SUMS`
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
-    """faults: one sentence for each file that is not as it was written; () when all are. digest: SHA-256 of
-    `SHA256SUMS`, which stands for the whole bundle.
+    """faults: a message for each changed, added or missing file. digest: SHA-256 of `SHA256SUMS`, which
+    identifies the whole bundle.
     """
 
     bundle: str
@@ -48,9 +48,9 @@ class VerifiedBundle:
 
 @contextmanager
 def workplace(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, gone at the end of the block unless `publish` moved it.
+    """A temporary folder next to `out`; removed at the end of the block unless `publish` moved it.
 
-    Raises UserError where something lies at `out`, DiskFull where what is written does not fit.
+    Raises UserError if `out` exists, DiskFull if the disk is full.
     """
     refuse_taken(out)
     try:
@@ -63,32 +63,30 @@ def workplace(out: Path) -> Iterator[Path]:
 
 
 def publish(work: Path, out: Path) -> None:
-    """Move what was written to its place in one step. Raises UserError where something appeared there."""
-    sync_tree(work)  # so that after a power cut what lies at the bundle's place is whole
+    """Move the folder to `out` in one step. Raises UserError if `out` exists by now."""
+    sync_tree(work)  # so that the bundle is complete even after a power failure
     refuse_taken(out)
     try:
         move_folder(work, out, "refuse")
     except OSError as error:
-        raise UserError(f"{out} appeared meanwhile; name another --out") from error
+        raise UserError(f"{out} was created by another process; choose another --out") from error
 
 
 def refuse_taken(out: Path) -> None:
-    """Raises UserError where something lies at `out`: no bundle is ever written over."""
+    """Raises UserError if `out` exists: a bundle is never overwritten."""
     if out.exists() or out.is_symlink():
-        raise UserError(f"{out} is there already; name another --out, or remove it")
+        raise UserError(f"{out} already exists; remove it or choose another --out")
 
 
 def seal(folder: Path) -> str:
-    """Write `SHA256SUMS` over everything in `folder`; its own SHA-256."""
+    """Write `SHA256SUMS` for all files in `folder`; returns its SHA-256."""
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests_in(folder).items()))
     (folder / SUMS).write_text(text, encoding="utf-8")
     return sha256_of(folder / SUMS)
 
 
 def digests_in(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder`, by its path there; `SHA256SUMS` left out. What is neither file
-    nor folder has no digest: a link, a pipe.
-    """
+    """SHA-256 of every file below `folder` except `SHA256SUMS`, by relative path; "none" for links, pipes."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -100,14 +98,17 @@ def digests_in(folder: Path) -> dict[str, str]:
 
 
 def verify(folder: Path) -> VerifiedBundle:
-    """Hold a bundle against `SHA256SUMS`, and that against the manifest.
+    """Compare a bundle with its `SHA256SUMS`, and that with the manifest.
 
-    Raises UserError for a folder that is no bundle at all.
+    Raises UserError for a folder that is not a bundle.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give a bundle that `mlops export` wrote")
+        raise UserError(f"{folder} is not a folder; pass a bundle written by `mlops export`")
     if not (folder / SUMS).is_file() and not (folder / MANIFEST).is_file():
-        raise UserError(f"{folder} is no bundle: it holds neither {MANIFEST} nor {SUMS}")
+        raise UserError(
+            f"{folder} is not a bundle ({MANIFEST} and {SUMS} are missing); "
+            "pass a bundle written by `mlops export`"
+        )
     there = digests_in(folder)
     listed, faults = _listed(folder)
     for name in sorted({*listed, *there}):
@@ -140,10 +141,10 @@ def verify(folder: Path) -> VerifiedBundle:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Raises UserError where there is none, or it is none of ours."""
+    """Raises UserError if the manifest is missing or invalid."""
     manifest = _manifest(folder)
     if manifest is None:
-        raise UserError(f"{folder / MANIFEST} is no manifest of a bundle")
+        raise UserError(f"{folder / MANIFEST} is not the manifest of a bundle")
     return manifest
 
 
@@ -157,7 +158,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _listed(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """What `SHA256SUMS` lists; a line or an order that we would not have written is a fault."""
+    """The content of `SHA256SUMS`; any deviation from the written form is a fault."""
     try:
         text = (folder / SUMS).read_text(encoding="utf-8")
     except OSError:

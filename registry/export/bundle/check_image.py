@@ -1,6 +1,6 @@
-"""The picture in a bundle that `predict.py` can be tried on: a demo picture, or one drawn here.
+"""The image in a bundle for trying `predict.py`: a demo image or a synthetic one.
 
-Pictures of a user's data are never put into a bundle, whose licence may be another.
+A bundle never contains images of a user's data, as their licence may not allow it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_picture(held: HeldOutImages, file: Path) -> None:
-    """Write `file` as PNG: a held-out picture of a demo set, else blots drawn from a fixed seed."""
+    """Write `file` as PNG: a held-out image of demo data, else random ellipses from a fixed seed."""
     picture = _of_demo(held) if held.demo else _blots()
     picture.save(file)
 

@@ -1,4 +1,4 @@
-"""Run a bundle's `predict.py` in an environment that holds onnxruntime, pillow, numpy and nothing else."""
+"""Run a bundle's `predict.py` in a new environment with only onnxruntime, pillow and numpy."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from mlops.errors import MlopsError, UserError
 from registry.export.bundle.bundle_folder import CHECK, PREDICT
 
 NEEDS = ("onnxruntime", "pillow", "numpy")
-_TOLERANCE = 0.02  # of a probability or a score: another processor rounds otherwise
+_TOLERANCE = 0.02  # of a probability or a score, as CPUs round differently
 _PIXELS = 1.0
 
 
 def run_isolated(bundle: Path, manifest: Mapping[str, Any]) -> str:
-    """What the bundle says of its check picture, by `predict.py` in a new environment.
+    """The output of `predict.py` for the check image, in a new environment.
 
-    Installs the versions of the libraries that the manifest names, from wherever pip takes packages here.
-    Raises UserError for a bundle without the script, MlopsError where the libraries cannot be had, or the
-    script fails or answers otherwise than the manifest.
+    Installs the library versions of the manifest with pip. Raises UserError for a bundle without the script,
+    MlopsError if the libraries cannot be installed, the script fails, or its output is not the expected one.
     """
     if "check" not in manifest:
-        raise UserError(f"{bundle} holds no {PREDICT} to run: it was exported without an ONNX file")
+        raise UserError(
+            f"{bundle} has no {PREDICT}, as it was exported without ONNX; export it with --format onnx"
+        )
     with tempfile.TemporaryDirectory(prefix="mlops-isolated-") as folder:
         home = Path(folder)
         venv.create(home / "env", with_pip=True)
@@ -41,17 +42,17 @@ def run_isolated(bundle: Path, manifest: Mapping[str, Any]) -> str:
             check=False,
         )
         if made.returncode:
-            raise MlopsError(f"no environment of {', '.join(wanted)} could be made: {_last(made.stderr)}")
+            raise MlopsError(f"cannot install {', '.join(wanted)}: {_last(made.stderr)}")
         said = run_script(bundle, python, clean=True)
     if problem := difference(manifest["check"]["says"], said):
-        raise MlopsError(f"{bundle}: predict.py alone answers otherwise than when it was made: {problem}")
+        raise MlopsError(f"{bundle}: the output of predict.py differs from the manifest: {problem}")
     return said
 
 
 def run_script(bundle: Path, python: Path | None = None, *, clean: bool = False) -> str:
-    """What `predict.py` prints of the check picture. clean: with nothing of this environment's variables.
+    """The output of `predict.py` for the check image. clean: without this process's environment variables.
 
-    Raises MlopsError where it fails.
+    Raises MlopsError if it fails.
     """
     environment = {"PATH": os.environ.get("PATH", "")} if clean else dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="mlops-predict-") as elsewhere:
@@ -69,20 +70,20 @@ def run_script(bundle: Path, python: Path | None = None, *, clean: bool = False)
             check=False,
         )
     if answer.returncode:
-        raise MlopsError(f"{bundle / PREDICT} fails: {_last(answer.stderr)}")
+        raise MlopsError(f"{bundle / PREDICT} failed: {_last(answer.stderr)}")
     return answer.stdout
 
 
 def difference(expected: str, said: str) -> str:
-    """Where two answers of `predict.py` part by more than rounding, in words; "" where they do not."""
+    """The first difference of two outputs of `predict.py` beyond rounding; "" if there is none."""
     first, second = _rows(expected), _rows(said)
     if sorted(name for name, _ in first) != sorted(name for name, _ in second):
-        return f"{len(first)} lines of {_names(first)} against {len(second)} of {_names(second)}"
+        return f"expected {len(first)} lines of {_names(first)}, got {len(second)} of {_names(second)}"
     rest = list(second)
     for name, numbers in first:
         near = next((row for row in rest if row[0] == name and _near(numbers, row[1])), None)
         if near is None:
-            return f"no line like {name} {' '.join(map(str, numbers))}"
+            return f"expected a line close to {name} {' '.join(map(str, numbers))}"
         rest.remove(near)
     return ""
 
@@ -102,4 +103,4 @@ def _names(rows: Sequence[tuple[str, tuple[float, ...]]]) -> str:
 
 
 def _last(text: str) -> str:
-    return (text.strip().splitlines() or ["no word"])[-1]
+    return (text.strip().splitlines() or ["no error message"])[-1]

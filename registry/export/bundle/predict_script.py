@@ -1,8 +1,8 @@
-"""The script that lies in a bundle: it needs onnxruntime, pillow and numpy, and nothing of ours."""
+"""The script of a bundle; it needs only onnxruntime, pillow and numpy."""
 
 from __future__ import annotations
 
-_HEAD = '''"""{says}: python predict.py PICTURE [MODEL.onnx]"""
+_HEAD = '''"""{says}: python predict.py IMAGE [MODEL.onnx]"""
 import json, pathlib, sys
 import numpy, onnxruntime
 from PIL import Image, ImageOps
@@ -12,7 +12,7 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 says = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
 '''
 
-_IN_8_BITS = """if picture.mode.startswith("I;16"):  # of which Pillow would make white
+_IN_8_BITS = """if picture.mode.startswith("I;16"):  # Pillow would clip it to white
     picture = Image.fromarray((numpy.asarray(picture) // 256).astype(numpy.uint8))
 """
 
@@ -58,15 +58,15 @@ for index in numpy.argsort(-probabilities):
 
 
 def script(model: str, *, boxes: bool, classes: bool, letterbox: bool) -> str:
-    """`predict.py` for the file `model` beside it.
+    """`predict.py` for the file `model` in the same folder.
 
-    It prints a line a class, `class TAB probability`, or a line a box, `class TAB score TAB x1 TAB y1 TAB x2
-    TAB y2` in pixels, the surest first; of a joint version the boxes, then the classes of the whole picture.
-    letterbox: how a picture becomes a square; else it is stretched to one, as a classifier's.
+    It prints one line per class, `class TAB probability`, or per box, `class TAB score TAB x1 TAB y1 TAB x2
+    TAB y2` in pixels, most confident first; for a joint version the boxes, then the classes of the image.
+    letterbox: pad the image to a square; else stretch it, as for a classifier.
     """
-    says = "The boxes on a picture" if boxes else "What a picture shows"
+    says = "Print the boxes in an image" if boxes else "Print the class probabilities of an image"
     if boxes and classes:
-        says += ", and what it shows"
+        says += " and its class probabilities"
     head = _HEAD.format(says=says, model=model)
     if not letterbox:
         return head + _CLASSES

@@ -1,1 +1,1 @@
-"""The formats a version is written in: one module each, behind `contract`; `named` finds them by name."""
+"""Export formats: one module each, with the interface in `contract` and the names in `format_names`."""

@@ -1,4 +1,4 @@
-"""What one export format is, and what it is made from."""
+"""The interface of an export format, and its input."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Precision(StrEnum):
 
 
 class NotMade(MlopsError):
-    """A format that cannot be made here, and why: a library or a device that is not there."""
+    """A format cannot be written here; the message is the reason, such as a missing library or device."""
 
 
 class NotRun(MlopsError):
-    """A file that was made and cannot be run on this machine, and why."""
+    """A written file cannot be run on this machine; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A version, as every format is made from it.
+    """A version, as the input of every format.
 
-    onnx: its own file, whose digest was held against what training recorded.
-    preprocessing: what a caller does to a picture, and what the outputs are (tag `mlops.preprocessing`).
-    network: the trained torch network on the CPU, from pictures (N, 3, side, side) in 0..1 to the same
-        output as `onnx`; None where its weights cannot be had, for the reason `no_network`.
-    calibration: `calibrates` prepared train pictures, (3, side, side) float32 each; int8 alone asks for them.
+    onnx: its ONNX file; the digest matches the one recorded by training.
+    preprocessing: how to prepare an image and what the outputs are (tag `mlops.preprocessing`).
+    network: the trained torch network on the CPU, from images (N, 3, side, side) in 0..1 to the same
+        output as `onnx`; None if its weights are not available, for the reason `no_network`.
+    calibration: `calibrates` prepared training images, (3, side, side) float32 each; used only for int8.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Original:
 
     @property
     def side(self) -> int:
-        """Of the square that the network takes, in pixels."""
+        """Side length of the square network input, in pixels."""
         return int(self.preprocessing["side"])
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or an output of a session; shape with a text or None for a free side."""
+    """An input or an output of a session; a str or None in the shape is a dynamic dimension."""
 
     name: str
     type: str
@@ -64,7 +64,7 @@ class Port:
 
 
 class Session(Protocol):
-    """A file ready to run, in the terms of ONNX Runtime's `InferenceSession`, whatever runs it."""
+    """A loaded file with the interface of ONNX Runtime's `InferenceSession`, for any runtime."""
 
     def get_inputs(self) -> Sequence[Port]: ...
 
@@ -76,37 +76,37 @@ class Session(Protocol):
 
 
 class Format(Protocol):
-    """One way of writing a version. Holds no state between calls.
+    """An export format. Holds no state between calls.
 
-    precisions: those that it can be written in.
+    precisions: the supported ones.
     """
 
     name: str
     precisions: tuple[Precision, ...]
 
     def make(self, source: Original, precision: Precision, folder: Path) -> Path:
-        """Write the version below `folder`, with its preprocessing in the file's own metadata.
+        """Write the version below `folder`, with its preprocessing in the file's metadata.
 
-        Returns what a user opens: a file, or a folder where the format is one. Raises NotMade; what else a
-        converter raises counts as that, and what it has half written is taken away.
+        Returns the path to open: a file, or a folder if the format is one. Raises NotMade; any other
+        exception of a converter is treated the same, and incomplete files are removed.
         """
         ...
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
-        """What runs it on this machine. Raises NotRun.
+        """Load it on this machine. Raises NotRun.
 
-        score: from where a detector with its NMS inside gives boxes, in place of its own threshold.
+        score: replaces the score threshold of a detector with embedded NMS.
         """
         ...
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
-        """What the file itself says of its preprocessing, as `make` wrote it."""
+        """The preprocessing in the file, as written by `make`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CallSession:
-    """A session around a function from pictures (N, 3, side, side) float32 to the outputs, in order."""
+    """A session around a function from images (N, 3, side, side) float32 to the outputs, in order."""
 
     takes: Port
     gives: tuple[Port, ...]
@@ -124,12 +124,12 @@ class CallSession:
 
 
 def first_line(error: BaseException) -> str:
-    """What a library says, which may go on for pages."""
+    """The first line of an error message, as libraries write long ones."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def file_name(precision: Precision, suffix: str) -> str:
-    """`model.onnx`, `model.int8.onnx`: fp32 is what is meant where nothing is said.
+    """`model.onnx` (fp32), `model.int8.onnx`.
 
     >>> file_name(Precision.INT8, ".onnx")
     'model.int8.onnx'

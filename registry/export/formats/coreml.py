@@ -1,4 +1,4 @@
-"""Core ML, converted from the trained network. Apple's runtime runs it on macOS alone."""
+"""Core ML, converted from the trained network. Runs only on macOS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEY = "preprocessing"
 
 
 class CoreMlFormat:
-    """See `Format`. A folder `.mlpackage`, one picture at a time, probabilities or the raw head."""
+    """See `Format`. A folder `.mlpackage`; batch size 1; probabilities or the raw head."""
 
     name = "coreml"
     precisions = (Precision.FP32, Precision.FP16)
@@ -44,7 +44,7 @@ class CoreMlFormat:
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
         if platform.system() != "Darwin":
-            raise NotRun(f"Core ML runs on macOS, this is {platform.system()}")
+            raise NotRun(f"Core ML needs macOS; this is {platform.system()}")
         model = _library().models.MLModel(str(made))
         side = int(self.preprocessing_in(made)["side"])
         names = [each.name for each in model.get_spec().description.output]
@@ -65,7 +65,7 @@ class CoreMlFormat:
 
 
 def _converted(coremltools: Any, source: Original, precision: Precision) -> Any:
-    """By torch.export rather than by tracing: its sizes are plain numbers, which numpy 2.4 insists on."""
+    """Uses torch.export instead of tracing, as its sizes are plain numbers, which numpy 2.4 requires."""
     import torch
 
     network = network_of(source)
@@ -94,7 +94,7 @@ def _library() -> Any:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """It draws bars, and tells which versions of torch it was tried with."""
+    """Hides progress bars and warnings about torch versions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The export formats by name, each imported when it is used."""
+"""The export formats by name; each is imported when it is used."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def format_named(name: str) -> Format:
 
 
 def formats_asked(text: str) -> tuple[str, ...]:
-    """`"onnx, openvino"` as names, each once. Raises BadSetting for one that there is not."""
+    """Parse `"onnx, openvino"`; duplicates are dropped. Raises BadSetting for an unknown format."""
     return _asked(text, "--format", FORMATS)
 
 
 def precisions_asked(text: str) -> tuple[Precision, ...]:
-    """`"fp32,int8"` as precisions, each once. Raises BadSetting for one that there is not."""
+    """Parse `"fp32,int8"`; duplicates are dropped. Raises BadSetting for an unknown precision."""
     return tuple(Precision(name) for name in _asked(text, "--precision", [each.value for each in Precision]))
 
 

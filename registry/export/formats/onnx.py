@@ -1,4 +1,4 @@
-"""ONNX: the version's own graph, with its preprocessing as metadata and, for a detector, its NMS inside."""
+"""ONNX: the version's graph, with its preprocessing as metadata and, for a detector, embedded NMS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from registry.export.formats.contract import NotRun, Original, Precision, Sessio
 from registry.export.formats.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.formats.quantize import in_half, quantised
 
-PREPROCESSING = "preprocessing"  # the key of the metadata, as `evaluation.prediction.predictor` reads it
+PREPROCESSING = "preprocessing"  # the key of the metadata, as read by `mlops.prediction`
 
 
 class OnnxFormat:
@@ -25,7 +25,7 @@ class OnnxFormat:
     precisions = (Precision.FP32, Precision.FP16, Precision.INT8)
 
     def make(self, source: Original, precision: Precision, folder: Path) -> Path:
-        """fp16: weights and sums in half precision, inputs and outputs in float32. int8: see `smaller`."""
+        """fp16: weights and arithmetic in float16, inputs and outputs in float32. int8: see `quantize`."""
         model = _in_precision(source, precision, folder)
         said = dict(source.preprocessing)
         nms = said.get("nms")
@@ -64,8 +64,8 @@ class OnnxFormat:
                 if set_score(changed, score):
                     return _session(changed.SerializeToString())
             return _session(model)
-        except Exception as error:  # onnx and onnxruntime raise classes of their own, one for each status
-            raise NotRun(f"ONNX Runtime does not open it: {first_line(error)}") from error
+        except Exception as error:  # onnx and onnxruntime have their own exception class for each status
+            raise NotRun(f"ONNX Runtime cannot load it: {first_line(error)}") from error
 
     def preprocessing_in(self, made: Path) -> Mapping[str, Any]:
         props = {
@@ -89,7 +89,7 @@ def _session(model: str | bytes) -> Session:
 
 
 def _head(source: Original) -> tuple[int, int, int]:
-    """The shape of the raw head's answer to one picture: the file need not state it."""
+    """The shape of the raw head's output for one image, measured, as the file may not state it."""
     session = onnxruntime.InferenceSession(str(source.onnx), providers=["CPUExecutionProvider"])
     side = source.side
     grey = np.full((1, 3, side, side), 0.5, np.float32)
@@ -99,6 +99,6 @@ def _head(source: Original) -> tuple[int, int, int]:
 
 
 def opset(file: Path) -> int:
-    """Of the standard operators that the file uses."""
+    """Opset version of the standard operators in the file."""
     imported = onnx.load(str(file), load_external_data=False).opset_import
     return int(next(each.version for each in imported if each.domain in ("", "ai.onnx")))

@@ -1,4 +1,4 @@
-"""Non-maximum suppression as the last part of an ONNX graph, of standard operators only."""
+"""Non-maximum suppression at the end of an ONNX graph, with standard operators only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ OUTPUT, SCORE, IOU = "boxes", "score_threshold", "iou_threshold"
 def with_nms(
     model: ModelProto, *, classes: int, anchors: int, score: float, iou: float, most: int
 ) -> ModelProto:
-    """Put NMS behind the raw head of `model`, in place.
+    """Add NMS after the raw head of `model`, in place.
 
     The head's output, (batch, 4 + classes, anchors) of centre x, y, width, height in input pixels and class
-    scores, becomes `boxes`, (batch, n, 6): x1, y1, x2, y2, score, class index, the surest first, n = `most`
-    or all there could be. A row of score 0 is none. Each place is a box of its best class alone; of two of a
-    class that overlap by more than `iou` the surer stays. Other outputs are kept.
+    scores, becomes `boxes`, (batch, n, 6): x1, y1, x2, y2, score, class index, highest score first, with
+    n = min(most, classes * anchors). A row with score 0 is padding. Each anchor gives one box, of its best
+    class; of two boxes of a class whose IoU exceeds `iou` the one with the lower score is removed. Other
+    outputs are unchanged.
     """
     raw = next(output for output in model.graph.output if len(output.type.tensor_type.shape.dim) == 3)
     rows = min(most, classes * anchors)
@@ -48,7 +49,7 @@ def with_nms(
 
 
 def set_score(model: ModelProto, score: float) -> bool:
-    """Give the NMS in `model` another threshold, in place; False where there is none."""
+    """Set the score threshold of the NMS in `model`, in place; False if it has no NMS."""
     held = [each for each in model.graph.initializer if each.name == SCORE]
     for each in held:
         each.CopyFrom(numpy_helper.from_array(np.array([score], np.float32), SCORE))
@@ -62,7 +63,7 @@ def _nodes(raw: str) -> list[NodeProto]:
     return [
         node("Split", [raw, "nms/parts"], ["nms/centres", "nms/scores"], axis=1),
         node("Transpose", ["nms/centres"], ["nms/places"], perm=[0, 2, 1]),
-        # each place's best class alone
+        # only the best class of each anchor
         node("ArgMax", ["nms/scores"], ["nms/best"], axis=1, keepdims=1),
         node("Equal", ["nms/best", "nms/classes"], ["nms/is_best"]),
         node("Cast", ["nms/is_best"], ["nms/is_best_float"], to=TensorProto.FLOAT),
@@ -73,7 +74,7 @@ def _nodes(raw: str) -> list[NodeProto]:
             ["nms/kept"],  # (m, 3): picture, class, anchor
             center_point_box=1,
         ),
-        # the scores of those kept, 0 for all others, and the surest of each picture
+        # the scores of those kept, 0 for all others, and the highest of each image
         node("GatherND", ["nms/best_scores", "nms/kept"], ["nms/kept_scores"]),
         node("Shape", ["nms/best_scores"], ["nms/shape"]),
         node("ConstantOfShape", ["nms/shape"], ["nms/zeros"]),

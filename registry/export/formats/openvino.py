@@ -25,9 +25,9 @@ _INFO = ["vision_mlops", "preprocessing"]
 
 
 class OpenVinoFormat:
-    """See `Format`. Two files: `.xml`, which is opened, and `.bin` beside it. fp16: weights only.
+    """See `Format`. Two files: `.xml`, which is opened, and `.bin`. fp16: weights only.
 
-    A detector's gives its raw head: NMS is the caller's, as the preprocessing says.
+    A detector outputs its raw head; the caller applies NMS as described by the preprocessing.
     """
 
     name = "openvino"
@@ -51,10 +51,10 @@ class OpenVinoFormat:
             raise NotRun("openvino is not installed: pip install 'vision-mlops[export]'") from error
         core = openvino.Core()
         try:
-            # whatever the processor is: no arithmetic in bfloat16 or float16 behind the caller's back
+            # on every CPU: no implicit arithmetic in bfloat16 or float16
             compiled = core.compile_model(str(made), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            raise NotRun(f"OpenVINO does not open it: {str(error).splitlines()[0]}") from error
+            raise NotRun(f"OpenVINO cannot load it: {str(error).splitlines()[0]}") from error
 
         def run(pictures: NDArray[Any]) -> Sequence[NDArray[Any]]:
             answers = compiled(pictures)

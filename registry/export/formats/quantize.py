@@ -33,11 +33,11 @@ _HEAVY = ("Conv", "Gemm", "MatMul")
 
 
 def in_half(model: ModelProto) -> ModelProto:
-    """`model` with weights and arithmetic in float16; inputs, outputs and what follows the last layer with
-    weights (a detector's decoding, whose pixels float16 has too few digits for) stay float32.
+    """`model` with weights and arithmetic in float16. Inputs, outputs and the nodes after the last layer with
+    weights stay float32, as float16 is too imprecise for the pixels of a detector's decoding.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of weights nearer to 0 than float16 goes
+        warnings.simplefilter("ignore")  # about weights that underflow in float16
         half: ModelProto = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=sorted(tail(model))
         )
@@ -48,7 +48,7 @@ def in_half(model: ModelProto) -> ModelProto:
 
 
 def _drop_second_casts(model: ModelProto) -> None:
-    """A value that several float32 nodes read is cast once for each of them, under one name."""
+    """Remove duplicate casts of a value that several float32 nodes read."""
     seen: set[str] = set()
     for node in list(model.graph.node):
         if node.op_type == "Cast" and node.output[0] in seen:
@@ -59,16 +59,16 @@ def _drop_second_casts(model: ModelProto) -> None:
 def quantised(
     file: Path, pictures: Callable[[], Iterator[NDArray[np.float32]]], count: int, scratch: Path
 ) -> ModelProto:
-    """`file` with 8-bit weights (signed, one scale a channel) and activations (unsigned, one a tensor).
+    """`file` with 8-bit weights (signed, one scale per channel) and activations (unsigned, one per tensor).
 
-    The scales of activations come from what `count` pictures, (3, side, side) each, bring about: from the
-    99.999 % of values in the middle, as single ones far out would take the digits from all others; where a
-    layer gives nearly one value, which no histogram can be made of, from the whole range. What follows the
-    last layer with weights stays float32. Scratch files are removed.
+    The scales of activations are calibrated on `count` images, (3, side, side) each: from the central
+    99.999 % of values, as outliers would cost precision; or from the whole range if a layer's output is too
+    constant for a histogram. The nodes after the last layer with weights stay float32. Scratch files are
+    removed.
     """
     prepared, out = scratch / ".prepared.onnx", scratch / ".quantised.onnx"
     before = logging.root.level
-    logging.root.setLevel(logging.ERROR)  # it tells of each thing that it leaves alone, and prints
+    logging.root.setLevel(logging.ERROR)  # it logs every node that it skips
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
@@ -104,11 +104,10 @@ def _quantise(
 def tail(model: ModelProto) -> set[str]:
     """Names of the nodes after the last layer with weights: softmax, or a detector's decoding.
 
-    A convolution to one channel, by which YOLO takes the mean of its distribution of distances, counts as
-    decoding.
+    YOLO's convolution to one channel (the mean of its distance distribution) counts as decoding.
     """
     weights = {each.name: each.dims for each in model.graph.initializer}
-    feeds: set[str] = set()  # tensors that some layer with weights is still to read
+    feeds: set[str] = set()  # tensors that a later layer with weights reads
     after: set[str] = set()
     for node in reversed(model.graph.node):
         shape = weights.get(node.input[1]) if node.op_type in _HEAVY else None
@@ -120,7 +119,7 @@ def tail(model: ModelProto) -> set[str]:
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of one size, as histograms of several are taken together; what is left over is left out."""
+    """Batches of equal size, as histograms are combined; an incomplete last batch is dropped."""
 
     def __init__(self, name: str, pictures: Iterator[NDArray[np.float32]], count: int) -> None:
         self._name, self._pictures = name, pictures

@@ -21,13 +21,13 @@ from registry.export.formats.contract import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST = 8  # pictures of one call
+_MOST = 8  # images per call
 
 
 class TensorRtFormat:
-    """See `Format`. Its preprocessing lies beside it, as an engine holds no metadata of ours.
+    """See `Format`. The preprocessing is a separate file, as an engine has no custom metadata.
 
-    A detector's gives its raw head: NMS is the caller's, as the preprocessing says.
+    A detector outputs its raw head; the caller applies NMS as described by the preprocessing.
     """
 
     name = "tensorrt"
@@ -43,7 +43,7 @@ class TensorRtFormat:
         network = builder.create_network(0)
         parser = tensorrt.OnnxParser(network, logger)
         if not parser.parse(source.onnx.read_bytes()):
-            raise NotMade(f"TensorRT does not read it: {parser.get_error(0)}")
+            raise NotMade(f"TensorRT cannot parse the ONNX file: {parser.get_error(0)}")
         config = builder.create_builder_config()
         if precision is Precision.FP16:
             config.set_flag(tensorrt.BuilderFlag.FP16)
@@ -54,7 +54,7 @@ class TensorRtFormat:
         config.add_optimization_profile(profile)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
-            raise NotMade("TensorRT builds no engine of it")
+            raise NotMade("TensorRT cannot build an engine from the ONNX file")
         made = folder / file_name(precision, ".engine")
         made.write_bytes(bytes(engine))
         _beside(made).write_text(json.dumps(dict(source.preprocessing)), encoding="utf-8")
@@ -70,7 +70,7 @@ class TensorRtFormat:
             made.read_bytes()
         )
         if engine is None:
-            raise NotRun("it was built by another TensorRT, or for another GPU")
+            raise NotRun("the engine was built with another TensorRT version or for another GPU")
         context = engine.create_execution_context()
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         outputs = [n for n in names if engine.get_tensor_mode(n) == tensorrt.TensorIOMode.OUTPUT]
@@ -104,15 +104,15 @@ def _beside(made: Path) -> Path:
 
 
 def _not_here() -> str:
-    """Why TensorRT cannot be used on this machine; "" where it can."""
+    """Why TensorRT cannot be used on this machine; "" if it can."""
     try:
         import torch
     except ImportError:
         return "torch is not installed: pip install 'vision-mlops[train]'"
     if not torch.cuda.is_available():
-        return "TensorRT needs an NVIDIA GPU, and there is none here"
+        return "TensorRT needs an NVIDIA GPU; none is available"
     try:
         import tensorrt  # noqa: F401
     except ImportError:
-        return "tensorrt is not installed: `pip install tensorrt`"
+        return "tensorrt is not installed; run `pip install tensorrt`"
     return ""

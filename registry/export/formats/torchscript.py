@@ -1,4 +1,4 @@
-"""TorchScript: the trained network traced, its preprocessing as an extra file inside."""
+"""TorchScript: the traced network, with its preprocessing as an extra file inside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXTRA = "preprocessing.json"
 
 
 class TorchScriptFormat:
-    """See `Format`. A detector's gives its raw head: NMS is the caller's, as the preprocessing says."""
+    """See `Format`. A detector outputs its raw head; the caller applies NMS."""
 
     name = "torchscript"
     precisions = (Precision.FP32,)
@@ -33,7 +33,7 @@ class TorchScriptFormat:
         said, held = json.dumps(dict(source.preprocessing)), io.BytesIO()
         with _undeprecated():
             torch.jit.save(_traced(network, source.side), held, _extra_files={_EXTRA: said})
-        file.write_bytes(held.getbuffer())  # torch's own way to a file ends the process when a disk is full
+        file.write_bytes(held.getbuffer())  # torch.jit.save to a path aborts the process if the disk is full
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
@@ -64,7 +64,7 @@ def _traced(network: torch.nn.Module, side: int) -> torch.jit.ScriptModule:
 
 @contextlib.contextmanager
 def _undeprecated() -> Iterator[None]:
-    """torch would have everybody go to torch.export, and tells what is constant for one size of pictures."""
+    """Hides torch's deprecation and tracer warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,1 +1,1 @@
-"""The proof that a file equals the original: its answers to held-out pictures, its speed, its certificate."""
+"""Compare exported files with the original on held-out images, time them, and certify the result."""

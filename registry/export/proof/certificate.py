@@ -1,4 +1,4 @@
-"""What an export found of each of its files: as values, as JSON and as a page to read."""
+"""The certificate of an export: values, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """passed: made, run, and as the original within the limits. failed: run, and beyond them; the file is
-    left out of the bundle. made, not run: in the bundle, and nothing is said for it. not made: no file.
+    """passed: matches the original within the limits. failed: exceeds a limit; the file is not in the bundle.
+    made, not run: in the bundle but not compared. not made: no file was written.
     """
 
     PASSED = "passed"
@@ -30,9 +30,9 @@ class Status(StrEnum):
 class FileCertificate:
     """One format in one precision.
 
-    reason: why it is not `passed`. path: what a user opens, in the bundle. files: SHA-256 by path; several
-    where the format is a folder or a pair. digest: of the file, or of the list where there are several.
-    opset: of ONNX. nms: the version's setting as the file has it; None for a classifier.
+    reason: why it is not `passed`. path: the path to open, in the bundle. files: SHA-256 by path; several
+    if the format is a folder or a pair of files. digest: of the file, or of the list of several files.
+    opset: of ONNX. nms: the NMS setting of the file; None for a classifier.
     """
 
     format: str
@@ -56,10 +56,10 @@ class FileCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """original: what the files were held against. original_digest: SHA-256 of the version's ONNX file.
+    """original: what the files were compared with. original_digest: SHA-256 of the version's ONNX file.
 
-    split, pictures: held-out ones that were compared. data_digest: of the data set that they are from.
-    libraries: versions of those that made and ran the files.
+    split, pictures: the held-out images that were compared. data_digest: of their data set.
+    libraries: versions of the libraries that wrote and ran the files.
     """
 
     model: str
@@ -78,7 +78,7 @@ class Certificate:
         return f"{self.model}/{self.version}"
 
     def parities(self) -> tuple[Parity, ...]:
-        """What gates read: one for each file that was compared, the failed ones too."""
+        """The values that gates read: one for each compared file, including failed ones."""
         return tuple(
             Parity(
                 format=file.key,
@@ -95,29 +95,29 @@ class Certificate:
 
 
 def as_json(certificate: Certificate) -> str:
-    """Raises ValueError for a figure that is no number."""
+    """Raises ValueError for NaN or infinity."""
     return json.dumps(asdict(certificate), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_markdown(certificate: Certificate) -> str:
-    """The page to read."""
+    """The certificate as Markdown."""
     c = certificate
     lines = [
         f"# Export of {c.of}",
         "",
         f"Made {c.made_at[:19].replace('T', ' ')} UTC and compared with {c.original} on {c.pictures} "
-        f"pictures of the {c.split} split of the version's own data (digest {c.data_digest[:12]}).",
+        f"images of the {c.split} split of the version's data (digest {c.data_digest[:12]}).",
         "",
-        "| format | precision | result | agreement | difference | costs | p50 | p95 | pictures/s | size |",
+        "| format | precision | result | agreement | difference | cost | p50 | p95 | images/s | size |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_row(file) for file in c.files),
         "",
         *(f"- {file.format} {file.precision}: {file.reason}" for file in c.files if file.reason),
         "",
         *(line for file in c.files for line in _details(file)),
-        "Agreement: share of pictures with the same top class, or of boxes that both give. Difference: "
-        "the largest of a probability or a score. Costs: what is lost in macro F1 or mAP50-95; below 0 is "
-        "a gain. Times are of the model alone, one picture a call; pictures/s in batches.",
+        "Agreement: fraction of images with the same top-1 class, or of boxes that both models predict. "
+        "Difference: maximum difference of a probability or a score. Cost: loss in macro F1 or mAP50-95; "
+        "negative is a gain. Times are of the model only, with batch size 1; images/s are in batches.",
         "",
         "Made with " + ", ".join(f"{name} {number}" for name, number in c.libraries.items()) + ".",
         "",
@@ -154,7 +154,7 @@ def _details(file: FileCertificate) -> list[str]:
         inside = "in the model" if file.nms.get("in_model") else "left to the caller"
         lines.append(
             f"- NMS {inside} ({file.nms.get('head')} head): score {file.nms.get('score')}, "
-            f"IoU {file.nms.get('iou')}, {file.nms.get('most')} boxes at most"
+            f"IoU {file.nms.get('iou')}, at most {file.nms.get('most')} boxes"
         )
     lines += [line for part in parts_of(file.parity) for line in _figures(part)] if file.parity else []
     if file.speed is not None:
@@ -172,12 +172,12 @@ def _figures(parity: OneParity) -> list[str]:
         return [
             f"- mAP50 {parity.map50:.4f} (original {parity.original_map50:.4f}), "
             f"mAP50-95 {parity.map50_95:.4f} (original {parity.original_map50_95:.4f})",
-            f"- {parity.boxes} boxes: {parity.agreement:.2%} matched, IoU {parity.iou:.4f} in the mean and "
-            f"{parity.least_iou:.4f} at least, scores differ by {parity.mean_difference:.2g} in the mean",
+            f"- {parity.boxes} boxes: {parity.agreement:.2%} matched, mean IoU {parity.iou:.4f}, "
+            f"minimum IoU {parity.least_iou:.4f}, mean score difference {parity.mean_difference:.2g}",
         ]
     return [
         f"- accuracy {parity.accuracy:.4f} (original {parity.original_accuracy:.4f}), macro F1 "
         f"{parity.macro_f1:.4f} (original {parity.original_macro_f1:.4f})",
-        f"- same top class on {parity.agreement:.2%}, probabilities differ by "
-        f"{parity.mean_difference:.2g} in the mean",
+        f"- same top-1 class on {parity.agreement:.2%}, mean probability difference "
+        f"{parity.mean_difference:.2g}",
     ]

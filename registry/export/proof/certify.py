@@ -1,4 +1,4 @@
-"""Make one file of a version, compare its outputs with the original's, time it, certify it."""
+"""Write one file of a version, compare its outputs with the original's, time it, certify it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """What a file is held against: the original's answers to the held-out pictures. calls: timed ones."""
+    """The reference: the original's outputs for the held-out images. calls: number of calls to time."""
 
     held: HeldOutImages
     original: ModelOutputs
@@ -45,9 +45,9 @@ class Yardstick:
 def certify(
     kind: Format, source: Original, precision: Precision, folder: Path, yardstick: Yardstick
 ) -> FileCertificate:
-    """Write the file below `folder` and judge it; one that fails is taken away again, whole or half made.
+    """Write the file below `folder` and judge it; a failed or incomplete file is removed.
 
-    Raises what is not the format's own failing: no room, no server.
+    Raises errors that are not caused by the format, such as a full disk or an unavailable server.
     """
     others = set(folder.iterdir())
     try:
@@ -55,20 +55,20 @@ def certify(
     except NotMade as reason:
         _take_away(folder, others)
         return not_made(kind.name, precision, str(reason))
-    except Exception as error:  # whatever an operator that a converter does not know brings about
+    except Exception as error:  # converters raise anything for an unsupported operator
         if isinstance(error, MlopsError | MemoryError) or getattr(error, "errno", None):
             raise
         _take_away(folder, others)
-        return not_made(kind.name, precision, f"its conversion breaks: {first_line(error)}")
+        return not_made(kind.name, precision, f"the conversion failed: {first_line(error)}")
     own = _of_file(kind, made, folder, others)
     before = FileCertificate(kind.name, precision.value, Status.NOT_RUN, **own)
     try:
         parity, speed = _tried(kind, source, made, yardstick)
     except NotRun as reason:
         return _with(before, Status.NOT_RUN, str(reason))
-    except Exception as error:  # noqa: BLE001 - a broken file makes its runtime raise anything: it failed
+    except Exception as error:  # noqa: BLE001 - a runtime raises anything for a broken file
         _take_away(folder, others)
-        return _with(before, Status.FAILED, f"it was made, and breaks when it is run: {first_line(error)}")
+        return _with(before, Status.FAILED, f"the file was written but fails when run: {first_line(error)}")
     problem = problem_of(parity, precision)
     if problem:
         _take_away(folder, others)
@@ -104,7 +104,7 @@ def _of_file(kind: Format, made: Path, folder: Path, others: Container[Path]) ->
 
 
 def _new(folder: Path, others: Container[Path]) -> list[Path]:
-    """What making one file left in `folder`: a file, a folder, or a pair."""
+    """The new paths in `folder`: a file, a folder, or a pair of files."""
     return [path for path in folder.iterdir() if path not in others]
 
 
@@ -126,21 +126,21 @@ def _take_away(folder: Path, others: Container[Path]) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-LEAST_SCORE = 0.001  # from where boxes count for mAP, as in training's validation
+LEAST_SCORE = 0.001  # score threshold of mAP, as in the validation of training
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutputs:
-    """To every held-out picture, in order: a classifier's (N, classes), a detector's boxes, or both."""
+    """Outputs for every held-out image, in order: probabilities (N, classes), boxes, or both."""
 
     probabilities: NDArray[np.float32] | None
     boxes: tuple[PredictedBoxes, ...] | None
 
 
 def answers_of(session: Session, stated: Mapping[str, Any], held: HeldOutImages) -> ModelOutputs:
-    """Ask `session` as its preprocessing `stated` says.
+    """Run `session` with its preprocessing `stated`.
 
-    Raises whatever runs the file does, and ValueError for answers that are no probabilities or boxes.
+    Raises whatever the runtime raises, and ValueError for outputs that are not probabilities or boxes.
     """
     predictor = Predictor(session, Preprocessing.of(stated))
     boxes, probabilities = None, None
@@ -149,14 +149,14 @@ def answers_of(session: Session, stated: Mapping[str, Any], held: HeldOutImages)
     if held.labels is not None:
         probabilities = predictor.probabilities(held.pictures)
         if not np.isfinite(probabilities).all():
-            raise ValueError("it gives probabilities that are no numbers")
+            raise ValueError("its probabilities are NaN or infinite")
     return ModelOutputs(probabilities, boxes)
 
 
 def compare(
     held: HeldOutImages, original: ModelOutputs, given: ModelOutputs, stated: Mapping[str, Any]
 ) -> AnyParity:
-    """stated: the version's preprocessing, for its classes and its threshold."""
+    """stated: the version's preprocessing, with its classes and score threshold."""
     if held.boxes is None:
         return _classes(held, original, given, stated)
     assert original.boxes is not None and given.boxes is not None

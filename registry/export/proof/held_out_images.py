@@ -1,4 +1,4 @@
-"""The pictures of a version's own data: those held out, for parity, and those trained on, for calibration."""
+"""The images of a version's data: held-out images for parity, training images for calibration."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutImages:
-    """Pictures that the version never learnt from, and what is true of them.
+    """Images that the version was not trained on, with their ground truth.
 
-    split: `test`, or `val` where the data have no test split. labels: (N,) of a classifier's pictures.
-    boxes: of a detector's, for each picture (n, 5): class index, x1, y1, x2, y2 in pixels.
-    A joint version has both. demo: pictures that our own code drew, which may be given away.
+    split: `test`, or `val` if the data have no test split. labels: (N,) for a classifier.
+    boxes: for a detector, per image (n, 5): class index, x1, y1, x2, y2 in pixels.
+    A joint version has both. demo: synthetic images, which may be distributed.
     """
 
     split: SplitName
@@ -47,8 +47,8 @@ def open_data(
 ) -> Dataset:
     """The data set that the version was trained on.
 
-    given: where it lies now; () for where the run says that it lay. Demo data that are gone are drawn again.
-    Raises UserError where the data cannot be found, or are others than the version's by their digest.
+    given: its current paths; () for those recorded by the run. Missing demo data are generated again.
+    Raises UserError if the data are not found or their digest is not the version's.
     """
     from mlops.data import open_dataset
     from mlops.data.class_map import given_or_recorded
@@ -59,7 +59,7 @@ def open_data(
     seed = int(run.data.params.get("seed", "0") or 0)
     paths = tuple(given) or _where_it_lay(run, tags, name, cache, seed)
     task, classes = _system(name, tags)
-    hint = "give the version's data with --data (and --class-map where it was trained with one)"
+    hint = "pass the version's data with --data (and its --class-map, if it was trained with one)"
     try:
         dataset = open_dataset(
             paths,
@@ -73,11 +73,11 @@ def open_data(
     except (MlopsError, OSError) as error:
         if given:
             raise
-        raise DataFault(f"the data of the version are not where they were: {error}; {hint}") from error
+        raise DataFault(f"cannot read the version's training data: {error}; {hint}") from error
     if dataset.identity.digest != wanted:
         raise UserError(
-            f"{', '.join(paths)} is not what the version was trained on: its digest is "
-            f"{dataset.identity.digest[:12]}, the version's {wanted[:12] or 'unknown'}; {hint}"
+            f"{', '.join(paths)} is not the version's training data: its digest is "
+            f"{dataset.identity.digest[:12]}, expected {wanted[:12] or 'unknown'}; {hint}"
         )
     return dataset
 
@@ -92,12 +92,12 @@ def _where_it_lay(run: Run, tags: Mapping[str, str], system: str, cache: Path, s
     if gone and tags.get("mlops.demo") == "true" and system in list_systems():
         return (str(demo_dataset(system, cache / "demo" / system, seed=seed)),)
     if not paths:
-        raise DataFault("the version's run names no data set; give the version's data with --data")
+        raise DataFault("the version's run records no data set; pass the version's data with --data")
     return paths
 
 
 def _system(name: str, tags: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Task and classes as training asked for them; a system of the user's own is told by its tags."""
+    """Task and classes of the system; from the tags for a user's own system."""
     import json
 
     from mlops.systems import list_systems, load_system
@@ -111,11 +111,11 @@ def _system(name: str, tags: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
 
 
 def held_out(dataset: Dataset, most: int) -> HeldOutImages:
-    """at most `most` pictures of the test split, a fixed choice. Raises DataFault where there are none."""
+    """At most `most` images of the test split, a deterministic choice. Raises DataFault if it is empty."""
     split: SplitName = "test" if dataset.splits.get("test") else "val"
     count = len(dataset.splits[split])
     if not count:
-        raise DataFault(f"{dataset.identity.path} holds no pictures out to compare on")
+        raise DataFault(f"{dataset.identity.path} has no held-out images to compare on (test or val split)")
     chosen = spread(count, most)
     demo = dataset.identity.demo
     if isinstance(dataset, ClassificationDataset):
@@ -128,8 +128,8 @@ def held_out(dataset: Dataset, most: int) -> HeldOutImages:
 
 
 def answered_by(held: HeldOutImages, stated: Mapping[str, Any]) -> HeldOutImages:
-    """`held` with the truths alone that a version of the preprocessing `stated` answers: of joint data, one
-    that learnt one task gives boxes or classes.
+    """`held` with only the ground truth of the tasks in the version's preprocessing `stated`: a version
+    trained on joint data may predict only boxes or only classes.
     """
     boxes, classes = bool(stated.get("nms")), "image_classes" in stated
     return replace(
@@ -140,7 +140,7 @@ def answered_by(held: HeldOutImages, stated: Mapping[str, Any]) -> HeldOutImages
 
 
 def calibration(dataset: Dataset, stated: Mapping[str, Any], most: int) -> Iterator[NDArray[np.float32]]:
-    """At most `most` train pictures, a fixed choice, as the model takes them: (3, side, side) float32."""
+    """At most `most` training images, a deterministic choice, prepared: (3, side, side) float32."""
     prepare = Preprocessing.of(stated).prepare
     for index in spread(len(dataset.splits["train"]), most):
         if isinstance(dataset, DetectionDataset):
@@ -150,7 +150,7 @@ def calibration(dataset: Dataset, stated: Mapping[str, Any], most: int) -> Itera
 
 
 def spread(count: int, most: int) -> list[int]:
-    """`most` of `count` places, or all, shuffled by a fixed rule first so that no order of the data shows.
+    """At most `most` of `count` indices, by a deterministic shuffle, independent of the order of the data.
 
     >>> len(spread(10, 3)), spread(2, 5) == [0, 1]
     (3, True)

@@ -1,4 +1,4 @@
-"""How far an exported file's answers are from the original's. Pure functions over answers."""
+"""Compare the outputs of an exported file with the original's. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from mlops.prediction.onnx_model import PredictedBoxes
     from registry.export.formats.contract import Precision
 
-_SLACK = 0.05  # a box this far below the threshold still answers one that is above it
-_SAME = 0.5  # IoU from which two boxes may be the same
+_SLACK = 0.05  # a box this far below the threshold still matches one above it
+_SAME = 0.5  # minimum IoU of a match
 
 
 @dataclass(frozen=True, slots=True)
 class ClassParity:
-    """A classifier's file beside the original, on the same `pictures`.
+    """A classifier's file compared with the original, on the same `pictures`.
 
-    difference, mean_difference: largest and mean absolute difference of a probability. agreement: share of
-    pictures with the same top-1 class. accuracy, macro_f1: of the file, and of the original.
+    difference, mean_difference: maximum and mean absolute difference of the probabilities. agreement:
+    fraction of images with the same top-1 class. accuracy, macro_f1: of the file, and of the original.
     """
 
     pictures: int
@@ -39,7 +39,7 @@ class ClassParity:
 
     @property
     def cost(self) -> float:
-        """What the file loses in macro F1; below 0 where it gains."""
+        """Loss in macro F1; negative is a gain."""
         return self.original_macro_f1 - self.macro_f1
 
     @property
@@ -49,12 +49,12 @@ class ClassParity:
 
 @dataclass(frozen=True, slots=True)
 class BoxParity:
-    """A detector's file beside the original, on the same `pictures`.
+    """A detector's file compared with the original, on the same `pictures`.
 
-    boxes: those that either gives from its stated score on. agreement: share of them that the other gives
-    too: same class, IoU of at least 0.5, a score of at most 0.05 below the threshold. difference,
-    mean_difference: of the scores of the matched. iou, least_iou: mean and smallest of the matched.
-    map50, map50_95: of the file (COCO's, from a score of 0.001 on), and of the original.
+    boxes: those of either model above the score threshold. agreement: fraction of them that the other model
+    also predicts: same class, IoU >= 0.5, score at most 0.05 below the threshold. difference,
+    mean_difference: of the scores of matched boxes. iou, least_iou: mean and minimum of matched boxes.
+    map50, map50_95: of the file (COCO, score threshold 0.001), and of the original.
     """
 
     pictures: int
@@ -71,7 +71,7 @@ class BoxParity:
 
     @property
     def cost(self) -> float:
-        """What the file loses in mAP50-95; below 0 where it gains."""
+        """Loss in mAP50-95; negative is a gain."""
         return self.original_map50_95 - self.map50_95
 
     @property
@@ -81,7 +81,7 @@ class BoxParity:
 
 @dataclass(frozen=True, slots=True)
 class JointParity:
-    """A joint file beside the original: both its answers. As one it is told by the worse of the two."""
+    """A joint file compared with the original, on both tasks; each property is the worse of the two."""
 
     boxes: BoxParity
     classes: ClassParity
@@ -116,20 +116,20 @@ AnyParity = OneParity | JointParity
 
 
 def parts_of(parity: AnyParity) -> tuple[OneParity, ...]:
-    """One for each kind of answer."""
+    """One for each task."""
     return (parity.boxes, parity.classes) if isinstance(parity, JointParity) else (parity,)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file must keep to. cost: of macro F1 or mAP50-95. difference: None where it is told only."""
+    """Limits of a file. cost: of macro F1 or mAP50-95. difference: None if reported, not judged."""
 
     difference: float | None
     agreement: float
     cost: float
 
 
-# fp16 keeps 3 digits of a number, int8 two: those may cost a little, which the certificate tells
+# fp16 keeps 3 significant digits and int8 two, so a small cost is allowed and reported in the certificate
 _CLASSES = {
     "fp32": Limits(1e-3, 0.999, 0.001),
     "fp16": Limits(0.05, 0.995, 0.005),
@@ -137,19 +137,19 @@ _CLASSES = {
 }
 _BOXES = {
     "fp32": Limits(0.01, 0.99, 0.001),
-    "fp16": Limits(None, 0.97, 0.005),  # of boxes that are nearly alike, rounding lets NMS keep another
+    "fp16": Limits(None, 0.97, 0.005),  # rounding can make NMS keep another of nearly equal boxes
     "int8": Limits(None, 0.75, 0.02),
 }
 
 
 def problem_of(parity: AnyParity, precision: Precision) -> str:
-    """What of `parity` goes beyond the precision's limits, in words; "" where nothing does."""
+    """A message if `parity` exceeds a limit of the precision; else ""."""
     said = (beyond(part, limits_of(part, precision)) for part in parts_of(parity))
     return next(filter(None, said), "")
 
 
 def limits_of(parity: OneParity, precision: Precision) -> Limits:
-    """Of fewer bits a single picture or box is no measure: one may part, whatever share of them that is."""
+    """The limits of a precision; below fp32 a single differing image or box is always allowed."""
     stated = (_CLASSES if isinstance(parity, ClassParity) else _BOXES)[precision.value]
     if precision == "fp32":
         return stated
@@ -162,15 +162,15 @@ def limits_of(parity: OneParity, precision: Precision) -> Limits:
 
 
 def beyond(parity: OneParity, limits: Limits) -> str:
-    """What of `parity` goes beyond `limits`, in words; "" where nothing does. NaN goes beyond."""
+    """A message if `parity` exceeds `limits`; else "". NaN exceeds a limit."""
     if limits.difference is not None and not parity.difference <= limits.difference:
         what = "probability" if isinstance(parity, ClassParity) else "score"
-        return f"a {what} differs by {parity.difference:.2g}, at most {limits.difference:g} is allowed"
+        return f"a {what} differs by {parity.difference:.2g}, allowed is at most {limits.difference:g}"
     if not parity.agreement >= limits.agreement:
-        what = "pictures" if isinstance(parity, ClassParity) else "boxes"
-        return f"it agrees on {parity.agreement:.2%} of {what}, at least {limits.agreement:.2%} is asked for"
+        what = "images" if isinstance(parity, ClassParity) else "boxes"
+        return f"it agrees on {parity.agreement:.2%} of {what}, required is at least {limits.agreement:.2%}"
     if not parity.cost <= limits.cost:
-        return f"it costs {parity.cost:.4f} of {parity.judged_by}, at most {limits.cost:g} is allowed"
+        return f"it loses {parity.cost:.4f} of {parity.judged_by}, allowed is at most {limits.cost:g}"
     return ""
 
 
@@ -200,7 +200,7 @@ def compare_classes(
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Boxes of one picture that both gave, of `boxes` counted: IoU and difference of scores, (n,) each."""
+    """Matched boxes of one image, of `boxes` counted: IoU and difference of scores, (n,) each."""
 
     iou: NDArray[np.float64]
     difference: NDArray[np.float64]
@@ -208,9 +208,9 @@ class Matched:
 
 
 def match_boxes(original: PredictedBoxes, given: PredictedBoxes, score: float) -> Matched:
-    """Match both ways: every box of either from `score` on seeks the other's box that overlaps it most.
+    """Match in both directions: each box above `score` with the other model's box of maximum overlap.
 
-    A pair counts once for each of its two boxes that is above `score`.
+    A pair counts once for each of its boxes above `score`.
     """
     iou, difference, boxes = [], [], 0
     for one, other in ((original, given), (given, original)):
@@ -234,9 +234,9 @@ def compare_boxes(
     classes: Sequence[str],
     score: float,
 ) -> BoxParity:
-    """truth: for each picture (n, 5) class index and corners. Both sides' boxes from a score of 0.001 on.
+    """truth: per image (n, 5) class index and corners. Boxes of both models with score >= 0.001.
 
-    score: the threshold that the version states. A figure without any box to take it from is perfect.
+    score: the version's score threshold. Without any box, agreement and IoU are 1.
     """
     matched = [match_boxes(a, b, score) for a, b in zip(original, given, strict=True)]
     iou = np.concatenate([np.zeros(0), *(each.iou for each in matched)])
@@ -262,7 +262,7 @@ def compare_boxes(
 def mean_ap(
     truth: Sequence[NDArray[np.float64]], given: Sequence[PredictedBoxes], classes: Sequence[str]
 ) -> tuple[float, float]:
-    """mAP50 and mAP50-95 over the classes that occur in `truth`; 0 where none does."""
+    """mAP50 and mAP50-95 over the classes that occur in `truth`; 0 without any."""
     from mlops.metrics.box_ap import coco_figures
 
     names = np.array([f"{index:09d}" for index in range(len(truth))])

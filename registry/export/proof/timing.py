@@ -1,4 +1,4 @@
-"""How long a session takes on this machine."""
+"""Latency and throughput of a session on this machine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ WARM_UP, BATCH = 10, 8
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """p50_ms, p95_ms: of `calls` calls with one picture. per_second: pictures, `batch` at a time.
+    """p50_ms, p95_ms: of `calls` calls with one image. per_second: images, in batches of `batch`.
 
-    load: processes that waited for this machine's processors when it was measured (the last minute's mean):
-    well above their number, others were using them too. No decoding or resizing is in the times.
+    load: this machine's load average of the last minute; a value well above the number of cores means that
+    other processes slowed the measurement down. The times exclude decoding and resizing.
     """
 
     device: str
@@ -35,7 +35,7 @@ class Speed:
 
 
 def measure(session: Session, side: int, calls: int) -> Speed:
-    """Time pictures of random values, after a warm-up."""
+    """Time random images, after a warm-up."""
     entry = session.get_inputs()[0]
     batch = entry.shape[0] if isinstance(entry.shape[0], int) else BATCH
     load = os.getloadavg()[0]

@@ -84,7 +84,7 @@ def test_what_is_no_file_is_named_too(bundle: Path) -> None:
 
 
 def test_a_bundle_without_a_script_cannot_be_tried_alone(bundle: Path) -> None:
-    with pytest.raises(UserError, match=r"holds no predict\.py to run"):
+    with pytest.raises(UserError, match=r"has no predict\.py"):
         run_isolated(bundle, read_manifest(bundle))
 
 
@@ -101,7 +101,8 @@ def test_the_command_leaves_with_3_and_one_line(bundle: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert run(["export", "--verify", str(bundle)]) == 3
     assert (
-        capsys.readouterr().err.strip() == f"mlops: {bundle} is not as it was written: predict.py was changed"
+        capsys.readouterr().err.strip()
+        == f"mlops: {bundle} was changed after the export: predict.py was changed"
     )
     assert run(["export", "--verify", str(bundle), "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["faults"] == ["predict.py was changed"]
@@ -109,7 +110,7 @@ def test_the_command_leaves_with_3_and_one_line(bundle: Path, capsys: pytest.Cap
 
 def test_a_folder_that_is_no_bundle_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    with pytest.raises(UserError, match="is no bundle"):
+    with pytest.raises(UserError, match="is not a bundle"):
         verify(tmp_path / "other")
 
 
@@ -121,7 +122,7 @@ def test_writing_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is there already"), bundles.workplace(tmp_path / "bundle") as work:
+    with pytest.raises(UserError, match="already exists"), bundles.workplace(tmp_path / "bundle") as work:
         (tmp_path / "bundle").write_text("another's")
         bundles.publish(work, tmp_path / "bundle")
     assert (tmp_path / "bundle").read_text() == "another's"

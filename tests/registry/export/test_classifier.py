@@ -142,7 +142,7 @@ def test_an_export_without_the_weights_is_held_against_the_versions_own_file(
     assert onnx.status is Status.PASSED
     assert "own ONNX file" in found.certificate.original
     assert torchscript.status is Status.NOT_MADE
-    assert "holds no best.safetensors" in torchscript.reason
+    assert "has no best.safetensors" in torchscript.reason
 
 
 def test_a_parity_of_another_file_than_the_versions_does_not_count(

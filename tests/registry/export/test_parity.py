@@ -47,7 +47,7 @@ def test_another_top_class_is_counted_and_told() -> None:
     assert parity.difference == pytest.approx(0.7)
     assert parity.accuracy == 0.25
     assert "probability differs by 0.7" in beyond(parity, limits_of(parity, Precision.FP32))
-    assert "agrees on 50.00% of pictures" in beyond(parity, limits_of(parity, Precision.INT8))
+    assert "agrees on 50.00% of images" in beyond(parity, limits_of(parity, Precision.INT8))
 
 
 def test_one_picture_alone_fails_fp32_but_no_smaller_file() -> None:

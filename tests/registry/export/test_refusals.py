@@ -53,7 +53,7 @@ def _nothing_left(folder: Path) -> bool:
         ((f"{CELLS}/1", "--precision", "int4"), "fp32, fp16, int8"),
         ((), "give MODEL/VERSION"),
         (("--isolated",), "--verify DIR"),
-        (("--verify", "nowhere"), "nowhere is no folder"),
+        (("--verify", "nowhere"), "nowhere is not a folder"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -70,7 +70,7 @@ def test_nothing_is_written_over(said: Said, cells_version: str, working_directo
     (working_directory / "bundle" / "mine.txt").write_text("mine")
     code, line = said(cells_version, "--out", "bundle")
     assert code == 2
-    assert "bundle is there already" in line
+    assert "bundle already exists" in line
     assert [path.name for path in (working_directory / "bundle").iterdir()] == ["mine.txt"]
 
 
@@ -81,7 +81,7 @@ def test_a_version_whose_files_are_gone(said: Said, cells_version: str, working_
         file.rename(working_directory / "elsewhere")
     code, line = said(cells_version, "--out", "bundle")
     assert code == 2
-    assert "are gone" in line
+    assert "are missing" in line
     assert _nothing_left(working_directory)
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_training_did_not_make(said: Said, cells_version: str, worki
     file.write_bytes(held)
     code, line = said(cells_version, "--out", "bundle")
     assert code == 3
-    assert "model.onnx is not the file that training made" in line
+    assert "model.onnx was changed after training" in line
     assert _nothing_left(working_directory)
 
 
@@ -103,7 +103,7 @@ def test_weights_that_training_did_not_make(
     held = bytearray(weights.read_bytes())
     held[-1] ^= 1
     weights.write_bytes(held)
-    with pytest.raises(GateRefused, match=r"best\.safetensors on its run is not the file that training made"):
+    with pytest.raises(GateRefused, match=r"best\.safetensors was changed after training"):
         export(cells_version)
     assert _nothing_left(working_directory)
 
@@ -125,7 +125,7 @@ def test_other_data_than_the_versions(
     from mlops.data import demo_dataset
 
     other = demo_dataset(CELLS, tmp_path / "other", seed=3, size="tiny")
-    with pytest.raises(UserError, match=r"is not what the version was trained on: .* with --data"):
+    with pytest.raises(UserError, match=r"is not the version's training data: .* with --data"):
         export(cells_version, data=(str(other),))
     assert _nothing_left(working_directory)
 
@@ -137,7 +137,9 @@ def test_data_that_are_gone_are_asked_for(
 
     moved = dataclasses.replace(cells, data=tmp_path / "was" / "here")
     name = register(client, working_directory, moved, {"mlops.demo": "false"})
-    with pytest.raises(UserError, match=r"are not where they were: .* give the version's data with --data"):
+    with pytest.raises(
+        UserError, match=r"cannot read the version's training data: .* pass the version's data with --data"
+    ):
         export(name)
     assert export(name, data=(str(cells.data),)).bundle
 
@@ -162,7 +164,7 @@ def test_a_file_that_is_not_as_the_original_fails_and_is_left_out(
     assert kept[0]["passed"] is False  # and no gate will pass by it
     code, line = said(cells_version, "--out", "bundle2", "--calls", "5")
     assert code == 3
-    assert "onnx not as the original, so left out" in line
+    assert "differ from the original, not in the bundle: onnx" in line
     assert not (working_directory / "bundle2").exists()
 
 
@@ -172,7 +174,7 @@ def test_a_conversion_that_breaks_leaves_nothing_half_and_the_others_go_on(
     monkeypatch.setitem(_FORMATS, "torchscript", ("tests.registry.export.broken", "HalfMade"))
     sound, broken = export(cells_version, formats="onnx,torchscript").certificate.files
     assert (sound.status, broken.status) == ("passed", "not made")
-    assert broken.reason == "its conversion breaks: no such operator"
+    assert broken.reason == "the conversion failed: no such operator"
     assert not list((working_directory / "bundle").rglob("half*"))
 
 
@@ -182,7 +184,7 @@ def test_an_alias_that_the_ledger_knows_nothing_of(
     client.set_registered_model_alias(CELLS, "production", cells_version.rpartition("/")[2])
     code, line = said(f"{CELLS}@production", "--out", "bundle")
     assert code == 3
-    assert "has the alias @production, and by the ledger it is not in Production" in line
+    assert "has the alias @production but is not in Production by the ledger" in line
     assert _nothing_left(working_directory)
 
 
@@ -196,7 +198,7 @@ def test_a_tag_that_says_otherwise_than_the_files(
     client.set_model_version_tag(CELLS, number, "mlops.preprocessing", other)
     code, line = said(cells_version, "--out", "bundle")
     assert code == 3
-    assert "its tag mlops.preprocessing is not what its files say" in line
+    assert "its tag mlops.preprocessing differs from" in line
     assert _nothing_left(working_directory)
 
 
@@ -217,7 +219,7 @@ def test_a_format_that_cannot_be_had_here_is_never_told_as_passed(
         pytest.skip("TensorRT may run here")
     code, line = said(cells_version, "--format", "onnx,tensorrt", "--out", "bundle", "--calls", "5")
     assert code == 1
-    assert "tensorrt not made or not run here" in line
+    assert "could not be written or run here: tensorrt" in line
     assert (working_directory / "bundle" / "model.onnx").is_file()  # what could be made is there
 
 
@@ -261,6 +263,6 @@ def test_no_room_for_a_bundle_is_told_and_leaves_nothing(tmp_path: Path) -> None
 
     from registry.export.bundle.bundle_folder import workplace
 
-    with pytest.raises(DiskFull, match=r"no room left in .* for the bundle"), workplace(tmp_path / "bundle"):
+    with pytest.raises(DiskFull, match=r"no space left in .* for the bundle"), workplace(tmp_path / "bundle"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert _nothing_left(tmp_path)
