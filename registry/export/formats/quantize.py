@@ -93,6 +93,7 @@ def _quantise(
         _Pictures(model.graph.input[0].name, pictures, count),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        reduce_range=True,  # 7-bit weights: processors without VNNI saturate when 8-bit products are added up
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=sorted(tail(model)),
