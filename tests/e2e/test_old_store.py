@@ -48,6 +48,13 @@ LEDGER = [
     ("rita", "promote", "2", "Production"),
     ("rita", "rollback", "1", "Production"),
 ]
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "ultralytics", "timm", "lightning", "kornia", "safetensors", "plotly"):
+    sys.modules[name] = None  # as in an installation without the extra `train`
+from mlops.cli.main import main
+main()
+"""
 SERVED = """
 import json, sys
 import mlflow.pyfunc, pandas
@@ -284,6 +291,32 @@ def answers(store: OldStore, uri: str, pictures: list[Path]) -> list[dict[str, A
     assert not told["product"]
     found: list[dict[str, Any]] = told["answers"]
     return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_installation_without_torch_measures_reports_and_exports(store: OldStore, model: str) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-P", "-c", WITHOUT_TORCH, *arguments],
+            cwd=store.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+
+    for command in (
+        ("evaluate", f"{model}/1", "--data", DATA[model], "--again", "--examples", "2"),
+        ("compare", f"{model}/1", f"{model}/2"),
+        ("report", f"{model}/1", "--out", f"reports/{model}-without-torch"),
+        ("export", f"{model}/1", "--data", DATA[model], "--calls", "2", "--out", f"bundles/{model}-onnx"),
+    ):
+        answer = run(*command)
+        assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
+    answer = run("train", f"systems/{model}.yaml", "--data", DATA[model])
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        "mlops: mlops train needs torch, which is not installed: pip install 'vision-mlops[train]'\n"
+    )
 
 
 @pytest.mark.parametrize(
