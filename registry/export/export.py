@@ -105,7 +105,7 @@ def _originals(source: Original, held: HeldOutImages) -> ModelOutputs:
     if source.network is None:
         session = format_named("onnx").open(source.onnx)
     else:
-        from registry.export.original import torch_session
+        from registry.export.formats.torch_source import torch_session
 
         session = torch_session(source.network, source.side)
     return answers_of(session, source.preprocessing, held)

@@ -22,7 +22,7 @@ from registry.export.formats.contract import (
     Session,
     file_name,
 )
-from registry.export.original import network_of
+from registry.export.formats.torch_source import network_of
 
 _KEY = "preprocessing"
 

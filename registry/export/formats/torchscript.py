@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.export.formats.contract import Original, Precision, Session, file_name
-from registry.export.original import network_of, torch_session
+from registry.export.formats.torch_source import network_of, torch_session
 
 if TYPE_CHECKING:
     import torch
