@@ -1,12 +1,18 @@
-"""The private name of torch that we use: its own reader of a checkpoint's zip.
+"""The private names of torch that we use, in one place.
 
-The pickle in a checkpoint is checked as torch will read it. Another zip reader may find another entry of the
-same name, and torch gives no public way to its own reader.
+The pickle in a checkpoint is checked as torch will read it: another zip reader may find another entry of the
+same name, and torch gives no public way to its own reader. A checkpoint that is read as data has its tensors
+made by the functions that `torch.save` names, and torch gives these no public name.
+pyproject.toml bounds the version; a test names the attribute that an upgrade breaks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+_BUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
 
 
 def pickle_in(checkpoint: Path) -> bytes | None:
@@ -17,3 +23,10 @@ def pickle_in(checkpoint: Path) -> bytes | None:
         return bytes(torch._C.PyTorchFileReader(str(checkpoint)).get_record("data.pkl"))
     except RuntimeError:
         return None
+
+
+def tensor_builders() -> dict[str, Callable[..., Any]]:
+    """What a checkpoint calls in `torch._utils` to make its tensors and parameters, by name."""
+    import torch
+
+    return {name: getattr(torch._utils, name) for name in _BUILDERS}

@@ -82,6 +82,7 @@ def _detector(version: Version, file: Path, cache: Path) -> Any:
     settle(cache)
     from mlops.training.detection.detector_export import network_served
     from mlops.training.detection.first_weights import unsafe_in_checkpoint
+    from mlops.training.joint import joint_network  # noqa: F401 - rebuilds a joint checkpoint
 
     if unsafe := unsafe_in_checkpoint(file):
         raise UnsafeWeights(

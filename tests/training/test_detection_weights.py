@@ -92,5 +92,5 @@ def test_tensors_without_a_network_are_called_what_they_are(tmp_path: Path) -> N
     import torch
 
     torch.save({"w": torch.zeros(3)}, tmp_path / "tensors.pt")
-    with pytest.raises(MissingWeights, match=r"tensors\.pt is no checkpoint of an Ultralytics network"):
+    with pytest.raises(MissingWeights, match=r"tensors\.pt does not hold an Ultralytics network"):
         checked(tmp_path, tmp_path / "tensors.pt")

@@ -73,12 +73,14 @@ def exported(
 def network_served(weights: Path) -> tuple[Any, int]:
     """The network on the CPU, fused, in the form that traces well; and its largest stride.
 
-    Loads a pickle: the file is one of our own training, or was scanned.
+    The file is read as data: see `rebuild`, and what it raises.
     """
     from ultralytics.nn.modules import C2f, Detect
-    from ultralytics.nn.tasks import load_checkpoint
 
-    model, _ = load_checkpoint(weights, device="cpu", fuse=True)
+    from mlops.training.detection.rebuild import rebuild
+
+    model: Any = rebuild(weights).network.eval()
+    model = model.fuse(verbose=False)
     for parameter in model.parameters():
         parameter.requires_grad = False
     for module in model.modules():

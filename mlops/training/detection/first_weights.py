@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.errors import BadSetting, MissingWeights
+from mlops.errors import BadSetting
+from mlops.files.digests import sha256_of
+from mlops.training.detection.model_yaml import checked_model
 from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
 from mlops.training.torch_internals import pickle_in
 from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
@@ -55,13 +57,15 @@ def architecture(model: str) -> str:
         else given.with_name(f"{given.name.removesuffix('.pt')}.yaml")
     )
     try:
-        task = guess_model_task(yaml_model_load(file))
+        described = yaml_model_load(file)
+        task = guess_model_task(described)
     except (OSError, ValueError, TypeError):
         task = None
     if task != "detect":
         raise BadSetting(
             "the recipe", "model", model, "a detector that Ultralytics knows, e.g. yolo26m, or a model YAML"
         )
+    checked_model(described, f"model={model}")
     return str(file)
 
 
@@ -73,7 +77,7 @@ def first_weights(setting: str, store: Path) -> Path | None:
         return None
     name = setting if Path(setting).suffix else f"{setting}.pt"
     found = find_weights(setting, ()) or find_weights(name, (store, Path(SETTINGS["weights_dir"])))
-    return _checked(found if found is not None else _fetched(name, store))
+    return _checked(found if found is not None else _fetched(name, store), store)
 
 
 def _fetched(name: str, store: Path) -> Path:
@@ -89,19 +93,16 @@ def _fetched(name: str, store: Path) -> Path:
         raise unavailable(name, f"fetching them failed ({error})") from error
 
 
-def _checked(file: Path) -> Path:
-    """`file`, once nothing unsafe was found in it and the library could read a network from it.
+def _checked(file: Path, store: Path) -> Path:
+    """A copy of `file` in `store` that is made of our own objects: Ultralytics' loader opens no other.
 
-    Raises UnsafeWeights before anything is loaded.
+    Raises UnsafeWeights before anything is loaded, MissingWeights for a checkpoint of another network.
     """
-    from ultralytics.nn.tasks import load_checkpoint
+    from mlops.training.detection.rebuild import save_rebuilt
 
     refuse_unsafe(file, unsafe_in_checkpoint(file))
-    try:
-        load_checkpoint(file)
-    except Exception as error:
-        raise MissingWeights(f"weights={file} is no checkpoint of an Ultralytics network: {error}") from error
-    return file
+    copy = store / "rebuilt" / f"{sha256_of(file)}.pt"
+    return copy if copy.exists() else save_rebuilt(file, copy)
 
 
 def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def boxed(config: TrainConfig[AnyRecipe], called: str = "a detector") -> Detecti
 
 
 def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
-    """See `mlops.training.protocol.Trainer.fit`. `library.settle` has to have run before."""
+    """See `mlops.training.protocol.Trainer.fit`. `ultralytics_library.settle` has to have run before."""
     places = DetectorFiles(job.config.out_dir)
     with quiet(), keeping_threads():
         found = look_back(places, job.identity)
@@ -59,6 +59,7 @@ def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: On
     from mlops.data.ultralytics_view import yolo_view
     from mlops.training.detection.arguments import resume_arguments, training_arguments
     from mlops.training.detection.first_weights import starting_point
+    from mlops.training.detection.rebuild import save_rebuilt
     from mlops.training.device import library_device
     from mlops.training.failures import named
 
@@ -67,8 +68,9 @@ def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: On
     data = yolo_view(job.dataset, config.shared) / "data.yaml"
     journal = _Journal(places, found.record, on_epoch)
     if found.checkpoint is not None:
+        checkpoint = save_rebuilt(found.checkpoint, places.resumed_from)
         arguments = resume_arguments(
-            recipe, checkpoint=found.checkpoint, data=data, folder=places.folder, device=device
+            recipe, checkpoint=checkpoint, data=data, folder=places.folder, device=device
         )
     else:
         start = starting_point(recipe, config.shared)

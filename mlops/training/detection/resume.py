@@ -1,4 +1,4 @@
-"""What an earlier start of the same training left: checkpoints, Ultralytics' own files, label caches."""
+"""What an earlier start of the same training left: checkpoints and Ultralytics' own files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlops.errors import UnsafeWeights
 from mlops.files.atomic import write_durably
+from mlops.training.checkpoint_reader import read_checkpoint
 from mlops.training.training_record import EarlierTraining, Record, read_own
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ class DetectorFiles:
     @property
     def last(self) -> Path:
         return self.folder / "weights" / "last.pt"
+
+    @property
+    def resumed_from(self) -> Path:
+        """What Ultralytics goes on from: `last`, read as data and made anew."""
+        return self.folder / "weights" / ".resumed.pt"
 
     @property
     def record(self) -> Path:
@@ -72,12 +79,10 @@ def checkpoint_epoch(file: Path) -> int | None:
     """Epochs done when `file` was written; STRIPPED for final weights without the optimizer; None if
     unreadable.
     """
-    from ultralytics.utils.patches import torch_load
-
     try:
-        held = torch_load(file, map_location="cpu")
+        held = read_checkpoint(file)
         return int(held["epoch"]) + 1 if held["optimizer"] is not None else STRIPPED
-    except Exception as error:  # noqa: BLE001 - whatever a torn file makes the unpickler raise
+    except (UnsafeWeights, OSError, KeyError, TypeError, ValueError) as error:
         log.debug("%s: %s", file, error)
         return None
 

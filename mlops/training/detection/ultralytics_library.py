@@ -24,10 +24,11 @@ def settle(cache: Path) -> None:
     """Set the library up before it is first imported; what the user has set in the environment stays.
 
     YOLO_OFFLINE keeps it from looking for updates, sending usage figures and fetching weights for its check
-    of mixed precision. Weights that a recipe names are fetched by `start`, which asks for it.
+    of mixed precision. Weights that a recipe names are fetched by `first_weights`, which asks for it.
     """
     import torch  # noqa: F401 - before the library, which sets OMP_NUM_THREADS to 1 where nobody has set it
 
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # its own restricted loader, behind `rebuild` and `model_yaml`
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")

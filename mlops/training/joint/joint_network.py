@@ -13,6 +13,8 @@ from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
 
+from mlops.training.checkpoint_reader import Recorded
+from mlops.training.detection.rebuild import BUILDERS, plain, with_tensors
 from mlops.training.detection.ultralytics_internals import OpenModel
 from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 
@@ -147,6 +149,26 @@ def _run(layers: Iterable[Any], x: Any, kept_at: set[int]) -> tuple[Any, dict[in
             kept[layer.i] = x
     return x, kept
 
+
+def _rebuilt(
+    recorded: Recorded, described: dict[str, Any], tensors: Mapping[str, Tensor], channels: int
+) -> JointModel:
+    """See `mlops.training.detection.rebuild`: the second head's shape follows from its tensors."""
+    classes, width = tensors["image_head.linear.weight"].shape
+    dropout = recorded.state["_modules"]["image_head"].state["_modules"]["dropout"]
+    head = HeadShape(int(classes), int(width), float(dropout.state.get("p", 0.0)))
+    independent = any(name.startswith("image_backbone.") for name in tensors)
+    network = JointModel(described, head=head, independent=independent, ch=channels)
+    if tasks := plain(recorded.state.get("tasks")):
+        network.tasks = tuple(str(task) for task in tasks)
+    if (balance := with_tensors(recorded.state.get("balance_state"))) is not None:
+        network.balance_state = balance
+    return network
+
+
+# the second name is release 0.1's
+BUILDERS |= dict.fromkeys((f"{__name__}.JointModel", "mlops.training.joint.network.JointModel"), _rebuilt)
+torch.serialization.add_safe_globals([JointModel, ImageHead])  # for Ultralytics' restricted loader
 
 LOGITS = "image_logits"
 IMAGE_CLASS = "image_class"
