@@ -27,7 +27,7 @@ A command prints the message on one line and exits with `exit_code` (see `mlops.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import importlib.util
 from typing import ClassVar
 
 
@@ -94,6 +94,7 @@ EXTRA_OF = {
     **dict.fromkeys(("huggingface_hub", "onnxscript", "plotly", "safetensors"), "train"),
     **dict.fromkeys(("coremltools", "openvino"), "export"),
     "ray": "ray",
+    "psycopg": "stack",
     "psycopg2": "stack",
     "pytorch_grad_cam": "explain",
     "torchjd": "surgery",
@@ -113,7 +114,7 @@ class MissingPackage(UserError):
 def require(what: str, *packages: str) -> None:
     """Raise MissingPackage for the first of `packages` that is not installed; none is imported."""
     for package in packages:
-        if find_spec(package) is None:
+        if importlib.util.find_spec(package) is None:
             raise MissingPackage(what, package)
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo, Run
 
-    from mlops.store.resolve import Subject
 
 _LOSS = re.compile(r"(train|val)/\w*loss")
 _LATENCY_TAG = "mlops.latency"  # written by registry.evidence.gated_metrics

@@ -1,6 +1,6 @@
 """Reading, checking and naming data sets, and making demo data.
 
-The functions here are the room's face; what they need is imported when they are called.
+The functions here are the package's public ones; what they need is imported when they are called.
 """
 
 from __future__ import annotations

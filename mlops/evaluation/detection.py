@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlops.data.dataset import DetectionDataset
-    from mlops.evaluation.context_values import EvaluationContext
     from mlops.metrics.samples.boxes import Boxes
 
 

@@ -42,7 +42,7 @@ def heat_maps(scene: EvaluationContext, pictures: Sequence[Image], predicted: Se
     try:
         require("Grad-CAM", "pytorch_grad_cam", "torch", "timm")
     except MissingPackage as error:
-        return Maps(missing=str(error))
+        return Maps(missing=f"no Grad-CAM: {error}")
     if WEIGHTS not in names_in(scene.client, scene.subject.run_id, "weights"):
         return Maps(missing=f"no Grad-CAM: the run has no {WEIGHTS}")
     with asking(f"fetching {WEIGHTS} of run {scene.subject.run_id}"):

@@ -7,6 +7,7 @@ lock. Its fallback for file systems without flock is switched off: a marker file
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class ProcessLock:
         """
         if self.held:
             return True
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # filelock waits where this fails
         lock = FileLock(self._path, thread_local=False, fallback_to_soft=False)
         try:
             lock.acquire(timeout=wait_s)

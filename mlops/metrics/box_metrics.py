@@ -18,11 +18,7 @@ from mlops.metrics.samples.boxes import Boxes, pair_up
 from mlops.metrics.thresholds import ThresholdCounts, ThresholdRule, choose, counts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from mlops.metrics.thresholds import ThresholdCounts
 
 
 @dataclass(frozen=True, slots=True)

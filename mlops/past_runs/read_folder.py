@@ -53,8 +53,8 @@ def read_past_run(path: Path, told: Told | None = None) -> PastRun:
     epochs) and of its first epoch, so it does not change when the run grows or is moved. The
     digest is over every epoch, param and file.
 
-    Raises RunFault, in one sentence, for what is no run or cannot be read; see `table` and `history` for what
-    is tolerated with a warning.
+    Raises RunFault, in one sentence, for what is not a run or cannot be read; see `results_csv` and
+    `history_json` for what is tolerated with a warning.
     """
     told = told or Told()
     content = _read(path)

@@ -15,10 +15,7 @@ from mlops.drawing.plots import COLOURS, style
 from mlops.reports.metric_labels import label, short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from mlops.reports.analysis.weight_phases import WeightPhase
     from mlops.store.histories import Curve

@@ -131,7 +131,7 @@ def version_tags(
     weights: Path,
     test: TestResult,
 ) -> dict[str, str]:
-    """What a version answers for: DESIGN's list, the digest of its weights, and its held-out headline."""
+    """The tags of a version: where it comes from, the digest of its weights, its held-out headline."""
     code, identity = code_state(), dataset.identity
     return {
         "mlops.system": spec.name,

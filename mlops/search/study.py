@@ -101,7 +101,7 @@ def make_pruner(warmup_epochs: int) -> optuna.pruners.BasePruner:
 class Claim:
     """A trial that this process works on, and the lock that says so to others.
 
-    deaths: how often in a row it has ended its process for want of memory, see `deaths`.
+    deaths: how often in a row it has ended its process for want of memory, see `oom`.
     """
 
     trial: optuna.Trial

@@ -152,8 +152,11 @@ def _newest(client: MlflowClient, model: str) -> ModelVersion:
         found: list[ModelVersion] = client.search_model_versions(
             of_name(model), max_results=1, order_by=["version_number DESC"]
         )
-    if not found:
+        known = found or client.search_registered_models(of_name(model), max_results=1)
+    if not known:
         raise UnknownVersion(f"no registered model {model!r}; list them with `mlops registry status`")
+    if not found:
+        raise UnknownVersion(f"the registered model {model!r} has no versions yet")
     return found[0]
 
 

@@ -22,10 +22,7 @@ from mlops.systems.space import KINDS, Choice, FloatRange, IntRange, SearchRange
 from mlops.systems.spec import RECIPE_OF_TASK, SearchSpec, SystemSpec
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from mlops.files.typed_yaml import Lines
-    from mlops.systems.spec import SystemSpec
+    pass
 
 Model = TypeVar("Model", bound=BaseModel)
 

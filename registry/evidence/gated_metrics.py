@@ -20,8 +20,6 @@ from registry.gates.evidence_values import Latency, Parity, finite
 from registry.policies.conditions import Ceiling, Floor, GapLimit, PerClass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mlflow import MlflowClient
     from mlflow.entities import Run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import MlopsError, UnknownVersion
+from mlops.files.digests import sha256_of
 from mlops.store.client import asking
 from mlops.store.resolve import folder_at
 from registry.evidence.paired_samples import BOXES, PREDICTIONS, Samples, joined, read_samples
@@ -41,7 +41,7 @@ def digests(folder: Path) -> dict[str, str]:
     for example by `mlflow models serve`.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_note(folder, path))
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def file_digests(client: MlflowClient, model: str, version: str) -> dict[str, str]:
@@ -84,11 +84,6 @@ def _is_note(folder: Path, path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return [line.partition(":")[0] for line in lines] == ["model_name", "model_version"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 TEST = "test"

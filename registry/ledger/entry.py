@@ -110,8 +110,8 @@ class LedgerEntry:
     def in_words(self) -> str:
         """One sentence. It is stored as the description in MLflow and verified, so its wording is fixed.
 
-        >>> Entry(1, "2026-01-02T03:04:05+00:00", "ann", Action.PROMOTE, "m", "3", Stage.NONE, Stage.STAGING,
-        ...       "better recall", genesis("m"), "u").in_words()
+        >>> LedgerEntry(1, "2026-01-02T03:04:05+00:00", "ann", Action.PROMOTE, "m", "3", Stage.NONE,
+        ...             Stage.STAGING, "better recall", genesis("m"), "u").in_words()
         'ann promoted version 3 from None to Staging on 2026-01-02 03:04:05 UTC: better recall'
         """
         when = self.time[:19].replace("T", " ") + " UTC"

@@ -202,7 +202,7 @@ def test_nothing_is_written_beside_the_data(name: str, tmp_path: Path) -> None:
 
 
 BROKEN_YAML = {
-    "train: [images/train\nnames: [a]\n": r"data\.yaml:2: no YAML",
+    "train: [images/train\nnames: [a]\n": r"data\.yaml:2: not valid YAML",
     "just words\n": "holds no keys",
     "train: images/train\nval: images/val\n": "names is None",
     "train: images/train\nval: images/val\nnames: [cat, dog]\nnc: 3\n": "nc is 3, but names has 2",

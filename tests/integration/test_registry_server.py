@@ -141,7 +141,7 @@ def two_at_once(client: MlflowClient, model: str, turn: int) -> list[bool]:
         ("deleted entry", "ledger slot 2 was deleted"),
         ("forged entry", "has no readable entry"),
         ("file", "version 2: data/model.onnx was changed"),
-        ("no files", "version 2: data/model.onnx is gone"),
+        ("no files", "version 2: data/model.onnx is missing"),
     ],
 )
 def test_what_was_changed_behind_the_ledger_s_back_is_named(

@@ -10,6 +10,7 @@ import click
 from mlops.cli.output import json_option, show
 from mlops.cli.registry.options import (
     STAGES,
+    model_argument,
     named,
     number_of,
     opened,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @click.option("--to", "stage", type=click.Choice(STAGES), required=True, help="Target stage.")
 @click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
@@ -71,7 +72,7 @@ def promote(
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.option(
     "--to", "version", default="", metavar="VERSION", help="Version to restore.  [default: the last good one]"
 )
@@ -98,7 +99,7 @@ def rollback(
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
 @policy_option
@@ -152,7 +153,7 @@ def gate_table(judged: Judgement) -> list[str]:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @click.option(
     "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
@@ -186,7 +187,7 @@ def approve(
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @click.option(
     "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
@@ -237,7 +238,7 @@ def _say(
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Calls to time.")
 @click.option(

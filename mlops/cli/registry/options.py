@@ -21,6 +21,16 @@ STAGES = ("staging", "production")
 _MOST_DIGITS = 18  # a database holds no larger number
 
 
+def _given(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    if not name.strip():
+        allowed = "the name of a registered model; list them with `mlops registry status`"
+        raise BadSetting(context.command_path, "MODEL", name, allowed)
+    return name
+
+
+model_argument = click.argument("model", callback=_given)
+
+
 def policy_option(command: F) -> F:
     """Add `--policy`, passed as `policy_file`."""
     return click.option(

@@ -11,7 +11,7 @@ import click
 
 from mlops.cli import output
 from mlops.cli.output import json_option
-from mlops.cli.registry.options import keys_of, number_of, policy_option
+from mlops.cli.registry.options import keys_of, model_argument, number_of, policy_option
 from mlops.errors import BadSetting
 from mlops.store.client import connect
 from mlops.terminal.tables import aligned
@@ -78,7 +78,7 @@ class LedgerHistory:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.option("--at", metavar="DATE", help="Show the version in the stage at this date or ISO time.")
 @click.option(
     "--stage",
@@ -146,7 +146,7 @@ def _history_text(found: LedgerHistory) -> str:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.option("--no-files", is_flag=True, help="Skip model files and stored evidence.")
 @policy_option
 @json_option
@@ -177,7 +177,7 @@ def _verify_text(found: VerifiedModel) -> str:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("version")
 @output.json_option
 def show(model: str, version: str, as_json: bool) -> None:
@@ -209,7 +209,7 @@ def _facts_text(known: VersionOverview) -> str:
 
 
 @click.command()
-@click.argument("model")
+@model_argument
 @click.argument("first")
 @click.argument("second")
 @output.json_option

@@ -12,7 +12,6 @@ from mlops.data.demo.scene import DemoScene, Thing, write_yolo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops.data.demo.canvas import Rng
     from mlops.data.demo.scene import DemoPlan
 
 CLASSES = ("suspicious",)

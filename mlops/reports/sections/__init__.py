@@ -1,1 +1,1 @@
-"""One module a section: its `build(data)` gives a `Section`, or `Missing` with the reason."""
+"""The sections of a report: functions from `ReportData` to a `Section`, or a `MissingSection`."""

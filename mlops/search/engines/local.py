@@ -19,7 +19,7 @@ from mlops.search.optuna_internals import open_again
 from mlops.search.trial import Bench, run_trial
 
 if TYPE_CHECKING:
-    from mlops.search.trial import Bench
+    pass
 
 _POLL_S = 0.5
 WORKER = "mlops.search.engines.worker"

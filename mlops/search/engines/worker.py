@@ -1,4 +1,4 @@
-"""One worker process of the local engine; started by `workers`."""
+"""One worker process of the local engine; started by `local`."""
 
 from __future__ import annotations
 

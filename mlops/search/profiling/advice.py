@@ -116,7 +116,7 @@ class SettingsVariant:
     def settings(self) -> tuple[str, ...]:
         """As `--set` takes them.
 
-        >>> Variant("compile", {"compile": True}).settings
+        >>> SettingsVariant("compile", {"compile": True}).settings
         ('compile=true',)
         """
         return tuple(f"{name}={_text(value)}" for name, value in self.changes.items())

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.amp import GradScaler
 
-    from mlops.training.balance.methods import BalanceMethod
     from mlops.training.balance.settings import BalanceSettings
 
 
 class LossBalancer:
-    """A `Balancer` for any rule; see `protocol` for what each method promises.
+    """A `Balancer` for any rule; see `Balancer` for what each method promises.
 
     Gradients are measured in every `settings.every`-th optimizer step, over all of its micro-batches.
     Gradients that are not finite though the losses are: under a loss scaler they mean a scale that is too

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class Window:

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
     from mlops.data.dataset import ClassificationDataset, SplitName
     from mlops.systems.recipe import ClassificationRecipe
-    from mlops.training.classification.batches import Split
     from mlops.training.classification.epochs import ClassifierFiles
-    from mlops.training.protocol import TrainConfig
 
 
 def evaluate(

@@ -144,7 +144,7 @@ def evaluate(
     split: SplitName,
     make: Callable[..., KeepingValidator] = KeepingValidator,
 ) -> TestResult:
-    """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes (see `boxes`).
+    """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes.
 
     Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 a picture at
     most. make: of which kind the validator is. Raises DataFault for a split without pictures.

@@ -22,12 +22,16 @@ class HookedTrainer(DetectionTrainer):  # type: ignore[misc]
 
         Ultralytics would check it by comparing results of a YOLO26n that it fetches.
         """
-        asked, self.args.amp = self.args.amp, False
+        self._precision_asked, self.args.amp = self.args.amp, False
         super()._setup_train()
-        self.args.amp = asked
+
+    def resume_training(self, ckpt: dict[str, Any] | None) -> None:
+        """The last step of the set-up: precision is chosen here, before a checkpoint's scaler is loaded."""
+        self.args.amp = asked = self._precision_asked
         if asked not in (False, "fp32") and half_precision_works(self.model):
             self.amp = True
             self.scaler = torch.amp.GradScaler("cuda", enabled=asked != "bf16")
+        super().resume_training(ckpt)
 
     def run_epochs(self) -> None:
         """Set up and train, from the first epoch to the final evaluation."""

@@ -1,7 +1,7 @@
 """Ultralytics' own training loop with what a recipe asks beyond it, and with checkpoints that survive a kill.
 
-Imported by name and only once `library.settle` has run. Every figure goes through `on_epoch` before the
-epoch's checkpoint is put in place.
+Imported by name and only once `ultralytics_library.settle` has run. Every metric goes through `on_epoch`
+before the epoch's checkpoint is put in place.
 """
 
 from __future__ import annotations
@@ -206,6 +206,7 @@ class RecipeLoop(HookedTrainer):
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         if self.plan.only_finish and ckpt is not None:
+            super().resume_training(None)
             self.start_epoch = ckpt["epoch"] + 1
         else:
             super().resume_training(ckpt)

@@ -25,8 +25,6 @@ from mlops.training.protocol import OnEpoch, TestResult, TrainConfig, TrainResul
 from mlops.training.training_record import identity_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlops.data.dataset import DetectionDataset, SplitName
     from mlops.systems.recipe import DetectionRecipe, JointRecipe
     from mlops.training.detection.ultralytics_loop import DetectorPlan, RecipeLoop
