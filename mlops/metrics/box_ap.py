@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Size = Literal["all", "small", "medium", "large"]
 SIZES: tuple[Size, ...] = ("all", "small", "medium", "large")
-SMALL, MEDIUM = 32**2, 96**2  # COCO's: square pixels of the picture as it lies on disk
-_EVERY = 1_000_000  # boxes a picture and class: all that the table holds
+SMALL, MEDIUM = 32**2, 96**2  # COCO's: square pixels of the image as it lies on disk
+_EVERY = 1_000_000  # boxes an image and class: all that the table holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ RECALLS = np.linspace(0.0, 1.0, 101)  # pycocotools' own numbers, to the last bi
 
 @dataclass(frozen=True, slots=True)
 class RankedClass:
-    """One class's objects on M pictures and the H of its ranked boxes that are true at some IoU.
+    """One class's objects on M images and the H of its ranked boxes that are true at some IoU.
 
-    truths: (M,) objects of each picture. hit_on: (H,) the picture of each. boxes: (H, M) sparse, the boxes of
-    each picture from behind the hit before up to this one, so that boxes @ weights counts a draw's. hits: for
+    truths: (M,) objects of each image. hit_on: (H,) the image of each. boxes: (H, M) sparse, the boxes of
+    each image from behind the hit before up to this one, so that boxes @ weights counts a draw's. hits: for
     each IoU the places among H of those true at it.
     """
 

@@ -2,7 +2,7 @@
 
 | figure | digits |
 |---|---|
-| share (mAP, F1, accuracy) | 3 decimals for fewer than 1,000 validation pictures, else 4: one of n is 1/n |
+| share (mAP, F1, accuracy) | 3 decimals for fewer than 1,000 validation images, else 4: one of n is 1/n |
 | loss | 4 significant, at most 4 decimals |
 | either, where every value was logged with at most 4 decimals | as logged |
 | change in percent, time | 1 decimal |

@@ -68,7 +68,7 @@ def _escaped(text: str) -> str:
 
 
 def as_page(report: Report, pictures: Mapping[str, Path]) -> str:
-    """pictures: each figure's name to its PNG, which is put into the page."""
+    """images: each figure's name to its PNG, which is put into the page."""
     from jinja2 import Environment, select_autoescape
 
     source = resources.files("mlops.reports").joinpath("page.html.j2").read_text(encoding="utf-8")

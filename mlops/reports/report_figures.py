@@ -178,13 +178,13 @@ def draw_rates(curves: Sequence[Curve]) -> Figure:
 
 
 def draw_time(curves: Sequence[Curve], started_ms: int) -> Figure:
-    """A panel each for the time of an epoch, pictures a second, and the machine over the minutes."""
+    """A panel each for the time of an epoch, images a second, and the machine over the minutes."""
     by_epoch = [curve for curve in curves if curve.key.startswith("time/")]
     machine = [curve for curve in curves if curve.key.startswith("system/")]
     panels = len(by_epoch) + bool(machine)
     figure = Figure(figsize=(WIDTH, 2.4 * panels), layout="constrained")
     all_axes = list(figure.subplots(panels, 1, squeeze=False).flat)
-    units = {"time/epoch_s": "seconds an epoch", "time/images_per_s": "pictures a second"}
+    units = {"time/epoch_s": "seconds an epoch", "time/images_per_s": "images a second"}
     for i, (curve, axes) in enumerate(zip(by_epoch, all_axes, strict=False)):
         axes.plot(curve.steps, curve.values, marker=marked(curve.steps), **style(i))
         axes.set_ylim(0, 1.1 * max((v for v in curve.values if math.isfinite(v)), default=1.0) or 1.0)

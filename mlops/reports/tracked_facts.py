@@ -17,7 +17,7 @@ class DatasetFacts:
     """The data set that a run read.
 
     digest: as long as MLflow keeps it (36 characters), or whole where the run's tag has it.
-    pictures: split to count. counts: split to class to annotated objects (detection) or pictures
+    images: split to count. counts: split to class to annotated objects (detection) or images
     (classification); empty where they were not recorded.
     """
 

@@ -154,6 +154,6 @@ def version_tags(
 
 
 def _image_classes(dataset: Dataset) -> dict[str, str]:
-    """Of a joint data set, the classes of whole pictures beside those of the boxes."""
+    """Of a joint data set, the classes of whole images beside those of the boxes."""
     named = dataset.image_classes if isinstance(dataset, DetectionDataset) else ()
     return {"mlops.image_class_map": json.dumps(dict(enumerate(named)))} if named else {}

@@ -47,7 +47,7 @@ class StudyRequest(BaseModel):
 
     @property
     def image_label(self) -> str:
-        """Where a picture's own class comes from; the other tasks' trainings look at none."""
+        """Where an image's own class comes from; the other tasks' trainings look at none."""
         recipe = self.spec.recipe
         return recipe.image_label if isinstance(recipe, JointRecipe) else "labels.csv"
 

@@ -60,7 +60,7 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     """System, data and space (with the recipe that it varies, the length of its trials, the seed, and what is
     in the files that first weights come from).
     """
-    # how pictures are loaded changes no result, so it does not change the study either
+    # how images are loaded changes no result, so it does not change the study either
     searched: dict[str, object] = {
         "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers", "cache"}),
         "space": {name: span.model_dump(mode="json") for name, span in request.spec.space.items()},

@@ -99,7 +99,7 @@ def run_trial(bench: Bench, claim: Claim) -> None:
 
 
 def _keep_left(run: Run, folder: Path) -> None:
-    """Curves, arguments and pictures of a training that came to no end; not its checkpoints."""
+    """Curves, arguments and images of a training that came to no end; not its checkpoints."""
     for file in sorted((folder / "training").rglob("*")):
         if file.suffix in (".csv", ".yaml", ".png", ".jpg") and file.is_file():
             run.log_artifact(file, "training")

@@ -74,7 +74,7 @@ class TrainResult:
     """A training that ended by itself: its last epoch, its patience, or the verdict STOP.
 
     best_metrics: the report of `best_epoch`.
-    artifacts: every file worth keeping beside the weights (curves, matrices, pictures), to the folder
+    artifacts: every file worth keeping beside the weights (curves, matrices, images), to the folder
         it belongs in ("" is the top).
     """
 
@@ -92,7 +92,7 @@ class TestResult:
     """Held-out figures of one set of weights.
 
     metrics: named `<split>/...`, e.g. `test/mAP50`, `test/F1/monocyte`.
-    per_sample: parquet, one row a picture (classifier) or a box (detector); None where none was made.
+    per_sample: parquet, one row per image (classifier) or per box (detector); None where none was made.
     """
 
     __test__ = False  # not a pytest class

@@ -140,7 +140,7 @@ def test_a_map_that_empties_a_split_is_told(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         for file in (one / "val" / name).iterdir():
             file.unlink()
-    with pytest.raises(DataFault, match=r"by .*map\.yaml has no pictures in its val split"):
+    with pytest.raises(DataFault, match=r"by .*map\.yaml has no images in its val split"):
         labels(one, cache=tmp_path / "c", class_map=mapped("cat: cat\ndog: dog\ncow: null\n", tmp_path))
 
 

@@ -107,7 +107,7 @@ def pair_up(boxes: Boxes, *, threshold: float = 0.0, any_class: bool = False) ->
 
 
 def by_picture(boxes: Boxes) -> Iterator[NDArray[np.int64]]:
-    """The row numbers of each picture that has any, in the order of the pictures' names."""
+    """The row numbers of each image that has any, in the order of the images' names."""
     order = np.argsort(boxes.image, kind="stable")
     if not len(order):
         return

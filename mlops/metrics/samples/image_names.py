@@ -33,7 +33,7 @@ def picture_names(dataset: Dataset, split: SplitName) -> tuple[str, ...]:
 
 
 def shared_folder(dataset: DetectionDataset) -> Path:
-    """The folder that all pictures of the data set lie below."""
+    """The folder that all images of the data set lie below."""
     pictures = [picture.image.absolute() for split in dataset.splits.values() for picture in split]
     return Path(os.path.commonpath([picture.parent for picture in pictures]))
 
@@ -43,7 +43,7 @@ def below(image: Path, top: Path) -> str:
 
 
 def image_names(images: Sequence[Path] | NDArray[np.uint8]) -> tuple[str, ...]:
-    """As `picture_names`, of a classifier's pictures."""
+    """As `picture_names`, of a classifier's images."""
     if isinstance(images, np.ndarray):
         return tuple(str(index) for index in range(len(images)))
     if not len(images):
@@ -93,7 +93,7 @@ def same_truths(first: Detections, second: Detections) -> bool:
 def _cells(
     boxes: Detections, classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of each picture and class with objects: its number, how many, and the sums of their corners."""
+    """Of each image and class with objects: its number, how many, and the sums of their corners."""
     cell = boxes.truth_picture * classes + boxes.truth_class
     cells, place, counts = np.unique(cell, return_inverse=True, return_counts=True)
     sides = [np.bincount(place, boxes.truth_box[:, side], minlength=len(cells)) for side in range(4)]

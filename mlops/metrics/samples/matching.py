@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """T annotated boxes and P predicted ones on M pictures.
+    """T annotated boxes and P predicted ones on M images.
 
     pictures: (M,) names, sorted. truth_picture, picture: (T,), (P,) indices into it. truth_class,
     class_index: (T,), (P,). truth_box, box: (T, 4), (P, 4) x1, y1, x2, y2 in pixels. score: (P,).
-    Predictions are sorted by class and then by score, the surest first; equals by picture, as pycocotools
-    has them, and on one picture as in the table.
+    Predictions are sorted by class and then by score, the surest first; equals by image, as pycocotools
+    has them, and on one image as in the table.
     """
 
     pictures: NDArray[np.str_]
@@ -45,7 +45,7 @@ class Detections:
         return self.named(self.pictures, pictures)
 
     def named(self, names: NDArray[np.str_], pictures: NDArray[np.str_]) -> Detections:
-        """As `on`, with our pictures called `names` (M,) there."""
+        """As `on`, with our images called `names` (M,) there."""
         place = np.searchsorted(pictures, names)
         return replace(
             self, pictures=pictures, truth_picture=place[self.truth_picture], picture=place[self.picture]
@@ -247,7 +247,7 @@ def count_at(boxes: Detections, threshold: float, matched: NDArray[np.bool_] | N
     """Count on each of `boxes.pictures` with boxes of at least `threshold`, matched at IoU 0.5.
 
     matched: (P,) whether each prediction is true, where that is known already.
-    A picture without any row (nothing annotated, nothing predicted) is a true negative: neither figure
+    An image without any row (nothing annotated, nothing predicted) is a true negative: neither figure
     needs it.
     """
     sure = boxes.score >= threshold

@@ -5,7 +5,7 @@
 | loss spike | a training loss more than 30 % above the median of the five epochs before it |
 | divergence | a training loss that ends more than 50 % above its lowest value |
 | NaN | any loss that is no finite number |
-| oscillation | a validation figure that turns at 60 % of 20 epochs, by more than one picture or 0.25 points |
+| oscillation | a validation figure that turns at 60 % of 20 epochs, by more than one image or 0.25 points |
 | over-fitting gap | a training figure more than 5 points above validation's at the end |
 | over-fitting loss | a validation loss ending over 10 % above its lowest while training's fell |
 | class left behind | a class that ends 2 points or more below the mean of the others |
@@ -68,7 +68,7 @@ def spikes(curve: Curve) -> tuple[Anomaly, ...]:
             group[-1][0],
             f"{max(rise for _, rise in group) * 100:.0f} % above the epochs before",
             f"{SPIKE:.0%}",
-            "a longer warm-up, a lower learning rate or gradient clipping; look at the pictures there",
+            "a longer warm-up, a lower learning rate or gradient clipping; look at the images there",
             max(rise for _, rise in group),
             (curve.key,),
         )
@@ -115,7 +115,7 @@ def not_finite(curve: Curve) -> tuple[Anomaly, ...]:
 def oscillation(curve: Curve, pictures: int | None) -> tuple[Anomaly, ...]:
     """Windows of 20 epochs that overlap by half, those that touch as one.
 
-    pictures: validated on; a swing of less than one picture's worth (or 0.25 points) is no oscillation.
+    pictures: validated on; a swing of less than one image's worth (or 0.25 points) is no oscillation.
     """
     figure = curve.finite()
     least = max(LEAST_SWING, 1 / pictures if pictures else 0.0)
@@ -138,7 +138,7 @@ def oscillation(curve: Curve, pictures: int | None) -> tuple[Anomaly, ...]:
             last,
             f"±{swing * 100:.1f} points",
             f"±{least * 100:.2f} points",
-            "a lower learning rate there (cosine decay), a larger batch, or more validation pictures",
+            "a lower learning rate there (cosine decay), a larger batch, or more validation images",
             swing,
             (curve.key,),
         )

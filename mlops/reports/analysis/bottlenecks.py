@@ -64,7 +64,7 @@ def _with_gpu(use: Use, gpu: float) -> Bottleneck:
     if gpu < IDLE_GPU and use.cpu is not None and use.cpu >= BUSY_CPU:
         return Bottleneck(
             "data loading",
-            f"the GPU was busy {gpu:.0f} % of the time and the CPU {use.cpu:.0f} %: pictures come too slowly",
+            f"the GPU was busy {gpu:.0f} % of the time and the CPU {use.cpu:.0f} %: images come too slowly",
         )
     if gpu < IDLE_GPU:
         cpu = "not recorded" if use.cpu is None else f"busy {use.cpu:.0f} %"

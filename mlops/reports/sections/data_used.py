@@ -34,7 +34,7 @@ def build(data: ReportData) -> Section | MissingSection:
     for split, pictures in known.pictures.items():
         held = ValueSource(run.run_id, "dataset", f"pictures.{split}")
         number = Cell(number_format.count(pictures), float(pictures), "read", (held,))
-        rows.append((words(f"pictures, {split}"), number))
+        rows.append((words(f"images, {split}"), number))
     return Section(TITLE, (ReportTable(("", ""), tuple(rows)), *_classes(run.run_id, known)))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TITLE = "Time and machine"
 _EPOCH, _SPEED = "time/epoch_s", "time/images_per_s"
-_PANELS = {_EPOCH: "the time of an epoch", _SPEED: "pictures a second"}
+_PANELS = {_EPOCH: "the time of an epoch", _SPEED: "images a second"}
 _CPU, _MEMORY = "system/cpu_utilization_percentage", "system/system_memory_usage"
 _READ, _WRITTEN = "system/disk_read_megabytes_per_second", "system/disk_write_megabytes_per_second"
 
@@ -82,7 +82,7 @@ def _epochs(cells: Cells) -> list[tuple[Cell, ...]]:
         mean = statistics.fmean(speed.values)
         rows.append(
             (
-                words("pictures a second in training, mean"),
+                words("images a second in training, mean"),
                 cells.over(_SPEED, "mean", mean, cells.text(_SPEED, mean)),
             )
         )

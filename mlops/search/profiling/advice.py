@@ -86,7 +86,7 @@ def as_text(
             continue
         ratio = f"{m.images_per_s / base:.2f}" if base else "-"
         rows.append((_name(m), f"{m.images_per_s:.1f}", ratio, f"{(m.memory_bytes or 0) / 1e9:.1f} GB", ""))
-    lines = [f"{system} on {device}, {pictures} training pictures", ""]
+    lines = [f"{system} on {device}, {pictures} training images", ""]
     lines += [aligned(rows, right=[1, 2, 3], indent=2), "", advice.says]
     if advice.settings:
         lines.append("  " + " ".join(f"--set {setting}" for setting in advice.settings))
@@ -150,7 +150,7 @@ def variants_of(recipe: AnyRecipe, device: str, cores: int) -> tuple[SettingsVar
 
 
 def _batch(recipe: AnyRecipe, batch: int) -> SettingsVariant:
-    """A classifier's gradients are added up over fewer batches, so that a step sees as many pictures."""
+    """A classifier's gradients are added up over fewer batches, so that a step sees as many images."""
     changes: dict[str, object] = {"batch": batch}
     if isinstance(recipe, ClassificationRecipe):
         accumulate = max(1, round(recipe.accumulate * recipe.batch / batch))

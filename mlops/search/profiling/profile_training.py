@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """pictures: of the training split."""
+    """images: of the training split."""
 
     system: str
     device: str

@@ -141,7 +141,7 @@ class Balancer(Protocol):
     ) -> Tensor:
         """The weighted sum of one micro-batch's losses, a float32 scalar with its graph, to go backward from.
 
-        losses: a scalar for each of `tasks`, unscaled and unweighted; means over pictures, so that a smaller
+        losses: a scalar for each of `tasks`, unscaled and unweighted; means over images, so that a smaller
             last batch weighs no less.
         shared: parameters of the last shared layer, on which gradient norms are measured; for gradient
             surgery all shared parameters, which it needs to be exact. Looked at only where a method measures.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """Means over micro-batches are exact for losses that are means over as many pictures each: the mean of
+    """Means over micro-batches are exact for losses that are means over as many images each: the mean of
     their gradients is then the gradient of one batch of them all.
     """
 

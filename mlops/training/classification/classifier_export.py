@@ -1,4 +1,4 @@
-"""The best weights as an ONNX file that takes pictures in 0..1 and gives probabilities."""
+"""The best weights as an ONNX file that takes images in 0..1 and gives probabilities."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def network_served(recipe: ClassificationRecipe, classes: int, weights: Path) ->
 
 
 def export(recipe: ClassificationRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
-    """Write `folder/model.onnx` and hold it against the network, one picture and three at once.
+    """Write `folder/model.onnx` and hold it against the network, one image and three at once.
 
     Raises TrainingCrashed when they differ by more than `TOLERANCE`.
     """

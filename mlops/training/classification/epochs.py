@@ -90,7 +90,7 @@ class Epochs(Callback):  # type: ignore[misc]
         return "patience" if self._recipe.patience and epoch - first >= self._recipe.patience else ""
 
     def _report(self, trainer: Any, module: ClassifierModule) -> EpochReport:
-        """The epoch just validated. `train/...` is measured on the augmented pictures as they were learnt,
+        """The epoch just validated. `train/...` is measured on the augmented images as they were learnt,
         `time/images_per_s` over the time of training alone.
         """
         epoch = self._epoch + 1

@@ -44,12 +44,12 @@ def evaluate(
 ) -> TestResult:
     """Metrics `<split>/...`, figures in the artifact folder `<split>`, and a parquet of predictions.
 
-    One row a picture: `image` (its path below the data set's folder, or its index), `source`, `label`,
-    `predicted` and `p/<class>`. Raises DataFault for a split without pictures.
+    One row per image: `image` (its path below the data set's folder, or its index), `source`, `label`,
+    `predicted` and `p/<class>`. Raises DataFault for a split without images.
     """
     labelled = dataset.splits.get(split)
     if labelled is None or not len(labelled):
-        raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
+        raise DataFault(f"{dataset.identity.path} has no images in its {split} split to measure on")
     folder, recipe = config.out_dir / split, config.recipe
     shutil.rmtree(folder, ignore_errors=True)
     device = torch.device(find_device(config.device))
@@ -76,7 +76,7 @@ def evaluate(
 
 
 def probabilities(network: nn.Module, split: Split, device: torch.device, batch: int) -> NDArray[np.float32]:
-    """What `network` gives for every picture of the split, in order: (N, C), each row summing to 1."""
+    """What `network` gives for every image of the split, in order: (N, C), each row summing to 1."""
     norm = networks.normalisation(network)
     mean = torch.tensor(norm.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(norm.std, device=device).view(1, 3, 1, 1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import ClassificationDataset, SplitName
     from mlops.systems.recipe import ClassificationRecipe
 
-EVAL_BATCHES = 2  # pictures of a validation batch for one of training
+EVAL_BATCHES = 2  # images of a validation batch for one of training
 
 
 def train(
@@ -59,7 +59,7 @@ def train(
 def open_split(
     config: TrainConfig[ClassificationRecipe], dataset: ClassificationDataset, name: SplitName
 ) -> Split:
-    """The split's pictures at the recipe's size, decoded on the first call."""
+    """The split's images at the recipe's size, decoded on the first call."""
     recipe = config.recipe
     pictures = decoded(dataset, name, recipe.image_size, config.shared, recipe.workers)
     return split_of(pictures, dataset.splits[name].labels)

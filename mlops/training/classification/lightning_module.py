@@ -24,7 +24,7 @@ WARMUP_FROM = 0.01  # of the learning rate
 class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
     """A network of timm under a recipe.
 
-    class_counts: pictures of each class in the training split, (C,).
+    class_counts: images of each class in the training split, (C,).
     steps_per_epoch: optimizer steps, i.e. batches over `accumulate`, rounded up.
     """
 
@@ -76,7 +76,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         return normal.contiguous(memory_format=torch.channels_last)
 
     def changed(self, pictures: Tensor) -> Tensor:
-        """uint8 pictures as floats in 0..1, augmented."""
+        """uint8 images as floats in 0..1, augmented."""
         floats = pictures.to(torch.float32).div_(255)
         return floats if self.augment is None else self.augment(floats)
 
@@ -101,7 +101,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         self.validated.add(logits, labels, functional.cross_entropy(logits, labels))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (B, C) float32 of uint8 pictures (B, 3, H, W) as they are."""
+        """Logits (B, C) float32 of uint8 images (B, 3, H, W) as they are."""
         inputs = self.normalised(pictures.to(torch.float32).div_(255))
         logits: Tensor = self.network(inputs)
         return logits.float()
@@ -155,7 +155,7 @@ def make_schedule(
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """n / (C * n_c) for counts (C,); a class without a picture counts as if it had one."""
+    """n / (C * n_c) for counts (C,); a class without an image counts as if it had one."""
     return counts.sum() / (len(counts) * counts.clamp(min=1).float())
 
 

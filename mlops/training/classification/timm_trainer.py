@@ -1,4 +1,4 @@
-"""`ClassificationTrainer`: the trainer protocol, for one class a picture, through Lightning and timm."""
+"""`ClassificationTrainer`: the trainer protocol, for one class per image, through Lightning and timm."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class ClassificationTrainer:
 def _pictures_with_classes(config: TrainConfig[ClassificationRecipe]) -> ClassificationDataset:
     dataset = config.dataset
     if not isinstance(dataset, ClassificationDataset):
-        raise DataFault(f"{dataset.identity.path} holds boxes; a classifier needs one class a picture")
+        raise DataFault(f"{dataset.identity.path} holds boxes; a classifier needs one class per image")
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
-            raise DataFault(f"{dataset.identity.path} has no pictures to {split} on")
+            raise DataFault(f"{dataset.identity.path} has no images to {split} on")
     return dataset

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class BoxTable:
-    """Rows gathered picture by picture. `name_of` turns the library's path of a picture into the one to
+    """Rows gathered image by image. `name_of` turns the library's path of an image into the one to
     keep.
     """
 
@@ -60,7 +60,7 @@ class BoxTable:
         ious: Any = None,
         matched: Any = None,
     ) -> None:
-        """Add the boxes of one picture: classes (N,), boxes (N, 4) in pixels, the others (N,) or None."""
+        """Add the boxes of one image: classes (N,), boxes (N, 4) in pixels, the others (N,) or None."""
         count = len(classes)
         missing = [None] * count
         added = {
@@ -146,11 +146,11 @@ def evaluate(
 ) -> TestResult:
     """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes (see `boxes`).
 
-    Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 a picture at
-    most. make: of which kind the validator is. Raises DataFault for a split without pictures.
+    Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 an image at
+    most. make: of which kind the validator is. Raises DataFault for a split without images.
     """
     if not dataset.splits.get(split):
-        raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
+        raise DataFault(f"{dataset.identity.path} has no images in its {split} split to measure on")
     folder = config.out_dir / split
     shutil.rmtree(folder, ignore_errors=True)
     names = picture_names(dataset, split)
@@ -178,7 +178,7 @@ def _arguments(
     config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, split: SplitName
 ) -> dict[str, Any]:
     """As the validation in training with twice the batch, but on the square that is served: the rectangles of
-    training's validation pad a picture otherwise, and each box's score with it.
+    training's validation pad an image otherwise, and each box's score with it.
     """
     return {
         "task": "detect",
@@ -195,6 +195,6 @@ def _arguments(
 
 
 def namer(dataset: DetectionDataset) -> Callable[[str], str]:
-    """From a picture of the view to its path below the data set's own folder."""
+    """From an image of the view to its path below the data set's own folder."""
     top = shared_folder(dataset)
     return lambda viewed: below(original_of(Path(viewed)), top)

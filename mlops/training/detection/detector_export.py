@@ -1,4 +1,4 @@
-"""A trained detector as ONNX: one square picture size, any number of pictures."""
+"""A trained detector as ONNX: one square image size, any number of images."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _whole_strides(side: int, stride: int) -> int:
 
 
 def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
-    """Run the file on two pictures together and one by one; gives the outputs' shapes, the batch as -1."""
+    """Run the file on two images together and one by one; gives the outputs' shapes, the batch as -1."""
     import numpy as np
     import onnxruntime
 
@@ -108,7 +108,7 @@ def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
         for alone, two in zip(session.run(names, {INPUT: pictures[i : i + 1]}), both, strict=True):
             if alone.shape[1:] != two.shape[1:] or not np.allclose(alone[0], two[i], rtol=1e-3, atol=1e-2):
                 raise TrainingCrashed(
-                    f"{file}: a picture is answered differently alone than in a batch of two"
+                    f"{file}: an image is answered differently alone than in a batch of two"
                 )
     return {name: (-1, *answer.shape[1:]) for name, answer in zip(names, both, strict=True)}
 

@@ -33,15 +33,13 @@ class Job:
 
 
 def boxed(config: TrainConfig[AnyRecipe], called: str = "a detector") -> DetectionDataset:
-    """The data set of `config`. Raises DataFault for one without boxes, or without pictures to train on."""
+    """The data set of `config`. Raises DataFault for one without boxes, or without images to train on."""
     dataset = config.dataset
     if not isinstance(dataset, DetectionDataset):
-        raise DataFault(
-            f"{dataset.identity.path} holds labelled pictures without boxes; {called} needs boxes"
-        )
+        raise DataFault(f"{dataset.identity.path} holds labelled images without boxes; {called} needs boxes")
     for split in ("train", "val"):
         if not dataset.splits.get(split):
-            raise DataFault(f"{dataset.identity.path} has no pictures to {split} on")
+            raise DataFault(f"{dataset.identity.path} has no images to {split} on")
     return dataset
 
 

@@ -39,7 +39,7 @@ def _parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 @dataclass(frozen=True, slots=True)
 class BrightnessContrast:
-    """Scale a picture's values, then their distance to the picture's mean, each by a factor drawn anew.
+    """Scale an image's values, then their distance to the image's mean, each by a factor drawn anew.
 
     brightness, contrast: largest relative change; the factors are uniform in [1 - x, 1 + x], as
     torchvision's ColorJitter draws them. Stands in an Ultralytics pipeline: takes and gives its label dict,

@@ -27,7 +27,7 @@ class DetectorFiles:
 
     @property
     def folder(self) -> Path:
-        """What the library writes: arguments, curves, pictures and `weights/`."""
+        """What the library writes: arguments, curves, images and `weights/`."""
         return self.out_dir / "training"
 
     @property
@@ -116,7 +116,7 @@ def kept_files(folder: Path, under: str) -> dict[Path, str]:
 
 
 def wait_for_pictures(within_s: float = 60.0) -> None:
-    """The library draws pictures of batches in threads; wait until they are written."""
+    """The library draws images of batches in threads; wait until they are written."""
     for thread in threading.enumerate():
         if "plot_images" in thread.name:
             thread.join(within_s)

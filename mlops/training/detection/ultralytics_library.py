@@ -38,7 +38,7 @@ def settle(cache: Path) -> None:
 
 
 def _lend_fonts(folder: Path) -> None:
-    """Put matplotlib's font where the library would otherwise fetch one to write on pictures."""
+    """Put matplotlib's font where the library would otherwise fetch one to write on images."""
     if all((folder / name).exists() for name in _FONTS):
         return
     import matplotlib

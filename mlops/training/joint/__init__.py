@@ -1,4 +1,4 @@
-"""One network that finds objects and names the picture's class, its two losses kept in balance."""
+"""One network that finds objects and names the image's class, its two losses kept in balance."""
 
 from __future__ import annotations
 

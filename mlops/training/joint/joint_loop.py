@@ -51,7 +51,7 @@ class JointLoop(RecipeLoop):
     # data
 
     def library_dataset(self, img_path: str, mode: str, batch: int | None) -> Any:
-        """Squares in validation too: the class head averages over the whole picture, padding and all."""
+        """Squares in validation too: the class head averages over the whole image, padding and all."""
         stride = max(int(unwrap_model(self.model).stride.max()), 32)
         return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 

@@ -41,7 +41,7 @@ def evaluate(
     """Metrics `<split>/...`, the plots, `boxes.parquet` and `predictions.parquet`: of `tasks`, both or one.
 
     The boxes' columns are a detector's, the predictions' a classifier's. `<split>/precision` and so on are of
-    the boxes, `<split>/precision/<class>` of the pictures' classes. Raises DataFault for an empty split.
+    the boxes, `<split>/precision/<class>` of the images' classes. Raises DataFault for an empty split.
     """
     validators: list[AnsweringValidator] = []
 

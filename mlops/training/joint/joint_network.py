@@ -17,7 +17,7 @@ from mlops.training.detection.ultralytics_internals import OpenModel
 from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 
 # of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
-# layer, so that a short training answers single pictures worse than its own batches (docs/joint.md)
+# layer, so that a short training answers single images worse than its own batches (docs/joint.md)
 MOMENTUM = 0.1
 
 
@@ -31,7 +31,7 @@ class HeadShape:
 
 
 class ImageHead(nn.Module):
-    """Features (B, C, H, W) to logits (B, classes): convolution, mean over the picture, dropout, linear."""
+    """Features (B, C, H, W) to logits (B, classes): convolution, mean over the image, dropout, linear."""
 
     def __init__(self, channels: int, shape: HeadShape) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ LOGITS = "image_logits"
 IMAGE_CLASS = "image_class"
 
 Weigh: TypeAlias = Callable[[Mapping[str, Tensor]], Tensor]
-"""From the losses of one batch, means over its pictures, to what goes backward."""
+"""From the losses of one batch, means over its images, to what goes backward."""
 
 
 def _plain_sum(losses: Mapping[str, Tensor]) -> Tensor:
@@ -162,8 +162,8 @@ def _plain_sum(losses: Mapping[str, Tensor]) -> Tensor:
 class JointLoss:
     """Detection: the library's own, box + class + distribution. Classification: cross-entropy.
 
-    Both are means over the pictures. What goes backward is what `weigh` makes of them, times the number of
-    pictures, which is how the library scales its losses; unset, as in validation, it is their plain sum.
+    Both are means over the images. What goes backward is what `weigh` makes of them, times the number of
+    images, which is how the library scales its losses; unset, as in validation, it is their plain sum.
     """
 
     def __init__(self, detection: Any) -> None:
@@ -171,7 +171,7 @@ class JointLoss:
         self.weigh: Weigh = _plain_sum
 
     def __call__(self, preds: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total and the parts, detached. `batch` holds each picture's class under `IMAGE_CLASS`."""
+        """The total and the parts, detached. `batch` holds each image's class under `IMAGE_CLASS`."""
         pictures = len(batch["img"])
         parts, items = self.detection(preds, batch)
         boxes = parts.sum() / pictures

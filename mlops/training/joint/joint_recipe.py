@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DETECTION, CLASSIFICATION = TASKS = ("detection", "classification")
 _PLAIN = {"mosaic", "mixup", "copy_paste", "degrees", "translate", "scale", "flipud", "fliplr"}
 _COLOURS = {"hsv_h", "hsv_s", "hsv_v"}
-# moved and mirrored a little: mosaic and mixup would make pictures that have no class of their own
+# moved and mirrored a little: mosaic and mixup would make images that have no class of their own
 _AUGMENTED = {"translate": 0.1, "scale": 0.2, "fliplr": 0.5, "hsv_h": 0.015, "hsv_s": 0.4, "hsv_v": 0.2}
 _UNSHARED = ("fixed", "uncertainty")  # balances that need no shared layer
 
@@ -23,7 +23,7 @@ _UNSHARED = ("fixed", "uncertainty")  # balances that need no shared layer
 def as_detection(recipe: JointRecipe) -> DetectionRecipe:
     """The recipe of the network's detection part, as the library is told it.
 
-    Without `augment` pictures are only resized and padded; with it they are mirrored, moved, zoomed and
+    Without `augment` images are only resized and padded; with it they are mirrored, moved, zoomed and
     tinted, never put together.
     """
     shared = DetectionRecipe.model_fields.keys() & type(recipe).model_fields.keys()

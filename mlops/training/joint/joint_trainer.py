@@ -82,7 +82,7 @@ class JointTrainer:
 def _joint(config: TrainConfig[JointRecipe]) -> DetectionDataset:
     dataset = boxed(config, "the joint detector")
     if not dataset.image_classes:
-        raise DataFault(f"{dataset.identity.path} was read without the pictures' own classes")
+        raise DataFault(f"{dataset.identity.path} was read without the images' own classes")
     return dataset
 
 
@@ -129,10 +129,10 @@ def export(
 ) -> ServingModel:
     """Write `folder`/model.onnx: `output0` as every detector's, `class_probabilities` (batch, image classes).
 
-    `preprocessing` names the classes of the boxes (`classes`) and of the pictures (`image_classes`); both
-    answers are to the same letterboxed picture. A network of one task answers that alone, and its
+    `preprocessing` names the classes of the boxes (`classes`) and of the images (`image_classes`); both
+    answers are to the same letterboxed image. A network of one task answers that alone, and its
     `preprocessing` says nothing of the other: without `nms` there are no boxes, without `image_classes` no
-    classes of pictures.
+    classes of images.
     """
     name_of = {DETECTION: OUTPUT, CLASSIFICATION: PROBABILITIES}
     served = exported(recipe, dataset.classes, weights, folder, [name_of[task] for task in tasks])
