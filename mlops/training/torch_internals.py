@@ -1,7 +1,7 @@
-"""The private name of torch that we use: its own reader of a checkpoint's zip.
+"""The private name of torch that we use: its reader of a checkpoint's zip.
 
-The pickle in a checkpoint is checked as torch will read it. Another zip reader may find another entry of the
-same name, and torch gives no public way to its own reader.
+The pickle in a checkpoint is checked exactly as torch reads it. Another zip reader may find another entry of
+the same name, and torch has no public way to use its reader.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def pickle_in(checkpoint: Path) -> bytes | None:
-    """The pickle that `torch.load` reads from `checkpoint`; None for a file that is not such a zip."""
+    """The pickle that `torch.load` reads from `checkpoint`; None if the file is not such a zip."""
     import torch
 
     try:

@@ -74,7 +74,7 @@ def test_weights_that_would_run_code_are_refused_in_one_line_and_not_loaded(
     file = tmp_path / "best.pt"
     write(tmp_path / "made", file)
     with pytest.raises(
-        UnsafeWeights, match=r"best\.pt could run code .*posix\.mkdir.*so they were not"
+        UnsafeWeights, match=r"best\.pt: not a plain checkpoint.*posix\.mkdir.*it was not loaded"
     ) as caught:
         checked(tmp_path, file)
     assert "\n" not in str(caught.value)
@@ -92,5 +92,5 @@ def test_tensors_without_a_network_are_called_what_they_are(tmp_path: Path) -> N
     import torch
 
     torch.save({"w": torch.zeros(3)}, tmp_path / "tensors.pt")
-    with pytest.raises(MissingWeights, match=r"tensors\.pt is no checkpoint of an Ultralytics network"):
+    with pytest.raises(MissingWeights, match=r"tensors\.pt: not a checkpoint of an Ultralytics network"):
         checked(tmp_path, tmp_path / "tensors.pt")

@@ -1,4 +1,4 @@
-"""What is known and what was said of each image's class."""
+"""True and predicted image classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_view(file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageLabels:
-    """The class of every image of a view, by its path in it."""
+    """The class of every image of a view, by its path in the view."""
 
     by_path: Mapping[str, int]
 
@@ -44,7 +44,7 @@ class ImageLabels:
 
 @dataclass(slots=True)
 class Gathered:
-    """Gathered batch by batch: N images in all."""
+    """True classes and probabilities of N images, collected over batches."""
 
     files: list[str] = field(default_factory=list)
     _truth: list[Tensor] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Gathered:
 
 
 class Answering:
-    """Mixed into a validator of the library: hands it the images' classes and keeps what it is answered."""
+    """Mixin for a validator of the library: adds the images' classes to batches and keeps predictions."""
 
     labels: ImageLabels
     answers: Gathered

@@ -171,7 +171,7 @@ def test_losses_that_stay_nan_end_training_with_the_tasks_name() -> None:
     def spoilt(step: int, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**losses, "class": losses["class"] * math.nan} if step != 2 else losses
 
-    with pytest.raises(Diverged, match="the loss of class was NaN or infinite in 4 steps in a row"):
+    with pytest.raises(Diverged, match="the loss of class was NaN or infinite in 4 consecutive steps"):
         trained(BalanceSettings(patience=4), batches(8), change=spoilt)
     trained(BalanceSettings(patience=4), batches(6), change=spoilt)  # two, one well, three
 
