@@ -81,5 +81,5 @@ def test_two_studies_of_one_name_are_told_apart_by_id(desk: Desk) -> None:
         record_study(
             desk.uri, desk.folder / experiment.replace(" ", ""), "twice", [Trial(0.1, SCORES)], experiment
         )
-    with pytest.raises(UserError, match="2 studies are called 'twice'; give the id of one: "):
+    with pytest.raises(UserError, match="2 studies have the name 'twice'; pass the id of one: "):
         read_subject(desk.client, "twice")

@@ -1,1 +1,1 @@
-"""One module a section: its `build(data)` gives a `Section`, or `Missing` with the reason."""
+"""One module per section: its `build(data)` returns a `Section`, or a `MissingSection` with the reason."""

@@ -1,4 +1,4 @@
-"""The data: which, how many, how even the classes are."""
+"""The data set: name, number of images, class balance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build(data: ReportData) -> Section | MissingSection:
 
 def _classes(run_id: str, known: DatasetFacts) -> tuple[Block, ...]:
     if not known.counts:
-        return (Text("How many samples each class has was not recorded with this run."),)
+        return (Text("The number of samples per class was not recorded with this run."),)
     splits = list(known.counts)
     names = known.classes or tuple(next(iter(known.counts.values())))
     first = splits[0]
