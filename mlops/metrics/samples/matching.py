@@ -247,7 +247,8 @@ def count_at(boxes: Detections, threshold: float, matched: NDArray[np.bool_] | N
     """Count on each of `boxes.pictures` with boxes of at least `threshold`, matched at IoU 0.5.
 
     matched: (P,) whether each prediction is true, if known.
-    An image without rows (no annotated and no predicted box) is a true negative, which affects neither metric.
+    An image without rows (no annotated and no predicted box) is a true negative, which affects neither
+    metric.
     """
     sure = boxes.score >= threshold
     true = match(boxes, IOUS[:1])[0] if matched is None else matched

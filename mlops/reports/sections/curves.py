@@ -39,8 +39,8 @@ def build(data: ReportData) -> Section | MissingSection:
         )
     legend = Text(
         "A decrease is measured from the end of the previous range: rapid from 30 %, moderate from 20 %, "
-        "slow from 10 %, else minimal. Scatter is the standard deviation about a straight line, as a fraction "
-        "of the mean: high above 5 %, moderate above 1 %."
+        "slow from 10 %, else minimal. Scatter is the standard deviation about a straight line, as a "
+        "fraction of the mean: high above 5 %, moderate above 1 %."
     )
     return Section(TITLE, (*texts, *tables, *((legend,) if tables else ())))
 
