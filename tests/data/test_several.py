@@ -115,8 +115,8 @@ def test_map_and_order_are_part_of_the_digest(tmp_path: Path) -> None:
 BROKEN = {
     "one: {cat: cat}\n": "class is 'dog'",
     "other: {cat: cat, dog: dog}\n": "source is 'one'",
-    "- cat\n": "no class map",
-    "": "no class map",
+    "- cat\n": "not a class map",
+    "": "not a class map",
     "a: [b\n": "not valid YAML",
     "one: {cat: cat, dog: dog}\ncat: cat\n": "mixed",
     "one: {cat: [a, b], dog: dog}\n": "one name, or to null",

@@ -128,7 +128,7 @@ def test_what_was_never_measured_is_said_to_be_so(told: Told) -> None:
     table = told.table("Success criteria")
     assert table["test/macro_f1 - val/macro_f1 gap"]["level"] == "not measured"
     assert table["test/F1 per class"]["reached"] == "-"
-    assert "No figures on held-out data" in told.words("Final and best metrics")
+    assert "No metrics on held-out data" in told.words("Final and best metrics")
 
 
 def test_training_time(told: Told) -> None:

@@ -72,7 +72,7 @@ def test_a_study_of_failures_only_says_why_in_one_line(desk: Desk) -> None:
         Trial(0.2, [], failure="crashed: so"),
     ]
     record_study(desk.uri, desk.folder / "home", "failed", trials, "studies failed")
-    with pytest.raises(UserError, match=r"none of its 2 trials has a figure.*it failed: crashed: so"):
+    with pytest.raises(UserError, match=r"none of its 2 trials has metrics.*it failed: crashed: so"):
         read_subject(desk.client, "failed")
 
 

@@ -214,5 +214,5 @@ def test_a_setting_that_cannot_be_is_refused_by_its_name(setting: str, value: ob
 def test_a_task_that_is_none_of_them_is_refused() -> None:
     with pytest.raises(BadSetting, match="allowed: box, class"):
         balancer_for(BalanceSettings(initial={"klass": 1.0}), TASKS)
-    with pytest.raises(ValueError, match="the tasks are"):
+    with pytest.raises(ValueError, match="expected losses of the tasks"):
         balancer_for(BalanceSettings(), TASKS).total({"box": torch.tensor(1.0)}, [])
