@@ -56,7 +56,7 @@ class Box:
 class BoxedImage:
     """One image of a detection set; no boxes means background.
 
-    image_class: index of the whole image's class in `DetectionDataset.image_classes`; -1 where it has none.
+    image_class: index of the whole image's class in `DetectionDataset.image_classes`; -1 if it has none.
     """
 
     image: Path

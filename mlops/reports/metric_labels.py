@@ -16,12 +16,8 @@ HEADLINES = (
     "val/macro_f1",
     "val/accuracy",
 )
-FITNESS = (
-    "val/mAP50-95",
-    "val/macro_f1",
-    "val/mAP50",
-    "val/accuracy",
-)  # the first that exists selects the best epoch
+# the first of these that exists selects the best epoch
+FITNESS = ("val/mAP50-95", "val/macro_f1", "val/mAP50", "val/accuracy")
 _JOINT = ("val/mAP50-95", "val/macro_f1")
 _WORDS = {"macro_f1": "macro F1", "macro_auc": "macro AUC", "macro_precision": "macro precision"}
 _SHARES = {

@@ -126,9 +126,7 @@ def epoch_handler(bench: Bench, run: Run, trial: optuna.Trial | None) -> OnEpoch
             return Verdict.CONTINUE
         if report.epoch not in reported:
             trial.report(report.metrics[request.spec.objective], report.epoch)
-        may_end = request.trials > 1 and not trial.user_attrs.get(
-            "recipe"
-        )  # the recipe's trial is never pruned
+        may_end = request.trials > 1 and not trial.user_attrs.get("recipe")  # which is never pruned
         if may_end and trial.should_prune():
             trial.set_user_attr("pruned_at", report.epoch)
             return Verdict.STOP

@@ -153,7 +153,7 @@ def test_a_deleted_run_is_one_line_with_the_way_back(mlops: Command, desk: Desk)
     desk.client.delete_run(run_id)
     code, _, err = mlops("report", run_id)
     assert code == 2
-    assert f"run {run_id} was deleted; `mlflow runs restore --run-id {run_id}`" in err
+    assert f"run {run_id} was deleted; restore it with `mlflow runs restore --run-id {run_id}`" in err
 
 
 def test_a_run_without_epochs_is_one_line_with_its_failure(

@@ -104,9 +104,7 @@ def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
     failures: list[BaseException] = []
 
     def take_trials() -> None:
-        study = Study(
-            request, bench.study.identity
-        )  # Optuna's study and sampler are not shared between threads
+        study = Study(request, bench.study.identity)  # Optuna's study is not shared between threads
         study.open()
         own = replace(bench, study=study, runs=RunBook(bench.tracker, study, bench.dataset))
         try:
