@@ -118,7 +118,7 @@ BROKEN = {
     "- cat\n": "not a class map",
     "": "not a class map",
     "a: [b\n": "not valid YAML",
-    "one: {cat: cat, dog: dog}\ncat: cat\n": "mixed",
+    "one: {cat: cat, dog: dog}\ncat: cat\n": "both sections and plain lines",
     "one: {cat: [a, b], dog: dog}\n": "one name, or to null",
     "one: {cat: cat, dog: null}\n": "leaves 1 classes",
 }

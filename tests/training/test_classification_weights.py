@@ -69,7 +69,7 @@ def test_weights_that_fit_in_part_are_refused(tmp_path: Path, trained: Path) -> 
     del held["conv1.0.weight"]
     part = tmp_path / "part.safetensors"
     save_file(held, part)
-    with pytest.raises(MissingWeights, match=r"conv1\.0\.weight first"):
+    with pytest.raises(MissingWeights, match=r"first: conv1\.0\.weight"):
         networks.build(tiny_recipe(weights=str(part)), 3, 0)
 
 

@@ -154,6 +154,6 @@ def _take(network: Any, file: Path, model: str) -> None:
         lacking = sorted(needed - fitting.keys())
         raise MissingWeights(
             f"weights={file}: does not fit {model}: {len(lacking)} of {len(needed)} weights are missing or "
-            f"have another shape, first {lacking[0]}"
+            f"have another shape (first: {lacking[0]})"
         )
     network.load_state_dict(fitting, strict=False)
