@@ -1,6 +1,6 @@
 """Reading, checking and naming data sets, and making demo data.
 
-The functions here are the package's public ones; what they need is imported when they are called.
+The functions here are the package's API; they import what they need when called.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ def open_dataset(
     classes: Sequence[str] = (),
     image_label: str = "labels.csv",
 ) -> Dataset:
-    """Read one or several data sets as one, and take its digest.
+    """Read one or several data sets as one and compute its digest.
 
     paths: folders, files or s3:// prefixes, in any format of `mlops.data.readers`.
-    task: detection, classification or joint; data that cannot serve it are refused.
-    cache: where digests, fetched and derived files are kept; nothing is written beside the data.
+    task: detection, classification or joint; data of another task are an error.
+    cache: folder of digests, fetched and derived files; nothing is written beside the data.
     class_map: see `mlops.data.class_map`; without one, classes of the same name are the same class.
-    version: the user's own name for the data, kept in the identity.
-    seed: draws the splits of a set that has none.
-    classes: the system's; names for labels where the format has none (npz), and the order where several
-        sources are merged.
-    image_label: for the joint task, where each picture's own class comes from; see `readers.image_label`.
+    version: the user's name for the data, kept in the identity.
+    seed: for drawing the splits of a set that has none.
+    classes: the system's classes: label names for formats without names (npz), and the order of the merged
+        classes of several sources.
+    image_label: for the joint task, the source of each image's class; see `readers.image_label`.
 
-    Raises DataFault (unreadable, errors in the labels, no train or val pictures, other task) and BadSetting
-    (a class or source that the class map leaves out).
+    Raises DataFault (unreadable, errors in the labels, no train or val images, other task) and BadSetting
+    (a class or source that is missing in the class map).
     """
     from mlops.data.opening import open_dataset as opened
 
@@ -69,13 +69,13 @@ def check_dataset(
 ) -> list[Fault]:
     """Every fault of one or several data sets, errors first; a path that cannot be read is one of them.
 
-    task: what the data are meant for; None for a check without that in mind.
-    cache: where fetched data and what was seen of each picture are kept, so that a second check is quick.
-    seed: as `open_dataset`'s, so that what is checked are the splits that will be trained on.
-    on_progress: called with (done, total) pictures; without one, a bar is drawn on a terminal.
-    image_label: as `open_dataset`'s; looked at for the joint task.
+    task: the task that the data must fit; None to skip this check.
+    cache: folder of fetched data and of results by image, so that a second check is fast.
+    seed: as in `open_dataset`, so that the splits that will be used for training are checked.
+    on_progress: called with (done, total) images; None shows a progress bar on a terminal.
+    image_label: as in `open_dataset`; used for the joint task only.
 
-    Raises OSError where the cache cannot be written, DataFault where an object store does not answer.
+    Raises OSError if the cache cannot be written, DataFault if an object store does not answer.
     """
     from mlops.data.checking.check import check_dataset as checked
 
@@ -85,7 +85,7 @@ def check_dataset(
 def demo_dataset(
     system_name: str, folder: Path, seed: int = 0, size: Literal["small", "tiny"] = "small"
 ) -> Path:
-    """Write a system's demo data into `folder` (same seed, same bytes) and give what `--data` takes."""
+    """Write a system's demo data into `folder` (same seed, same bytes). Returns the value for `--data`."""
     from mlops.data.demo import demo_dataset as made
 
     return made(system_name, folder, seed, size)

@@ -1,14 +1,14 @@
-"""A class map: what each source's classes are called in the set that is trained on.
+"""A class map: the name of each source's classes in the training set.
 
-    pbc_native:                      one section a source, by its name (its folder's or file's)
+    pbc_native:                      one section per source, by the name of its folder or file
       ig: immature_granulocytes
       platelet: platelet
     bccd-cells:
       Platelets: platelet
-      WBC: null                      left out on purpose
+      WBC: null                      omitted on purpose
       RBC: null
 
-A file without sections (`source class: target class`) holds for every source.
+A file without sections (`source class: target class`) applies to every source.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ Section = Mapping[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """where: the file, or what else it was read from. sections: by source name; "" holds for every source."""
+    """where: the file or other origin. sections: by source name; "" applies to every source."""
 
     where: str
     sections: Mapping[str, Section]
 
     def section(self, source: str, classes: Sequence[str]) -> Section:
-        """The targets of each of a source's classes. Raises BadSetting naming what has none."""
+        """The target of each of a source's classes. Raises BadSetting with the classes that have none."""
         section = self.sections.get(source, self.sections.get(""))
         if section is None:
             raise BadSetting(
-                self.where, "source", source, f"a section for it; there are {', '.join(self.sections)}"
+                self.where, "source", source, f"a source with a section: {', '.join(self.sections)}"
             )
         lost = [each for each in classes if each not in section]
         if lost:
             where = f"{self.where}: {source}" if source in self.sections else self.where
             raise BadSetting(
-                where, "class", ", ".join(lost), "each class of the source mapped to a name, or to null"
+                where, "class", ", ".join(lost), "only mapped classes; map each to a name, or to null"
             )
         return section
 
 
 def read_class_map(file: Path) -> ClassMap:
-    """Read a class map. Raises DataFault where it is none."""
+    """Read a class map. Raises DataFault for an invalid file."""
     if not file.is_file():
         raise DataFault(f"class map {file} does not exist")
     fields = read_yaml(file)
     if not isinstance(fields, dict) or not fields:
         raise DataFault(
-            f"{file}: no class map; write `source class: target class` lines, in a section for each source"
+            f"{file}: not a class map; write `source class: target class` lines, in a section for each source"
         )
     nested = [isinstance(value, dict) for value in fields.values()]
     if all(nested):
         return ClassMap(str(file), {str(name): _section(file, section) for name, section in fields.items()})
     if any(nested):
         raise DataFault(
-            f"{file}: sections and plain lines are mixed; put every line into its source's section"
+            f"{file}: has both sections and plain lines; put every line into its source's section"
         )
     return ClassMap(str(file), {"": _section(file, fields)})
 
@@ -68,9 +68,9 @@ def read_class_map(file: Path) -> ClassMap:
 def given_or_recorded(
     file: Path | None, recorded: Mapping[str, Section] | None, sources: Sequence[str], whose: str
 ) -> ClassMap | None:
-    """The class map in `file`; without one, what the training `whose` recorded, if it is of these sources.
+    """The class map in `file`, or else the one recorded by the training `whose`, if it has these sources.
 
-    Raises DataFault where `file` is none.
+    Raises DataFault if `file` is invalid.
     """
     if file is not None:
         return read_class_map(file)
@@ -82,5 +82,5 @@ def given_or_recorded(
 def _section(file: Path, fields: Mapping[object, object]) -> Section:
     for key, value in fields.items():
         if isinstance(value, (dict, list)):
-            raise DataFault(f"{file}: {key} is {value!r}; a class maps to one name, or to null")
+            raise DataFault(f"{file}: {key} is {value!r}; map the class to one name, or to null")
     return {str(key): None if value is None else str(value) for key, value in fields.items()}

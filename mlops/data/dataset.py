@@ -21,12 +21,12 @@ Task = Literal["detection", "classification", "joint"]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is said of a data set on every run and version trained on it.
+    """What every run and version records about the data set it was trained on.
 
     digest: SHA-256 (hex) over the content of every file that training reads.
     version: the name the user gave it (`--data-version v12`), or "".
     demo: made by `mlops data demo`; such runs can never be released.
-    class_map: what the classes of each source were called, where a map said so; see `mlops.data.class_map`.
+    class_map: source class to target class by source, if a class map was given; see `mlops.data.class_map`.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One object: centre, width and height as fractions of the picture (0..1), and its outline if annotated.
+    """One object: centre, width and height as fractions of the image (0..1), and its outline if annotated.
 
     polygon: x1, y1, x2, y2, ... as fractions, or () where only the box was annotated.
     """
@@ -54,9 +54,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class BoxedImage:
-    """One picture of a detection set; no boxes means background.
+    """One image of a detection set; no boxes means background.
 
-    image_class: index of the whole picture's class in `DetectionDataset.image_classes`; -1 where it has none.
+    image_class: index of the whole image's class in `DetectionDataset.image_classes`; -1 if it has none.
     """
 
     image: Path
@@ -68,10 +68,10 @@ class BoxedImage:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImages:
-    """One split of a classification set: labels (N,) int64 beside N pictures.
+    """One split of a classification set: labels (N,) int64 beside N images.
 
     images: N paths, or one uint8 array (N, H, W, 3), RGB.
-    sources: for each picture the data set it came from, where several were given; else ().
+    sources: the data set that each image came from, if several were given; else ().
     """
 
     images: Sequence[Path] | NDArray[np.uint8]
@@ -84,7 +84,7 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True)
 class DetectionDataset:
-    """classes: of the boxes. image_classes: of whole pictures, for the joint task; () for detection."""
+    """classes: of the boxes. image_classes: of whole images, for the joint task; () for detection."""
 
     identity: Identity
     classes: tuple[str, ...]
@@ -104,13 +104,13 @@ Dataset: TypeAlias = DetectionDataset | ClassificationDataset
 
 @dataclass(frozen=True, slots=True)
 class DetectionSource:
-    """Pictures with boxes.
+    """Images with boxes.
 
     root: the folder that names are relative to in the digest.
-    files: every file that training reads, pictures and labels.
-    faults: what was wrong with the labels; rows that are errors, and boxes without area, are left out.
-    sizes: width and height in pixels where the annotations state them, by picture.
-    made_split: the source had no splits, and they were drawn from it with a seed.
+    files: every file that training reads, images and labels.
+    faults: what is wrong with the labels; rows with errors and boxes without area are omitted.
+    sizes: width and height in pixels where the annotations state them, by image.
+    made_split: the source has no splits; they were drawn with a seed.
     """
 
     name: str
@@ -125,7 +125,7 @@ class DetectionSource:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationSource:
-    """Pictures with one label each; fields as in `DetectionSource`."""
+    """Images with one label each; fields as in `DetectionSource`."""
 
     name: str
     root: Path
@@ -140,9 +140,9 @@ Source: TypeAlias = DetectionSource | ClassificationSource
 
 
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Split to class to annotated objects of a detection set, or to pictures of a classification set.
+    """Counts by split and class: annotated objects of a detection set, images of a classification set.
 
-    Every class is there, with 0 where it has none.
+    Every class is listed; the count is 0 if the split has none.
     """
     counts: dict[str, dict[str, int]] = {}
     for split, items in dataset.splits.items():

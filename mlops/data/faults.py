@@ -11,8 +11,8 @@ from mlops.errors import DataFault
 
 Severity = Literal["error", "warning"]
 
-# Errors are what training cannot be trusted with. Leaks between splits are warnings: they spoil the
-# figures, not the training, and the release gates judge the figures.
+# Errors prevent a correct training. Leaks between splits are warnings: they distort the metrics, not the
+# training, and the release gates judge the metrics.
 SEVERITY: Mapping[str, Severity] = {
     "unreadable-set": "error",
     "unreadable-image": "error",
@@ -49,9 +49,9 @@ class Fault:
     """One thing wrong with a data set.
 
     code: a key of `SEVERITY`.
-    file: where it is; of a whole set, what the user named, which may lie in an object store.
-    line: counted from 1; None where the fault is the whole file's.
-    says: what is wrong, in one line, without the place.
+    file: the file; for a fault of the whole set, the path or address that the user passed.
+    line: counted from 1; None for a fault of the whole file.
+    says: the message, in one line, without the place.
     """
 
     severity: Severity
@@ -66,21 +66,21 @@ class Fault:
 
 
 def fault(code: str, file: Path | str, says: str, line: int | None = None) -> Fault:
-    """A fault of the severity that its code has."""
+    """A fault with the severity of its code."""
     return Fault(SEVERITY[code], code, file, line, says)
 
 
 def raise_errors(faults: Iterable[Fault], path: str) -> None:
-    """Raise DataFault, naming the first and the number of errors, if there is an error among `faults`."""
+    """Raise DataFault with the first error and their number, if there is an error among `faults`."""
     errors = [each for each in faults if each.severity == "error"]
     if not errors:
         return
-    others = f" (and {len(errors) - 1} more: `mlops data check {path}` lists them)" if len(errors) > 1 else ""
+    others = f" (and {len(errors) - 1} more; run `mlops data check {path}`)" if len(errors) > 1 else ""
     raise DataFault(f"{errors[0].place}: {errors[0].says}{others}")
 
 
 def as_rows(faults: Iterable[Fault]) -> list[dict[str, str | int | None]]:
-    """Faults as what JSON and tables know."""
+    """Faults as plain values, for JSON and tables."""
     return [
         {
             "severity": each.severity,

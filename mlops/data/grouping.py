@@ -1,4 +1,4 @@
-"""Which pictures belong together (a patient's, a sequence's) and may not be torn apart by a split."""
+"""Which images belong together (of a patient or a sequence) and must be in the same split."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How groups are told; with neither field, each picture stands for itself.
+    """How to find groups; with neither field, each image is its own group.
 
-    column: of a table, or a field of COCO's images.
-    pattern: searched in each picture's path; its groups, or else all of it, name the group.
+    column: a column of a table, or a field of COCO's images.
+    pattern: a regular expression, searched in each image's path; its groups, or else the whole match, are the
+        group's name.
     """
 
     column: str = ""
@@ -36,12 +37,12 @@ EACH_FOR_ITSELF = Grouping()
 
 
 def groups_of(pictures: Sequence[Path], root: Path, grouping: Grouping) -> list[str]:
-    """The group of each picture, in their order.
+    """The group of each image, in their order.
 
-    Raises BadSetting for a broken pattern or an unknown column, DataFault for a picture without a group.
+    Raises BadSetting for an invalid pattern or an unknown column, DataFault for an image without a group.
     """
     if grouping.column and grouping.pattern:
-        raise BadSetting("--group-by", "--group-pattern", grouping.pattern, "one of the two, not both")
+        raise BadSetting("--group-by", "--group-pattern", grouping.pattern, "only one of the two")
     if grouping.pattern:
         return [_matched(grouping.pattern, _name(picture, root)) for picture in pictures]
     if grouping.column:
@@ -51,7 +52,7 @@ def groups_of(pictures: Sequence[Path], root: Path, grouping: Grouping) -> list[
 
 
 def group_column(table: Path) -> str:
-    """The first column of a table that is known to tell groups; "" where there is none."""
+    """The first column of a table with a known name of a group column; "" if there is none."""
     header = _rows(table)[0]
     return next((name for name in header if name.strip().lower() in GROUP_COLUMNS), "")
 
@@ -62,12 +63,12 @@ def _matched(pattern: str, name: str) -> str:
     except re.error as error:
         raise BadSetting("--group-pattern", "pattern", pattern, f"a regular expression ({error})") from error
     if found is None:
-        raise DataFault(f"{name} does not match --group-pattern {pattern!r}; every picture needs a group")
+        raise DataFault(f"{name} does not match --group-pattern {pattern!r}; every image needs a group")
     return "/".join(part or "" for part in found.groups()) if found.groups() else found.group()
 
 
 def _values(root: Path, column: str) -> Mapping[str, str]:
-    """Picture name -> group, from the tables and COCO files of a data set."""
+    """Group by image name, from the tables and COCO files of a data set."""
     tables = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.tsv")])
     seen: list[str] = []
     for table in (each for each in tables if each.suffix.lower() in (".csv", ".tsv")):
@@ -83,7 +84,7 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
         if column in fields:
             return {str(each["file_name"]): str(each.get(column, "")) for each in images}
     raise BadSetting(
-        str(root), "--group-by", column, ", ".join(seen) or "a column of a table beside the pictures"
+        str(root), "--group-by", column, ", ".join(seen) or "a column of a table beside the images"
     )
 
 
@@ -93,14 +94,14 @@ def _rows(table: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _looked_up(values: Mapping[str, str], picture: Path, root: Path, column: str) -> str:
-    """By path, name or stem: tables name their pictures in any of these ways."""
+    """The value by path, name or stem: tables use any of these."""
     for key in (_name(picture, root), picture.name, picture.stem):
         if values.get(key):
             return values[key]
     matching = {group for key, group in values.items() if group and Path(key).name == picture.name}
     if len(matching) == 1:
         return matching.pop()
-    raise DataFault(f"{_name(picture, root)} has no value in column {column!r}; every picture needs a group")
+    raise DataFault(f"{_name(picture, root)} has no value in column {column!r}; every image needs a group")
 
 
 def _name(picture: Path, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Make one data set of one or several sources: classes put in one order, splits joined, the digest taken."""
+"""Merge one or several sources into one data set: order the classes, join the splits, compute the digest."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 def merged_classes(
     sources: Sequence[Source], class_map: ClassMap | None, order: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], list[list[int]]]:
-    """The target classes, in the order they first appear, and each source's table to them (-1: left out).
+    """The target classes in order of first appearance, and each source's class indices in them (-1: omitted).
 
-    order: of several sources, classes that are all in it are put in its order, whichever source comes first.
+    order: used for several sources if it has all classes, whichever source comes first.
     """
     targets = [
         list(source.classes)
@@ -48,7 +48,7 @@ def merged_classes(
 def merged_pictures(
     sources: Sequence[DetectionSource], tables: Sequence[Sequence[int]]
 ) -> dict[SplitName, tuple[BoxedImage, ...]]:
-    """The pictures of all sources by split, with boxes of the target classes; `source` is filled in."""
+    """The images of all sources by split, with boxes of the target classes; sets `source`."""
     return {
         split: tuple(
             replace(
@@ -71,7 +71,7 @@ def merged_pictures(
 def merged_images(
     sources: Sequence[ClassificationSource], tables: Sequence[Sequence[int]], cache: Path
 ) -> dict[SplitName, LabelledImages]:
-    """The labelled images of all sources by split; pictures of a class that is left out are left out."""
+    """The labelled images of all sources by split, without those of omitted classes."""
     if len(sources) == 1 and tables[0] == list(range(len(tables[0]))):
         return dict(sources[0].splits)
     joined: dict[SplitName, LabelledImages] = {}
@@ -89,9 +89,9 @@ def merged_images(
 def digest(
     sources: Sequence[Source], classes: Sequence[str], cache: Path, class_map: ClassMap | None, seed: int
 ) -> str:
-    """The digest of what is trained on: each source's, with class map and the seed of drawn splits.
+    """The digest of the training data: over each source's, the class map and the seed of drawn splits.
 
-    classes: the merged ones; of several sources they are part of it, since the sources' order gives theirs.
+    classes: the merged ones; with several sources they are included, since their order follows the sources'.
     """
     digests = [content_digest(each.files, each.root, cache, _facts(each)) for each in sources]
     lines = [f"source\0{each}" for each in digests]

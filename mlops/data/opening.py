@@ -1,4 +1,4 @@
-"""Open the data of a training: read, refuse what cannot be trained on, merge, compute the digest."""
+"""Open the data of a training: read, reject what cannot be trained on, merge, compute the digest."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from mlops.errors import BadSetting, DataFault
 
 TRAINED_ON: tuple[SplitName, ...] = ("train", "val")
 SPLIT_HINT = (
-    "hold some train pictures back for it, whole patients or sequences; "
-    "a set without any splits (one folder of pictures, a table without a split column) has them drawn"
+    "move some train images there, whole patients or sequences; "
+    "for a set without any splits (one folder of images, a table without a split column) they are drawn"
 )
-TOO_FEW = "there are too few pictures, or groups of them, to draw one from: give more, or splits of your own"
+TOO_FEW = "there are too few images, or groups of images, to draw one; add images, or define the splits"
 
 
 def open_dataset(
@@ -63,7 +63,7 @@ def open_dataset(
     least = 2 if task == "classification" else 1
     if len(names) < least:
         where = f"{mapped.where} leaves" if mapped is not None else f"{', '.join(paths)} has"
-        raise DataFault(f"{where} {len(names)} classes to train on; {task} needs {least} or more")
+        raise DataFault(f"{where} {len(names)} classes to train on; {task} needs at least {least}")
     identity = Identity(
         name="+".join(source.name for source in sources),
         path=", ".join(map(as_recorded, paths)),
@@ -88,7 +88,7 @@ def open_dataset(
 def _with_labels_named(
     sources: Sequence[Source], paths: Sequence[str], rule: str
 ) -> tuple[list[Source], dict[Path, str]]:
-    """The sources with the tables of image labels among their files, and the labels by picture."""
+    """The sources with the image label tables added to their files, and the labels by image."""
     labels: dict[Path, str] = {}
     read: list[Source] = []
     for path, source in zip(paths, sources, strict=True):
@@ -104,16 +104,16 @@ def _with_labels_named(
 def read_sources(
     paths: Sequence[str], cache: Path, *, seed: int = 0, classes: Sequence[str] = ()
 ) -> list[Source]:
-    """Read each path, fetching those of an object store first."""
+    """Read each path; paths in an object store are fetched first."""
     return [read() for _, read in named_sources(paths, cache, seed=seed, classes=classes)]
 
 
 def named_sources(
     paths: Sequence[str], cache: Path, *, seed: int = 0, classes: Sequence[str] = ()
 ) -> Iterator[tuple[str, Callable[[], Source]]]:
-    """Each path with what reads it. Sources of the same name get a number."""
+    """Each path with the function that reads it. Sources of the same name get a number."""
     if not paths:
-        raise DataFault("no data given; name a folder or file with --data")
+        raise DataFault("no data given; pass a folder or file with --data")
     for path, name in zip(paths, names_of(paths), strict=True):
         yield path, partial(_read, path, cache, name, seed, classes)
 
@@ -123,24 +123,24 @@ def _read(path: str, cache: Path, name: str, seed: int, classes: Sequence[str]) 
 
 
 def refuse_other_task(path: str, source: Source, task: str) -> None:
-    """Raise DataFault when a source cannot serve the task."""
+    """Raise DataFault if a source does not fit the task."""
     if task == "classification" and isinstance(source, DetectionSource):
         raise DataFault(
-            f"{path} holds boxes, and a classifier needs one label a picture; "
-            f"`mlops data convert {path} --to imagefolder --out FOLDER` cuts the objects out"
+            f"{path} has boxes, but a classifier needs one label per image; "
+            f"crop the objects with `mlops data convert {path} --to imagefolder --out FOLDER`"
         )
     if task != "classification" and isinstance(source, ClassificationSource):
         raise DataFault(
-            f"{path} holds one label a picture and no boxes; a detector needs boxes (YOLO, VOC or COCO)"
+            f"{path} has one label per image and no boxes; a detector needs boxes (YOLO, VOC or COCO)"
         )
 
 
 def refuse_missing_splits(path: str, splits: Mapping[SplitName, Sized], *, drawn: bool = False) -> None:
-    """Raise DataFault where train or val is not there or empty; a missing test split is allowed.
+    """Raise DataFault if train or val is missing or empty; a missing test split is allowed.
 
-    drawn: the splits are not the user's own.
+    drawn: the splits were drawn by seed.
     """
     for split in TRAINED_ON:
         if not len(splits.get(split, ())):
             hint = TOO_FEW if drawn else SPLIT_HINT
-            raise DataFault(f"{path} has no pictures in its {split} split; {hint}")
+            raise DataFault(f"{path} has no images in its {split} split; {hint}")

@@ -1,4 +1,4 @@
-"""Images with 8 bits a channel, and arrays of images written as files."""
+"""Images with 8 bits per channel, and arrays of images written as files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def as_8_bits(picture: Image) -> Image:
-    """Of 16 bits grey, as X-rays have them, the upper 8, as OpenCV does it; all else as it is.
+    """The upper 8 bits of a 16-bit grey image (X-ray), as in OpenCV; other images are unchanged.
 
-    Pillow itself would make white of all above 255.
+    Pillow would turn all values above 255 into white.
     """
     import numpy as np
     from PIL.Image import fromarray
@@ -29,12 +29,12 @@ def as_8_bits(picture: Image) -> Image:
 
 
 def as_rgb(picture: Image) -> Image:
-    """`picture` in RGB, 8 bits a channel, as networks take it."""
+    """`picture` in RGB with 8 bits per channel, as networks need it."""
     return as_8_bits(picture).convert("RGB")
 
 
 def as_files(images: NDArray[np.uint8], cache: Path) -> list[Path]:
-    """PNG files of (N, H, W, 3) RGB pictures, in `<cache>/tiles/<digest>`; made once, whole or not at all."""
+    """PNG files of (N, H, W, 3) RGB images in `<cache>/tiles/<digest>`; written once and atomically."""
     import numpy as np
 
     key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[
@@ -50,5 +50,5 @@ def _write(images: NDArray[np.uint8], folder: Path) -> None:
     from PIL import Image
 
     with new_folder(folder, "keep") as work:
-        for index, picture in enumerate(tracked(images, "Writing pictures")):
+        for index, picture in enumerate(tracked(images, "Writing images")):
             Image.fromarray(picture).save(work / f"{index:06d}.png", compress_level=1)

@@ -1,4 +1,4 @@
-"""Where the data that a user names lie, on this machine or in an object store, and what they are called."""
+"""Location and name of the data that a user passes: on this machine or in an object store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_remote(path: str) -> bool:
 
 
 def name_of(path: str) -> str:
-    """What a source is called in class maps and reports: a folder's name, or a file's without its suffix."""
+    """A source's name in class maps and reports: a folder's name, or a file's without its suffix."""
     if not is_remote(path):
         return source_name(Path(path))
     place = PurePosixPath(path.removeprefix(_OBJECT_STORE))
@@ -25,7 +25,7 @@ def name_of(path: str) -> str:
 
 
 def names_of(paths: Sequence[str]) -> list[str]:
-    """What each is called; the second of the same name is NAME-2, or the next number that is free.
+    """The name of each; the second of the same name is NAME-2, or the next free number.
 
     >>> names_of(["a/cells", "b/cells"])
     ['cells', 'cells-2']
@@ -40,15 +40,15 @@ def names_of(paths: Sequence[str]) -> list[str]:
 
 
 def as_recorded(path: str) -> str:
-    """`path` so that it is found again from any working directory; what is in an object store as it is."""
+    """`path` made absolute; an address in an object store is unchanged."""
     return path if is_remote(path) else str(Path(path).absolute())
 
 
 def local_path(path: str, cache: Path) -> Path:
-    """Where a path lies on this machine; what is in an object store is fetched into the cache.
+    """The local path; data in an object store are fetched into the cache.
 
-    A data.yaml, COCO file or table there comes with everything beside it, since it names files there.
-    Raises DataFault where it cannot be fetched.
+    A data.yaml, COCO file or table is fetched with everything beside it, since it refers to files there.
+    Raises DataFault if it cannot be fetched.
     """
     if not is_remote(path):
         return Path(path)

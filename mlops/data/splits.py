@@ -1,4 +1,4 @@
-"""Draw train, val and test from a set that has no splits: by group, alike for the same seed anywhere."""
+"""Draw train, val and test from a set without splits: by group, reproducible from the seed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def draw_splits(
     val: float = VAL_FRACTION,
     test: float = TEST_FRACTION,
 ) -> list[SplitName]:
-    """The split of each picture.
+    """The split of each image.
 
-    groups: what must not be torn apart (a patient, a sequence; the picture's own name where there is none).
-    strata: what should be spread evenly (its class); a group counts as its commonest one.
-    val, test: fractions of the pictures of each stratum. Where a stratum has groups enough (3), val and
-        test get one at least, unless their fraction is 0.
+    groups: the group of each image (patient, sequence; else its name); a group is never divided.
+    strata: the class of each image, spread evenly over the splits; a group has its most frequent one.
+    val, test: fractions of the images of each stratum. If a stratum has at least 3 groups, val and test get
+        at least one, unless their fraction is 0.
 
-    The order of groups comes from SHA-256 of seed and name, so neither the order of files nor a picture added
-    later moves the others between the ends of it.
+    Groups are ordered by the SHA-256 of seed and name, so the result depends neither on the order of files
+    nor, beyond the boundaries, on images added later.
     """
     size = Counter(groups)
     seen: dict[str, Counter[str]] = defaultdict(Counter)
@@ -48,7 +48,7 @@ def draw_splits(
 
 
 def _cut(ordered: Sequence[str], size: Counter[str], val: float, test: float) -> dict[str, SplitName]:
-    """Walk through groups in order: test until its share is reached, then val, the rest is train."""
+    """Assign groups in order: test until its fraction is reached, then val; the rest is train."""
     total = sum(size[name] for name in ordered)
     splits: dict[str, SplitName] = {}
     position = 0
@@ -69,8 +69,8 @@ def _cut(ordered: Sequence[str], size: Counter[str], val: float, test: float) ->
 
 
 def own_names(pictures: Sequence[Path]) -> list[str]:
-    """What each picture is called among them: its name, with the folders below the common one where others
-    have the same name, so that it does not change with the place of the set.
+    """A name for each image that is independent of the set's location: its file name, with the folders below
+    the common one if the file name is not unique.
     """
     called = Counter(picture.name for picture in pictures)
     common = os.path.commonpath([picture.parent for picture in pictures]) if pictures else ""
@@ -81,7 +81,7 @@ def own_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def draw_detection(pictures: tuple[BoxedImage, ...], seed: int) -> dict[SplitName, tuple[BoxedImage, ...]]:
-    """Splits drawn by group (else by picture), spread by the first box's class."""
+    """Splits drawn by group (else by image), stratified by the first box's class."""
     names = own_names([each.image for each in pictures])
     drawn = draw_splits(
         [each.group or name for each, name in zip(pictures, names, strict=True)],

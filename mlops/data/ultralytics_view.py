@@ -1,7 +1,7 @@
-"""Show a detection set to Ultralytics: a folder of its own kind, in our cache.
+"""Give Ultralytics a detection set as a YOLO folder in our cache.
 
-Ultralytics writes label caches beside labels and mends broken JPEGs in place; given this view instead of the
-user's folder, it does so here.
+Ultralytics writes label caches beside labels and repairs broken JPEGs in place. It does so in this view, and
+the user's folder stays unchanged.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ _LAYOUT = "1"  # part of the key: raise it when the files written here change
 
 
 def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
-    """A folder with `data.yaml` (absolute path), `images/<split>` (symlinks) and `labels/<split>`, made once.
+    """Return a folder with `data.yaml` (absolute path), `images/<split>` (symlinks) and `labels/<split>`.
 
-    Its key covers digest, classes, boxes and the pictures' places, so a set that was mapped or moved gets a
-    view of its own. A picture without boxes has no label file. Several processes may ask at once: one view is
-    kept.
-    Raises OSError where the cache cannot be written.
+    It is created once. Its key covers digest, classes, boxes and image paths, so a set that was mapped or
+    moved gets another view. An image without boxes has no label file. Concurrent calls share one view.
+    Raises OSError if the cache cannot be written.
     """
     folder = cache.resolve() / "views" / _key(dataset)
     if not (folder / "data.yaml").is_file():
@@ -34,14 +33,14 @@ def yolo_view(dataset: DetectionDataset, cache: Path) -> Path:
 
 
 def viewed(dataset: DetectionDataset) -> Iterator[tuple[str, BoxedImage]]:
-    """Each picture with its path in the view."""
+    """Each image with its path in the view."""
     for split, pictures in dataset.splits.items():
         for name, picture in _named(pictures):
             yield f"images/{split}/{name}{picture.image.suffix}", picture
 
 
 def original_of(viewed: Path) -> Path:
-    """The user's file that a picture of a view stands for (a mended copy stands for itself)."""
+    """The user's file behind an image of a view; a repaired copy is returned as it is."""
     return viewed.readlink() if viewed.is_symlink() else viewed
 
 
@@ -71,13 +70,13 @@ def _write(dataset: DetectionDataset, work: Path, home: Path) -> None:
 
 
 def _named(pictures: Sequence[BoxedImage]) -> Iterator[tuple[str, BoxedImage]]:
-    """A name for each picture that no other has, with the old one still in it."""
+    """A unique name for each image, which contains the original one."""
     for index, picture in enumerate(pictures):
         yield f"{index:06d}-{picture.image.stem[:120]}", picture
 
 
 def _place(picture: Path, at: Path) -> None:
-    """Link a picture; copy a JPEG that does not end as one, since Ultralytics mends those in place."""
+    """Link an image; copy a truncated JPEG, since Ultralytics repairs those in place."""
     with picture.open("rb") as stream:
         odd_end = stream.read(2) == b"\xff\xd8" and (stream.seek(-2, 2), stream.read())[1] != b"\xff\xd9"
     if odd_end:
@@ -89,8 +88,8 @@ def _place(picture: Path, at: Path) -> None:
 def label_text(boxes: Sequence[Box]) -> str:
     """Boxes as YOLO rows.
 
-    As soon as one has an outline, the plain ones are written as outlines of four corners: Ultralytics takes a
-    file with outlines for one of outlines only.
+    If one has an outline, the others are written as outlines of four corners: Ultralytics treats a file with
+    outlines as one that has only outlines.
     """
     outlined = any(box.polygon for box in boxes)
     return "".join(f"{box.class_index} {_numbers(_values(box, outlined))}\n" for box in boxes)

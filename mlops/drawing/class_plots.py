@@ -46,7 +46,7 @@ def _reliability(found: Calibration, file: Path) -> Path:
     above.set_title(f"expected calibration error {found.ece:.4f} ({len(left)} bins)")
     above.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     below.bar(left, np.where(held, found.count, np.nan), width, align="edge", color=COLOURS[0])
-    below.set(xlabel="confidence (largest probability)", ylabel="pictures", yscale="log")
+    below.set(xlabel="confidence (largest probability)", ylabel="images", yscale="log")
     for axes in (above, below):
         axes.grid(alpha=0.3)
     return save(figure, file)

@@ -45,7 +45,7 @@ def save(figure: Figure, file: Path) -> Path:
 
 
 def draw_confusion(
-    matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool, of: str = "pictures"
+    matrix: NDArray[np.int64], classes: Sequence[str], file: Path, *, shares: bool, of: str = "images"
 ) -> Path:
     """matrix (C, C): true class by row, predicted by column. shares: fractions per row instead of counts."""
     side = min(max(4.5, 0.75 * len(classes) + 2), 16)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Size = Literal["all", "small", "medium", "large"]
 SIZES: tuple[Size, ...] = ("all", "small", "medium", "large")
-SMALL, MEDIUM = 32**2, 96**2  # COCO's: square pixels of the picture as it lies on disk
-_EVERY = 1_000_000  # boxes a picture and class: all that the table holds
+SMALL, MEDIUM = 32**2, 96**2  # COCO's: square pixels of the image file
+_EVERY = 1_000_000  # boxes per image and class: all boxes of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _precision(boxes: Boxes, classes: int) -> NDArray[np.float64]:
     from pycocotools.cocoeval import COCOeval
 
     names, image = np.unique(boxes.image, return_inverse=True)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truths = _data_set(boxes, image, len(names), classes, boxes.truth)
         given = _data_set(boxes, image, len(names), classes, ~boxes.truth)
         judged = COCOeval(truths, given, "bbox")
@@ -109,7 +109,7 @@ def _data_set(
         "categories": [{"id": index + 1} for index in range(classes)],
         "annotations": [
             {
-                "id": number + 1,  # 0 would read as no match
+                "id": number + 1,  # 0 would mean no match
                 "image_id": int(image[row]),
                 "category_id": int(boxes.class_index[row]) + 1,
                 "bbox": corner,

@@ -1,7 +1,7 @@
 """A detector's metrics from its table of boxes, FROC included. Pure; AP is in `box_ap`.
 
 FROC is the free-response curve of computer-aided detection (Bunch et al. 1978); its summary is the mean
-sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false boxes an image (LUNA16: Setio et al. 2017, 'Validation,
+sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false boxes per image (LUNA16: Setio et al. 2017, 'Validation,
 comparison, and combination of algorithms for automatic detection of pulmonary nodules').
 """
 

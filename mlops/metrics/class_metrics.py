@@ -128,7 +128,7 @@ def held_out(
     """All metrics of a held-out split: truth (N,), probabilities (N, C), sources (N,) or ().
 
     In addition to `headline` and `per_source`: `loss` (mean negative log probability of the true class),
-    `macro_precision`, `macro_recall`, `macro_auc` (one against the rest, where it is defined),
+    `macro_precision`, `macro_recall`, `macro_auc` (one against the rest, if defined),
     `precision/<class>` and `recall/<class>`.
     """
     predicted = probabilities.argmax(1).astype(np.int64)

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
 
     from mlops.metrics.samples.matching import Detections
 
-# From the objects found on each draw (D,), writes how many of the recalls 0.01, 0.02, ... are reached.
+# Takes the objects found on each draw (D,) and writes how many of the recalls 0.01, 0.02, ... are reached.
 Reached: TypeAlias = "Callable[[NDArray[np.float32], NDArray[np.float32]], None]"
 
 _DRAWS = 256
-RECALLS = np.linspace(0.0, 1.0, 101)  # pycocotools' own numbers, to the last bit
+RECALLS = np.linspace(0.0, 1.0, 101)  # exactly pycocotools' values
 
 
 @dataclass(frozen=True, slots=True)
 class RankedClass:
-    """One class's objects on M pictures and the H of its ranked boxes that are true at some IoU.
+    """One class's objects on M images, and its H ranked boxes that are true at some IoU (hits).
 
-    truths: (M,) objects of each picture. hit_on: (H,) the picture of each. boxes: (H, M) sparse, the boxes of
-    each picture from behind the hit before up to this one, so that boxes @ weights counts a draw's. hits: for
-    each IoU the places among H of those true at it.
+    truths: (M,) objects of each image. hit_on: (H,) the image of each hit. boxes: (H, M) sparse, the number
+    of boxes of each image after the previous hit up to this one, so that boxes @ weights counts those of a
+    draw.
+    hits: for each IoU the indices among H of the hits at this IoU.
     """
 
     index: int
@@ -39,8 +40,8 @@ class RankedClass:
     def ap(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """AP at each IoU on D draws, weights (M, D): (IoUs, D). NaN on a draw without an object.
 
-        One draw alone is pycocotools' AP, as far as float32 tells. Of several, a recall that is a whole
-        percent is taken as reached, where its rounding leaves out ten of the hundred.
+        For a single draw this is pycocotools' AP within float32. For several draws, a recall of a whole
+        percent counts as reached, for which pycocotools' rounding misses ten of the hundred.
         """
         total = self.truths @ weights
         seen = self._boxes_between(weights)
@@ -54,7 +55,7 @@ class RankedClass:
         return ap
 
     def _boxes_between(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """boxes @ weights, (H, D), some draws at a time: they stay in the processor's cache."""
+        """boxes @ weights, (H, D), computed for some draws at a time, so that they fit into the cache."""
         between = np.empty((len(self.hit_on), weights.shape[1]), np.float32)
         for start in range(0, weights.shape[1], _DRAWS):
             some = slice(start, start + _DRAWS)
@@ -63,7 +64,7 @@ class RankedClass:
 
 
 def ranked_classes(boxes: Detections, matched: NDArray[np.bool_]) -> list[RankedClass]:
-    """Every class that has an object. matched: (IoUs, P), from `mlops.metrics.samples.matching`."""
+    """Every class with an object. matched: (IoUs, P), from `mlops.metrics.samples.matching`."""
     from scipy.sparse import csr_matrix
 
     pictures = len(boxes.pictures)
@@ -73,8 +74,8 @@ def ranked_classes(boxes: Detections, matched: NDArray[np.bool_]) -> list[Ranked
         start, stop = np.searchsorted(boxes.class_index, (index, index + 1))
         picture, own = boxes.picture[start:stop], matched[:, start:stop]
         hits = np.flatnonzero(own.any(0))
-        behind = np.searchsorted(hits, np.arange(stop - start))  # the hit that each box comes before, or is
-        counted = behind < len(hits)  # boxes behind the last hit change nothing
+        behind = np.searchsorted(hits, np.arange(stop - start))  # the first hit at or after each box
+        counted = behind < len(hits)  # boxes after the last hit have no effect
         ones = np.ones(int(counted.sum()), np.float32)
         cells = (behind[counted], picture[counted])
         between = csr_matrix((ones, cells), shape=(len(hits), pictures), dtype=np.float32)
@@ -84,7 +85,7 @@ def ranked_classes(boxes: Detections, matched: NDArray[np.bool_]) -> list[Ranked
 
 
 def mean_defined(ap: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over the first axis (classes), of those that are defined; NaN where none is."""
+    """The mean over the first axis (classes) of the defined values; NaN if none is defined."""
     there = np.isfinite(ap)
     count = there.sum(0)
     mean: NDArray[np.float64] = np.where(there, ap, 0).sum(0) / np.maximum(count, 1)
@@ -94,11 +95,11 @@ def mean_defined(ap: NDArray[np.float64]) -> NDArray[np.float64]:
 def _area(
     drawn: NDArray[np.float32], seen: NDArray[np.float32], hits: NDArray[np.int64], reached: Reached
 ) -> NDArray[np.float32]:
-    """drawn, seen (H, D): how often each hit was drawn, and the boxes up to it. AP (D,).
+    """AP (D,). drawn, seen (H, D): how often each hit was drawn, and the number of boxes up to it.
 
-    From the last hit to the first, so that the largest precision at a recall or beyond is at hand. A row is
-    all draws of one hit: long enough for numpy, short enough for a processor's cache. Counts below 2^24 are
-    exact in float32.
+    Goes from the last hit to the first, to track the largest precision at a recall or beyond. A row has all
+    draws
+    of one hit: long enough for numpy, short enough for the cache. Counts below 2^24 are exact in float32.
     """
     found: NDArray[np.float32] = drawn[hits].sum(0)
     best, area, precision, recalls, fewer = (np.zeros_like(found) for _ in range(5))
@@ -120,7 +121,7 @@ def _area(
 def _nearly(total: NDArray[np.float32]) -> Reached:
     """Of `total` (D,) objects."""
     percent = np.float32(100) / total
-    up = np.float32(2e-5)  # what float32 may put a whole percent below itself
+    up = np.float32(2e-5)  # rounding error of float32 for a whole percent
 
     def reached(found: NDArray[np.float32], into: NDArray[np.float32]) -> None:
         np.multiply(found, percent, into)

@@ -1,4 +1,4 @@
-"""Table cells of one run's values with their source, and which epoch's weights the run kept."""
+"""Table cells with one run's values and their sources, and the run's best epoch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def size_of(run: RunFacts, file: StoredFile) -> Cell:
 
 
 class Cells:
-    """Makes the cells of `run`; all of them in the digits that its figures deserve."""
+    """Creates the cells of `run`, with the digits for its metrics."""
 
     def __init__(self, run: RunFacts) -> None:
         self.run = run
@@ -51,11 +51,11 @@ class Cells:
         return Cell(self.text(key, value), value, "read", (self.source(key, str(step)),))
 
     def worked(self, text: str, value: float, rule: str, *sources: ValueSource) -> Cell:
-        """A figure worked out of others."""
+        """A value calculated from others."""
         return Cell(text, value, rule, sources)
 
     def change(self, key: str, first: int, last: int) -> Cell:
-        """How much the metric changed: shares in points, all else in percent of the first."""
+        """The change of a metric: shares in points, others in percent of the first value."""
         curve = self.run.curve(key)
         before, after = (curve.at(first), curve.at(last)) if curve else (None, None)
         if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
@@ -70,13 +70,13 @@ class Cells:
         return Cell(number_format.percent(change), change, "change", (source,))
 
     def over(self, key: str, rule: str, value: float, text: str, steps: Sequence[int] = ()) -> Cell:
-        """A figure over a stretch of the metric `key`: its mean, its maximum, ..."""
+        """A statistic of the metric `key` over a range: mean, maximum, ..."""
         curve = self.run.curve(key)
         span = steps or (curve.steps if curve else ())
         return Cell(text, value, rule, (self.source(key, spanning(span)),))
 
     def param(self, key: str) -> Cell:
-        """A setting, an absolute path by its last part; or a dash."""
+        """A setting, or a dash; an absolute path is shortened to its last part."""
         if key not in self.run.params:
             return UNKNOWN
         source = ValueSource(self.run.run_id, "param", key)
@@ -87,7 +87,7 @@ class Cells:
         return Cell(text[:most] or "-", rule="read", sources=(ValueSource(self.run.run_id, "tag", key),))
 
     def info(self, text: str, key: str, value: float | None = None) -> Cell:
-        """What MLflow itself says of the run: its status, its times."""
+        """MLflow's status and times of the run."""
         return Cell(text, value, "read", (ValueSource(self.run.run_id, "info", key),))
 
     def text(self, key: str, value: float) -> str:
@@ -108,7 +108,7 @@ def spanning(steps: Sequence[int]) -> str:
 
 
 def last_part(value: str) -> str:
-    """A report is passed on: of an absolute path it shows the file's name only."""
+    """The file name of an absolute path, as reports are passed on to others."""
     return value.rstrip("/").rpartition("/")[2] if value.startswith("/") else value
 
 
@@ -116,9 +116,9 @@ _KEPT = "best/epoch"
 
 
 def best_of(run: RunFacts) -> tuple[int, ValueSource] | None:
-    """The epoch that the training itself named, else the one with the highest fitness; and where it was read.
+    """The best epoch recorded by the training, else the one with the highest fitness; and its source.
 
-    None for a run that validated nothing.
+    None for a run without validation.
     """
     named = run.latest.get(_KEPT)
     if named is not None and named in run.epochs:

@@ -1,4 +1,4 @@
-"""What a report is made of before it becomes Markdown, HTML or JSON."""
+"""The parts of a report, independent of Markdown, HTML and JSON."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NUMBER = re.compile(r"[+-]?[\d.,]+(e-?\d+)?( (%|s|min|h|kB|MB|GB|MB/s|points))?
 
 @dataclass(frozen=True, slots=True)
 class ValueSource:
-    """Where a figure was read. kind "info": what MLflow says of the run itself, its status and times.
+    """The source of a value. kind "info": MLflow's status and times of the run.
 
-    steps: "12" for one, "1,30" for two, "1..30" for all from the one to the other, "" for what has none.
+    steps: "12" for one, "1,30" for two, "1..30" for a range, "" for none.
     """
 
     run_id: str
@@ -32,8 +32,7 @@ class ValueSource:
 class Cell:
     """One cell of a table.
 
-    rule: "read" for a figure as it was logged, else how it was worked out of the sources, in a word; "" for
-    words.
+    rule: "read" for a value as logged, else the name of the calculation from the sources; "" for text.
     """
 
     text: str
@@ -51,12 +50,14 @@ class ReportTable:
 
     @property
     def folds(self) -> bool:
-        """What has no caption would be folded under nothing: it stays open."""
+        """Whether the table is collapsed; a table without a caption is not."""
         return self.folded or (len(self.rows) > FOLD_ABOVE and bool(self.caption))
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Of each column but the first, whether most of its cells are numbers: those stand to the right."""
+        """For each column except the first: whether most of its cells are numbers, which are
+        right-aligned.
+        """
         return tuple(
             at > 0 and 2 * sum(bool(_NUMBER.fullmatch(row[at].text)) for row in self.rows) > len(self.rows)
             for at in range(len(self.columns))
@@ -65,7 +66,7 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph. sources: of the figures in it."""
+    """A paragraph. sources: of the values in it."""
 
     says: str
     sources: tuple[ValueSource, ...] = ()
@@ -73,7 +74,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FigureFile:
-    """A figure to be drawn: `draw()` gives it; its file is `figures/<name>.png`. says: what to see in it."""
+    """A figure: `draw()` returns it; its file is `figures/<name>.png`. says: its caption."""
 
     name: str
     says: str
@@ -92,7 +93,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class MissingSection:
-    """A section that has no data. reason: one sentence."""
+    """A section without data. reason: one sentence."""
 
     title: str
     reason: str
@@ -100,7 +101,7 @@ class MissingSection:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """title: of what. about: one line of what it was made from."""
+    """title: of the report. about: one line on its origin."""
 
     title: str
     about: str

@@ -1,4 +1,4 @@
-"""Which metrics are what: shares, losses, headlines; and how they are called in a report."""
+"""Kinds of metrics (shares, losses, main metrics) and their names in a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ HEADLINES = (
     "val/macro_f1",
     "val/accuracy",
 )
-FITNESS = ("val/mAP50-95", "val/macro_f1", "val/mAP50", "val/accuracy")  # chosen by, in this order
+# the first of these that exists selects the best epoch
+FITNESS = ("val/mAP50-95", "val/macro_f1", "val/mAP50", "val/accuracy")
 _JOINT = ("val/mAP50-95", "val/macro_f1")
 _WORDS = {"macro_f1": "macro F1", "macro_auc": "macro AUC", "macro_precision": "macro precision"}
 _SHARES = {
@@ -31,12 +32,12 @@ def is_loss(key: str) -> bool:
 
 
 def is_share(key: str) -> bool:
-    """Whether a metric lies between 0 and 1 and more is better."""
+    """Whether a metric is between 0 and 1 and higher is better."""
     return not is_loss(key) and any(part in _SHARES for part in key.split("/"))
 
 
 def label(key: str) -> str:
-    """A metric's name for people.
+    """A metric's readable name.
 
     >>> label("val/macro_f1"), label("train/box_loss"), label("val/mAP50")
     ('val macro F1', 'train box loss', 'val mAP50')
@@ -46,7 +47,7 @@ def label(key: str) -> str:
 
 
 def short(key: str) -> str:
-    """The same without its split.
+    """The readable name without the split.
 
     >>> short("val/macro_f1")
     'macro F1'
@@ -55,7 +56,7 @@ def short(key: str) -> str:
 
 
 def headlines(run: RunFacts) -> tuple[str, ...]:
-    """The run's validation figures over all classes, in the order of a report."""
+    """The run's validation metrics over all classes, in the order of a report."""
     return tuple(key for key in HEADLINES if key in run.curves)
 
 
@@ -65,18 +66,18 @@ def losses(run: RunFacts) -> tuple[str, ...]:
 
 
 def fitness_key(run: RunFacts) -> str | None:
-    """The figure that the best epoch is chosen by, the first of two; None where nothing was validated."""
+    """The metric that selects the best epoch, the first of two; None without validation."""
     return next(iter(fitness_keys(run)), None)
 
 
 def fitness_keys(run: RunFacts) -> tuple[str, ...]:
-    """The figures whose mean the best epoch is chosen by: two of a joint network, else one or ()."""
+    """The metrics whose mean selects the best epoch: two for a joint network, else one or ()."""
     there = tuple(key for key in FITNESS if key in run.curves)
     return _JOINT if set(_JOINT) <= set(there) else there[:1]
 
 
 def fitness_label(run: RunFacts) -> str:
-    """Their name for people, "" without any.
+    """The readable name of these metrics, "" without any.
 
     >>> from types import SimpleNamespace as Run
     >>> fitness_label(Run(curves=("val/mAP50", "val/mAP50-95", "val/macro_f1")))
@@ -87,7 +88,7 @@ def fitness_label(run: RunFacts) -> str:
 
 
 def per_class(run: RunFacts) -> tuple[str, dict[str, str]]:
-    """The prefix of the figures of each class, and class to metric name; "" and {} without any."""
+    """The prefix of per-class metrics, and the metric name by class; "" and {} without any."""
     for prefix in _PER_CLASS:
         found = {key.removeprefix(prefix): key for key in run.names(prefix)}
         if found:

@@ -1,10 +1,10 @@
-"""Numbers as text, with the digits they deserve.
+"""Format numbers with the appropriate digits.
 
-| figure | digits |
+| value | digits |
 |---|---|
-| share (mAP, F1, accuracy) | 3 decimals for fewer than 1,000 validation pictures, else 4: one of n is 1/n |
+| share (mAP, F1, accuracy) | 3 decimals for fewer than 1,000 validation images, else 4: one of n is 1/n |
 | loss | 4 significant, at most 4 decimals |
-| either, where every value was logged with at most 4 decimals | as logged |
+| share or loss, if every value was logged with at most 4 decimals | as logged |
 | change in percent, time | 1 decimal |
 | learning rate, task weight | 3 significant |
 """
@@ -26,14 +26,14 @@ _MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Decimals of a run's shares and of its losses; `loss` None: 4 significant digits each."""
+    """Decimals of a run's shares and losses; `loss` None: 4 significant digits each."""
 
     share: int
     loss: int | None
 
 
 def digits_of(run: RunFacts) -> Digits:
-    """What a run's figures deserve."""
+    """The digits for a run's metrics."""
     shares = [v for key, curve in run.curves.items() if is_share(key) for v in curve.values]
     losses = [v for key, curve in run.curves.items() if is_loss(key) for v in curve.values]
     validated = run.dataset.pictures.get("val") if run.dataset else None
@@ -43,7 +43,7 @@ def digits_of(run: RunFacts) -> Digits:
 
 
 def decimals_logged(values: Iterable[float]) -> int | None:
-    """The decimals that all values were written with; None for more than four, or no values.
+    """The number of decimals of all values; None for more than four, or no values.
 
     >>> decimals_logged([0.781, 0.42]), decimals_logged([0.123456])
     (3, None)

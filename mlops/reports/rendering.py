@@ -1,4 +1,4 @@
-"""A report as Markdown, as one HTML page, and as JSON with the source of each value."""
+"""Render a report as Markdown, as one HTML page, and as JSON with the source of each value."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_markdown(report: Report) -> str:
             lines += [f"## {section.title}", "", *_blocks(section)]
     missing = [section for section in report.sections if isinstance(section, MissingSection)]
     if missing:
-        lines += ["## Left out", ""]
+        lines += ["## Omitted", ""]
         lines += [f"- **{each.title}**: {_escaped(each.reason)}" for each in missing]
         lines.append("")
     return "\n".join(lines)
@@ -68,7 +68,7 @@ def _escaped(text: str) -> str:
 
 
 def as_page(report: Report, pictures: Mapping[str, Path]) -> str:
-    """pictures: each figure's name to its PNG, which is put into the page."""
+    """pictures: the PNG of each figure by name, which is embedded in the page."""
     from jinja2 import Environment, select_autoescape
 
     source = resources.files("mlops.reports").joinpath("page.html.j2").read_text(encoding="utf-8")

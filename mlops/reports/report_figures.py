@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mlops.store.histories import Curve
 
 WIDTH = 8.0  # inches
-_MANY = 10  # lines that a legend inside the axes has room for
+_MANY = 10  # maximum number of lines of a legend inside the axes
 
 
 def marked(steps: Sequence[int]) -> str | None:
-    """A mark at each point where there are few of them, else none."""
+    """A marker if there are few points, else none."""
     return "." if len(steps) <= 40 else None
 
 
@@ -35,7 +35,7 @@ def one_axes(height: float = 4.0) -> tuple[Figure, Axes]:
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str) -> None:
-    """Names, grid, whole epochs, and a legend that covers nothing."""
+    """Labels, grid, integer epochs, and a legend that covers no line."""
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -53,7 +53,7 @@ _SHADES = {"quick search": 1, "fine adjustment": 4, "stable": 2}
 
 
 def draw_tasks(curves: Mapping[str, Curve], unit: str, scale: Scale = "linear") -> Figure:
-    """One line a task. On a logarithmic scale a value of 0 is left out."""
+    """One line per task. On a logarithmic scale, values of 0 are omitted."""
     figure, axes = one_axes(3.4)
     for i, (task, curve) in enumerate(curves.items()):
         axes.plot(curve.steps, curve.values, label=task, marker=marked(curve.steps), **style(i))
@@ -65,7 +65,7 @@ def draw_tasks(curves: Mapping[str, Curve], unit: str, scale: Scale = "linear") 
 def draw_ratio(
     steps: Sequence[int], ratios: Sequence[float], phases: Sequence[WeightPhase], title: str
 ) -> Figure:
-    """The ratio over time, its phases shaded."""
+    """The ratio over time, with shaded phases."""
     figure, axes = one_axes(3.4)
     axes.plot(steps, ratios, marker=marked(steps), color=COLOURS[0], label="ratio")
     for phase in phases:
@@ -81,7 +81,7 @@ def draw_ratio(
 
 
 def draw_beside(pairs: Mapping[str, tuple[Curve, Curve]], own: str, other: str) -> Figure:
-    """One panel a loss: this run's and the other's."""
+    """One panel per loss: this run's and the other's."""
     figure = Figure(figsize=(WIDTH, 2.6 * len(pairs)), layout="constrained")
     panels = figure.subplots(len(pairs), 1, squeeze=False).flat
     for (key, (first, second)), axes in zip(pairs.items(), panels, strict=True):
@@ -91,22 +91,22 @@ def draw_beside(pairs: Mapping[str, tuple[Curve, Curve]], own: str, other: str) 
     return figure
 
 
-_TOWERING = 20.0  # times the median: a loss above that leaves the others no height on a linear axis
+_TOWERING = 20.0  # times the median: a larger loss makes the others unreadable on a linear axis
 
 
 def draw_figures(curves: Sequence[Curve], best: int | None) -> Figure:
-    """Validation figures between 0 and 1, the best epoch marked."""
+    """Validation metrics between 0 and 1, with the best epoch marked."""
     figure, axes = one_axes()
     for i, curve in enumerate(curves):
         axes.plot(curve.steps, curve.values, label=short(curve.key), marker=marked(curve.steps), **style(i))
     if best is not None:
         axes.axvline(best, color="grey", linestyle=":", linewidth=1.2, label=f"best epoch, {best}")
-    finish(axes, "epoch", "validation figure (share)")
+    finish(axes, "epoch", "validation metric (0 to 1)")
     return figure
 
 
 def draw_losses(curves: Sequence[Curve]) -> Figure:
-    """One panel a loss, training solid and validation dashed; logarithmic where one epoch towers."""
+    """One panel per loss, training solid and validation dashed; logarithmic if one epoch is far larger."""
     names = list(dict.fromkeys(curve.key.partition("/")[2] for curve in curves))
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
@@ -131,13 +131,13 @@ def draw_losses(curves: Sequence[Curve]) -> Figure:
         if towers:
             axes.set_yscale("log")
         finish(axes, "epoch", "loss (logarithmic)" if towers else "loss")
-    for axes in panels:  # those that no loss took
+    for axes in panels:  # unused panels
         axes.set_visible(False)
     return figure
 
 
 def draw_pairs(pairs: Sequence[tuple[Curve, Curve]]) -> Figure:
-    """Figures of training (solid) and validation (dashed), a colour each."""
+    """Metrics of training (solid) and validation (dashed), one colour per metric."""
     figure, axes = one_axes()
     for i, (train, val) in enumerate(pairs):
         colour = COLOURS[i % len(COLOURS)]
@@ -148,7 +148,7 @@ def draw_pairs(pairs: Sequence[tuple[Curve, Curve]]) -> Figure:
 
 
 def draw_classes(curves: Sequence[Curve], figure_name: str) -> Figure:
-    """The figure of each class over the epochs."""
+    """The metric of each class over the epochs."""
     figure, axes = one_axes()
     for i, curve in enumerate(curves):
         name = curve.key.split("/", 2)[2]
@@ -158,7 +158,7 @@ def draw_classes(curves: Sequence[Curve], figure_name: str) -> Figure:
 
 
 def draw_rates(curves: Sequence[Curve]) -> Figure:
-    """Learning rates, groups that run together as one line."""
+    """Learning rates; groups with equal rates share a line."""
     figure, axes = one_axes(3.2)
     groups: dict[tuple[float, ...], list[Curve]] = {}
     for curve in curves:
@@ -175,13 +175,13 @@ def draw_rates(curves: Sequence[Curve]) -> Figure:
 
 
 def draw_time(curves: Sequence[Curve], started_ms: int) -> Figure:
-    """A panel each for the time of an epoch, pictures a second, and the machine over the minutes."""
+    """One panel each for the time of an epoch, images per second, and machine utilisation."""
     by_epoch = [curve for curve in curves if curve.key.startswith("time/")]
     machine = [curve for curve in curves if curve.key.startswith("system/")]
     panels = len(by_epoch) + bool(machine)
     figure = Figure(figsize=(WIDTH, 2.4 * panels), layout="constrained")
     all_axes = list(figure.subplots(panels, 1, squeeze=False).flat)
-    units = {"time/epoch_s": "seconds an epoch", "time/images_per_s": "pictures a second"}
+    units = {"time/epoch_s": "seconds per epoch", "time/images_per_s": "images per second"}
     for i, (curve, axes) in enumerate(zip(by_epoch, all_axes, strict=False)):
         axes.plot(curve.steps, curve.values, marker=marked(curve.steps), **style(i))
         axes.set_ylim(0, 1.1 * max((v for v in curve.values if math.isfinite(v)), default=1.0) or 1.0)
@@ -206,7 +206,7 @@ _MARKS = {"complete": "o", "pruned": "x"}
 
 
 def draw_history(values: Sequence[float], states: Sequence[str], objective: str) -> Figure:
-    """Each trial's best figure in the order of their start, a mark for each state, and the best so far."""
+    """Each trial's best value in order of start, with markers by state, and the best so far."""
     figure, axes = one_axes()
     numbers = range(len(values))
     for i, state in enumerate(sorted(set(states))):
@@ -214,12 +214,12 @@ def draw_history(values: Sequence[float], states: Sequence[str], objective: str)
         mark = _MARKS.get(state, "s")
         axes.scatter(chosen, [values[n] for n in chosen], s=18, marker=mark, color=COLOURS[i], label=state)
     axes.plot(numbers, list(accumulate(values, max)), color="black", linewidth=1, label="best so far")
-    finish(axes, "trial, in the order of their start", objective)
+    finish(axes, "trial, in order of start", objective)
     return figure
 
 
 def draw_importances(found: Mapping[str, float]) -> Figure:
-    """A bar a setting, the greatest on top."""
+    """One bar per setting, the largest at the top."""
     names = list(found)[::-1]
     figure, axes = one_axes(max(2.0, 0.4 * len(names) + 1))
     axes.barh(names, [found[name] * 100 for name in names], color=COLOURS[0])

@@ -1,4 +1,4 @@
-"""What is known of a training, as plain values. Everything in a report comes from these and nothing else."""
+"""The tracked data of a training as plain values, the only source of a report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ RUN_PREFIXES = ("train/", "val/", "lr/", "time/", "balance/")
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """The data set that a run read.
+    """The data set of a run.
 
-    digest: as long as MLflow keeps it (36 characters), or whole where the run's tag has it.
-    pictures: split to count. counts: split to class to annotated objects (detection) or pictures
-    (classification); empty where they were not recorded.
+    digest: 36 characters as kept by MLflow, or the whole digest from the run's tag.
+    pictures: number of images by split. counts: annotated objects (detection) or images (classification) by
+    split and class; empty if not recorded.
     """
 
     name: str
@@ -31,7 +31,7 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file among a run's artifacts."""
+    """A file in a run's artifacts."""
 
     path: str
     size_bytes: int
@@ -39,11 +39,11 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One training as MLflow holds it.
+    """One training in MLflow.
 
-    ended_ms: None while it runs. curves: by metric name; of a run that is only listed beside others, no
-    more than its headline. latest: the last value of every metric. files: None where they could not be
-    listed, for the reason in `files_problem`.
+    ended_ms: None while it runs. curves: by metric name; only the main metric for a run that is listed with
+    others. latest: the last value of every metric. files: None if they could not be listed, for the reason in
+    `files_problem`.
     """
 
     run_id: str
@@ -66,12 +66,12 @@ class RunFacts:
         return self.curves.get(key)
 
     def names(self, prefix: str) -> tuple[str, ...]:
-        """Metrics whose name begins so, in order."""
+        """Names of metrics that begin with `prefix`, in order."""
         return tuple(sorted(key for key in self.curves if key.startswith(prefix)))
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """Every epoch of which a training or validation figure is known."""
+        """All epochs with a training or validation metric."""
         found = {
             step
             for key, curve in self.curves.items()
@@ -82,13 +82,13 @@ class RunFacts:
 
     @property
     def last_logged_ms(self) -> int:
-        """When its newest figure was logged; its start where there is none."""
+        """Time of the newest metric; the start if there is none."""
         times = [curve.times_ms[-1] for curve in self.curves.values() if curve.times_ms]
         return max(times, default=self.started_ms)
 
     @property
     def wall_s(self) -> float:
-        """Seconds from its start to its end, or to its newest figure while it runs."""
+        """Seconds from start to end, or to the newest metric while it runs."""
         ended = self.ended_ms if self.ended_ms is not None else self.last_logged_ms
         return max(ended - self.started_ms, 0) / 1000
 
@@ -104,7 +104,7 @@ class RunFacts:
 class StudyFacts:
     """A search: its parent run and its trials, each with the history of `objective` only.
 
-    searched: the settings that it varied. lost: trials whose figures were gone when they were read.
+    searched: the settings in the search space. lost: trials that were deleted while they were read.
     """
 
     run: RunFacts
@@ -124,11 +124,10 @@ class ReportedVersion:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One condition of the release policy, beside what was reached.
+    """One condition of the release policy, with the reached value.
 
-    minimum, target, stretch, reached: as text with units, "" where there is none. value: the figure that
-    decides, None where it is not known. level: the highest level reached, "none" for none of them, or
-    "not measured". metrics: names of the metrics that were read.
+    minimum, target, stretch, reached: text with units, or "". value: the value that decides, None if unknown.
+    level: the highest level reached, "none", or "not measured". metrics: names of the metrics used.
     """
 
     name: str
@@ -144,11 +143,11 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All that a report is made of.
+    """All data of a report.
 
-    run: the training that is told of in full: for a study its best, for a version the one that made it.
+    run: the training reported in full: the best of a study, or the one that trained a version.
     sessions: trainings to list, newest last. criteria: None for the reason in `no_criteria`.
-    equal_weights: a run to hold a GradNorm run against.
+    equal_weights: a run to compare a GradNorm run with.
     """
 
     kind: Literal["run", "study", "model"]

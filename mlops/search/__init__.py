@@ -1,4 +1,4 @@
-"""Searching: a study of trainings, from the request to the registered version."""
+"""Search: a study of trainings, from the request to the registered version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every process of a study sets up alike: data read, runs at hand."""
+"""Set-up of every process of a study: data and runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlops.tracking import Tracker, ensure_store
 
 
 def read_data(request: StudyRequest) -> Dataset:
-    """Open what `request` names; the digest is remembered, so a second call is quick."""
+    """Open the data of `request`; the digest is cached, so a second call is fast."""
     return open_dataset(
         request.data,
         request.spec.task,
@@ -30,9 +30,9 @@ def read_data(request: StudyRequest) -> Dataset:
 
 @contextmanager
 def opened(study: Study, dataset: Dataset, device: str = "") -> Iterator[Bench]:
-    """The bench of one process; its tracker delivers in the background while it is open.
+    """The bench of one process; its tracker delivers in the background until the block ends.
 
-    device: in place of the request's. Raises StudyMismatch before anything is recorded.
+    device: overrides the request's. Raises StudyMismatch before anything is recorded.
     """
     request = study.request
     study.open()

@@ -1,4 +1,4 @@
-"""After the last trial: fit the best at full length, test it on the held-out split, register it."""
+"""After the last trial: train the best with all epochs, test it on the held-out split, register it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The best model of a study, measured. `run_key` is the run that trained it."""
+    """The best model of a study with its test metrics. run_key: the run that trained it."""
 
     best_trial: int
     registered: bool
@@ -43,11 +43,11 @@ class Finished:
 
 
 def finish_study(bench: Bench) -> Finished:
-    """Bring the study's best to a tested, logged and (if asked for) registered model.
+    """Test, log and (if requested) register the study's best model.
 
-    Done once for each best trial: a study called again with nothing new to do answers from its record, and
-    one that was called with --no-register before is registered when it is called without.
-    Raises TrainingCrashed when no trial completed.
+    This is done once for each best trial: another call without new trials returns the recorded result, and a
+    model that was not registered (--no-register) is registered by a call without this option.
+    Raises TrainingCrashed if no trial completed.
     """
     study, request = bench.study, bench.study.request
     best = best_trial(study.optuna_study)
@@ -96,7 +96,7 @@ def _trials_are_short(bench: Bench) -> bool:
 
 
 def _best_run(bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe) -> tuple[Run, Path]:
-    """The run and folder of the model to come: the best trial's, or those of its fit at full length."""
+    """The run and folder of the final model: the best trial's, or those of its training with all epochs."""
     study = bench.study
     if not _trials_are_short(bench):
         return bench.runs.trial_run(best.number, recipe, best.params), study.trial_folder(best.number)
@@ -108,7 +108,7 @@ def _best_run(bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe) -
 def _best_weights(
     bench: Bench, best: optuna.trial.FrozenTrial, recipe: AnyRecipe, folder: Path, run: Run
 ) -> Path:
-    """The best trial's weights, fitted anew at full length where trials are shorter."""
+    """The best trial's weights, trained again with all epochs if trials are shorter."""
     if not _trials_are_short(bench):
         return Path(best.user_attrs["best_weights"])
     result = fit(bench, recipe, folder, run, trial=None)
@@ -131,7 +131,7 @@ def version_tags(
     weights: Path,
     test: TestResult,
 ) -> dict[str, str]:
-    """The tags of a version: where it comes from, the digest of its weights, its held-out headline."""
+    """The tags of a version: origin, digest of the weights, and main held-out metrics."""
     code, identity = code_state(), dataset.identity
     return {
         "mlops.system": spec.name,
@@ -154,6 +154,6 @@ def version_tags(
 
 
 def _image_classes(dataset: Dataset) -> dict[str, str]:
-    """Of a joint data set, the classes of whole pictures beside those of the boxes."""
+    """The image classes of a joint data set."""
     named = dataset.image_classes if isinstance(dataset, DetectionDataset) else ()
     return {"mlops.image_class_map": json.dumps(dict(enumerate(named)))} if named else {}

@@ -1,4 +1,4 @@
-"""Tell trials that end their process (out of memory, crash) from processes that somebody killed."""
+"""Distinguish trials that kill their process (out of memory) from processes killed by a user."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _COUNTS, _BOOT = Path("/proc/vmstat"), Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class ProcessStart:
-    """What is noted when a trial is begun or gone on with.
+    """The state noted when a trial is started or resumed.
 
-    epoch: the last one finished before. kills: the kernel's count, None where it has none. boot: since when
-    it counts. deaths: in a row, without an epoch between them, each of them with the count risen.
+    epoch: the last finished epoch. kills: the kernel's OOM kill count, None if unknown. boot: start of the
+        count.
+    deaths: consecutive process deaths without a finished epoch, each with an increased count.
     """
 
     epoch: int
@@ -28,12 +29,12 @@ class ProcessStart:
 
 
 def start_now(epoch: int, before: Mapping[str, object] | None) -> ProcessStart:
-    """The start of a trial after its `epoch`; before: what was noted of the start that came to no end."""
+    """The start of a trial after its `epoch`; before: the noted state of an unfinished start."""
     return follow(before, epoch, _count(), _read(_BOOT))
 
 
 def follow(before: Mapping[str, object] | None, epoch: int, kills: int | None, boot: str) -> ProcessStart:
-    """Pure: `start_now` with the kernel's figures given."""
+    """Pure: `start_now` with the kernel's values given."""
     if before is None:
         return ProcessStart(epoch, kills, boot)
     last = ProcessStart(**before)  # type: ignore[arg-type]  # written by `noted`

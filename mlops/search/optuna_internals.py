@@ -1,7 +1,7 @@
-"""The private name of Optuna that we use: the id of a trial in its storage.
+"""The private name of Optuna that we use: a trial's id in its storage.
 
-`optuna.trial.Trial(study, id)` goes on with a trial that another process began; Optuna makes such an object
-only for trials that it starts itself, and gives no public way to the id of a `FrozenTrial`.
+`optuna.trial.Trial(study, id)` continues a trial of another process. Optuna creates such an object only for
+trials that it starts, and has no public way to get the id of a `FrozenTrial`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_again(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> optuna.trial.Trial:
-    """The trial of which `frozen` is a snapshot, to go on with."""
+    """The trial of the snapshot `frozen`, to continue it."""
     from optuna.trial import Trial
 
     return Trial(study, frozen._trial_id)

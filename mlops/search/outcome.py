@@ -1,4 +1,4 @@
-"""What a study came to, as plain values and as the last thing that `mlops train` prints."""
+"""The result of a study, as plain values and as the final output of `mlops train`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TrialLine:
 class StudyOutcome:
     """A finished study.
 
-    run_id, best_run_id: MLflow's ids, "" while the server has not been reached.
-    version: the registered version, None when not asked for or not delivered yet.
-    left, left_because: entries that wait in the outbox for a server, and why they could not go.
+    run_id, best_run_id: MLflow's ids, "" until they are delivered to the server.
+    version: the registered version, None if not requested or not delivered yet.
+    left, left_because: number of entries waiting in the outbox, and the reason.
     """
 
     study: str
@@ -47,7 +47,7 @@ class StudyOutcome:
 
 
 def as_text(outcome: StudyOutcome) -> str:
-    """The closing table: trials, held-out figures, version, and the commands to look at them."""
+    """The final table: trials, held-out metrics, version, and the next commands."""
     rows = [("", "trial", "state", outcome.objective, "epochs", "settings")]
     for trial in outcome.trials:
         value = "-" if trial.value is None else f"{trial.value:.4f}"
@@ -56,7 +56,7 @@ def as_text(outcome: StudyOutcome) -> str:
         epochs = "-" if trial.epochs is None else str(trial.epochs)
         rows.append((mark, str(trial.number), trial.state, value, epochs, settings))
     lines = [f"Study {outcome.study}", "", aligned(rows), ""]
-    lines.append(f"Held-out figures ({outcome.test_split} split):")
+    lines.append(f"Held-out metrics ({outcome.test_split} split):")
     headline = [(name, f"{value:.4f}") for name, value in outcome.test.items() if name.count("/") == 1]
     lines += [aligned(headline, indent=2), "", *_whereabouts(outcome)]
     return "\n".join(lines)
@@ -65,20 +65,20 @@ def as_text(outcome: StudyOutcome) -> str:
 def _whereabouts(outcome: StudyOutcome) -> list[str]:
     if outcome.left:
         return [
-            f"{outcome.left} entries wait for {outcome.tracking_uri}; nothing is lost.",
+            f"{outcome.left} entries are waiting for {outcome.tracking_uri}; nothing is lost.",
             f"  {outcome.left_because}",
-            "  mlops sync           deliver them, the version included",
+            "  mlops sync           deliver them, including the version",
         ]
     lines = []
     if outcome.version is not None:
-        demo = "  (demo data: it can never be released)" if outcome.demo else ""
+        demo = "  (demo data: cannot be released)" if outcome.demo else ""
         lines.append(f"Registered {outcome.system} version {outcome.version}{demo}")
     lines.append(f"Study run {outcome.run_id}, best run {outcome.best_run_id}")
     lines.append(f"  at {outcome.tracking_uri}")
     if outcome.tracking_uri.startswith(("http://", "https://")):
         lines.append(f"  open {outcome.tracking_uri}")
     else:
-        lines.append("  mlops server         look at it in the MLflow UI")
+        lines.append("  mlops server         view it in the MLflow UI")
     return lines
 
 

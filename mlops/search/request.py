@@ -1,4 +1,4 @@
-"""What a study is asked to do: everything a worker needs to take part in it, as plain values."""
+"""The request of a study: everything that a worker needs, as plain values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mlops.systems.spec import SystemSpec
 
 
 class StudyRequest(BaseModel):
-    """One call of `mlops train`, after its arguments were checked.
+    """One call of `mlops train`, after checking its arguments.
 
     spec: the system with variant, demo changes and `--set` applied.
-    data: folders, files or s3:// prefixes; several are trained together through `class_map`.
-    study: a name of the user's own, or "" for one made of system, data digest and space.
-    address: of the Ray cluster, "" for one that is started on this machine for the study.
-    adopt_run: the MLflow run that `mlflow run` made before our code started, or "".
+    data: folders, files or s3:// prefixes; several are merged with `class_map`.
+    study: the user's name, or "" for one from system, data digest and space.
+    address: of the Ray cluster, "" to start one on this machine for the study.
+    adopt_run: the MLflow run that `mlflow run` created before our code started, or "".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,12 +47,12 @@ class StudyRequest(BaseModel):
 
     @property
     def image_label(self) -> str:
-        """Where a picture's own class comes from; the other tasks' trainings look at none."""
+        """The source of an image's class; not used by the other tasks."""
         recipe = self.spec.recipe
         return recipe.image_label if isinstance(recipe, JointRecipe) else "labels.csv"
 
     @property
     def trial_epochs(self) -> int:
-        """Length of a trial: the system's for its searches, the recipe's own for a plain training."""
+        """Epochs of a trial: the system's for a search, the recipe's for a plain training."""
         full, short = self.spec.recipe.epochs, self.spec.search.trial_epochs
         return full if short is None or self.trials == 1 else min(short, full)

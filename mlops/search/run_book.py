@@ -1,4 +1,4 @@
-"""A study and its trials as runs: their names, tags, params, and what is kept of each."""
+"""A study and its trials as runs: names, tags, params and artifacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RunBook:
-    """Opens the runs of one study. Runs are known by keys, so opening one again goes on with it."""
+    """Opens the runs of one study. Runs have keys, so opening one again continues it."""
 
     def __init__(self, tracker: Tracker, study: Study, dataset: Dataset) -> None:
         self._tracker = tracker
@@ -48,7 +48,7 @@ class RunBook:
         }
 
     def study_run(self) -> Run:
-        """The parent run: the one `mlflow run` made, if that started us, else one of our own."""
+        """The parent run: the one of `mlflow run`, if that started this process, else a new one."""
         request = self._study.request
         run = self._tracker.start_run(
             self._study.key,
@@ -71,7 +71,7 @@ class RunBook:
         return run
 
     def _launch_run(self, mlflow_id: str) -> None:
-        """`mlflow run` made a run for a study that has one: put it below that one, as a later launch."""
+        """Put a run of `mlflow run` for an existing study below the study's run, as a later launch."""
         self._tracker.start_run(
             f"{self._study.key}/launch-{mlflow_id}",
             experiment=self._study.request.spec.name,
@@ -82,24 +82,24 @@ class RunBook:
         )
 
     def trial_run(self, number: int, recipe: AnyRecipe, chosen: dict[str, object]) -> Run:
-        """A trial's run; its name tells what was chosen."""
+        """A trial's run; its name has the chosen values."""
         says = ", ".join(f"{name}={_short(value)}" for name, value in chosen.items()) if number else "recipe"
         name = f"trial {number}" + (f": {says}" if says else "")
         return self._training_run(self._study.trial_key(number), name, recipe, {"mlops.trial": str(number)})
 
     def begun_trial(self, number: int) -> Run | None:
-        """The run of a trial that another process began; None where it ended before it came to that."""
+        """The run of a trial that another process started; None if it ended before it created the run."""
         try:
             return self.known(self._study.trial_key(number))
         except UserError:
             return None
 
     def known(self, key: str) -> Run:
-        """A run that was begun before, by its key."""
+        """An existing run, by its key."""
         return self._tracker.run(key)
 
     def final_run(self, recipe: AnyRecipe, best_trial: int) -> Run:
-        """The run of the best parameters' fit at full length."""
+        """The run of the training of the best parameters with all epochs."""
         name = f"final fit of trial {best_trial}"
         return self._training_run(
             f"{self._study.key}/final-{best_trial:03d}", name, recipe, {"mlops.trial": "final"}
@@ -143,14 +143,14 @@ class RunBook:
 
     @contextmanager
     def watched(self, run: Run) -> Iterator[None]:
-        """Record the machine's CPU, memory and GPU figures into `run` meanwhile."""
+        """Record the machine's CPU, memory and GPU metrics into `run` during the block."""
         from mlops.tracking.system_metrics import SystemMetricsRecorder
 
         with SystemMetricsRecorder(run):
             yield
 
     def trained(self, run: Run, result: TrainResult) -> None:
-        """Keep a finished training's files and its best epoch's figures."""
+        """Log a finished training's files and its best epoch's metrics."""
         for path, folder in result.artifacts.items():
             run.log_artifact(path, folder)
         best = {f"best/{name}": value for name, value in result.best_metrics.items() if _is_headline(name)}
@@ -160,7 +160,7 @@ class RunBook:
         )
 
     def tested(self, run: Run, result: TestResult) -> None:
-        """Keep a held-out test's figures and its per-sample table."""
+        """Log the metrics and the per-sample table of a held-out test."""
         for path, folder in result.artifacts.items():
             run.log_artifact(path, folder)
         if result.per_sample is not None:
@@ -168,14 +168,14 @@ class RunBook:
         run.log_summary("test", result.metrics)
 
     def failed(self, run: Run, failure: MlopsError) -> None:
-        """Close a run with the reason why it ended."""
+        """Close a run with the reason of its failure."""
         reason = failure.reason if isinstance(failure, TrialFailed) else "user error"
         run.set_tags({"mlops.failure": f"{reason}: {failure}"[:5000]})
         run.finish("FAILED")
 
     @contextmanager
     def closed(self, run: Run) -> Iterator[None]:
-        """Close `run` where the block is left early: with the reason of a failure, or as KILLED."""
+        """Close `run` if the block raises: with the reason of a failure, or as KILLED."""
         try:
             yield
         except MlopsError as failure:
@@ -189,7 +189,7 @@ class RunBook:
             raise
 
     def data_faults(self, run: Run, faults: list[Fault], folder: Path) -> None:
-        """Keep what the data check found with the study."""
+        """Log the faults of the data check to the study."""
         from mlops.data.faults import as_rows
 
         path = folder / "data_faults.json"
@@ -199,13 +199,13 @@ class RunBook:
 
 
 def first_weights_tag(recipe: AnyRecipe) -> dict[str, str]:
-    """The digest of the file that training starts from; no tag where it starts from none, or from a name."""
+    """The digest of the file of initial weights; no tag for `none` or a library's name."""
     digest = file_digest(recipe.weights)
     return {"mlops.first_weights_digest": digest} if digest else {}
 
 
 def _is_headline(metric: str) -> bool:
-    """Of the validation as a whole, not of one class or source."""
+    """True for a metric of the whole validation split, not of one class or source."""
     return metric.startswith("val/") and metric.count("/") == 1
 
 

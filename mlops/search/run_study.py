@@ -1,4 +1,4 @@
-"""`mlops train` from top to bottom."""
+"""Implementation of `mlops train`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from mlops.tracking import Run, SyncReport
 
 _LAST_DELIVERY_S = 60.0
-_LAST_WORD_S = 10.0  # somebody waits for the prompt
+_LAST_WORD_S = 10.0  # a user waits for the prompt
 
 
 def run_study(request: StudyRequest) -> StudyOutcome:
-    """Check the data, search, fit the best, test it, register it.
+    """Check the data, search, train the best, test it, register it.
 
-    Called again with the same request it goes on where it was ended, by whatever. Raises UserError for what
-    the user can mend, before anything is written to the store, and TrialFailed when no trial completed.
+    Another call with the same request resumes an interrupted one. Raises UserError for errors that the user
+    can fix, before anything is written to the store, and TrialFailed if no trial completed.
     """
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
@@ -41,7 +41,7 @@ def run_study(request: StudyRequest) -> StudyOutcome:
         require("--engine ray", "ray")
     faults = _checked(request)
     dataset = read_data(request)
-    device = request.device if request.engine == "local" else "auto"  # a node's need not be here
+    device = request.device if request.engine == "local" else "auto"  # a node's device need not exist here
     trainer.check(request.spec.recipe, device=device, cache=request.cache)
     study = Study(request, identity_of(request, dataset.identity))
     with _engine(request) as elsewhere, study.held(), opened(study, dataset, device) as bench:
@@ -63,7 +63,7 @@ def run_study(request: StudyRequest) -> StudyOutcome:
 
 @contextmanager
 def _engine(request: StudyRequest) -> Iterator[Fitter | None]:
-    """What trains in place of this process, ready to; None where it trains itself."""
+    """The fitter that trains instead of this process; None if this process trains."""
     if request.engine == "local":
         yield None
         return
@@ -74,14 +74,14 @@ def _engine(request: StudyRequest) -> Iterator[Fitter | None]:
 
 
 def _refuse_repetition(request: StudyRequest) -> None:
-    """Trials that differ in nothing are the same training again."""
+    """Raise BadSetting for several trials without a search space, as all would be the same training."""
     if request.trials > 1 and not request.spec.space:
-        allowed = "1, as nothing is searched here; give a range with --set space.KEY=LOW..HIGH"
+        allowed = "1, as nothing is searched; add a range with --set space.KEY=LOW..HIGH"
         raise BadSetting("the command line", "--trials", request.trials, allowed)
 
 
 def _checked(request: StudyRequest) -> list[Fault]:
-    """The faults of all data named. Raises DataFault when one of them is an error."""
+    """The faults of all data. Raises DataFault if one of them is an error."""
     faults = check_dataset(
         request.data,
         request.spec.task,
@@ -113,13 +113,13 @@ def _searched(bench: Bench) -> Finished:
 
 
 def _broken_off(bench: Bench, run: Run, status: Literal["KILLED", "FAILED"]) -> None:
-    """Say how the study ended, and let the store hear it where it is there to listen."""
+    """Record how the study ended, and deliver it if the store answers."""
     run.finish(status)
     bench.tracker.sync(_LAST_WORD_S)
 
 
 def _close(bench: Bench, run: Run, finished: Finished) -> None:
-    """Put the study's summary, plots and table on the parent run."""
+    """Log the study's summary, plots and table to the parent run."""
     best = best_trial(bench.study.optuna_study)
     if best is not None and best.value is not None:
         run.log_summary(
@@ -155,7 +155,7 @@ def _outcome(bench: Bench, run: Run, finished: Finished, delivery: SyncReport) -
 
 
 def trial_lines(bench: Bench) -> tuple[TrialLine, ...]:
-    """Every trial of the study that was begun."""
+    """Every trial of the study that was started."""
     import optuna
 
     words = {

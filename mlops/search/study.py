@@ -1,15 +1,15 @@
-"""One Optuna study on this machine's disk: what it is of, which trials it has, who works on which.
+"""One Optuna study on this machine's disk: its identity, its trials, and which process runs which.
 
 Layout of a study's folder::
 
     journal.log      Optuna's JournalStorage: the trials
     study.lock       held by the command that runs the study
-    claim.lock       held while a worker picks its next trial
+    claim.lock       held while a worker takes its next trial
     trial-000/       a trial's checkpoints and artifacts, and its lock
-    final-000/       the fit of the best trial's parameters at full length, where trials are shorter
+    final-000/       the training of the best trial's parameters with all epochs, if trials are shorter
 
-Locks are the kernel's: a process that dies, however it dies, lets go of them. That is how a trial whose
-worker was killed is told from one that is being worked on.
+The kernel releases the locks of a process that dies in any way. So a trial whose worker was killed can be
+distinguished from one that is running.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _STARTUP_TRIALS = 4
 
 @dataclass(frozen=True, slots=True)
 class StudyIdentity:
-    """What a study is of. Two calls with the same identity go on with the same study."""
+    """Identity of a study. Two calls with the same identity continue the same study."""
 
     system: str
     data_digest: str
@@ -57,10 +57,10 @@ class StudyIdentity:
 
 
 def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
-    """System, data and space (with the recipe that it varies, the length of its trials, the seed, and what is
-    in the files that first weights come from).
+    """System, data and space (including the recipe, the length of trials, the seed, and the content of files
+    of initial weights).
     """
-    # how pictures are loaded changes no result, so it does not change the study either
+    # loading settings do not change results, so they are not part of the identity
     searched: dict[str, object] = {
         "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers", "cache"}),
         "space": {name: span.model_dump(mode="json") for name, span in request.spec.space.items()},
@@ -68,7 +68,7 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
         "seed": request.seed,
     }
     if request.trial_epochs < request.spec.recipe.epochs:
-        searched["trial_epochs"] = request.trial_epochs  # not to be compared with a plain training
+        searched["trial_epochs"] = request.trial_epochs  # not comparable with a plain training
     if weights := _first_weights(request):
         searched["weights_digest"] = weights
     text = json.dumps(searched, sort_keys=True)
@@ -76,7 +76,7 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
 
 
 def _first_weights(request: StudyRequest) -> dict[str, str]:
-    """SHA-256 of every file that a trial may start from, by its path as given."""
+    """SHA-256 of every file of initial weights of any trial, by its path as given."""
     span = request.spec.space.get("weights")
     named = [request.spec.recipe.weights, *(span.values if isinstance(span, Choice) else ())]
     found = {str(name): file_digest(str(name)) for name in named}
@@ -84,14 +84,16 @@ def _first_weights(request: StudyRequest) -> dict[str, str]:
 
 
 def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's multivariate TPE; workers that sample at the same time keep apart (constant liar)."""
+    """Optuna's multivariate TPE; workers that sample at the same time get different values (constant
+    liar).
+    """
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
 
 
 def make_pruner(warmup_epochs: int) -> optuna.pruners.BasePruner:
-    """Stop a trial that is below the median of the earlier ones at the same epoch."""
+    """Prune a trial that is below the median of earlier ones at the same epoch."""
     import optuna
 
     return optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=warmup_epochs)
@@ -99,9 +101,9 @@ def make_pruner(warmup_epochs: int) -> optuna.pruners.BasePruner:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial that this process works on, and the lock that says so to others.
+    """A trial that this process runs, with its lock.
 
-    deaths: how often in a row it has ended its process for want of memory, see `oom`.
+    deaths: consecutive process deaths for lack of memory, see `oom`.
     """
 
     trial: optuna.Trial
@@ -112,7 +114,7 @@ class Claim:
 
 
 class Study:
-    """The trials of one study and the rules by which workers take them."""
+    """The trials of one study and the rules for claiming them."""
 
     def __init__(self, request: StudyRequest, identity: StudyIdentity) -> None:
         self.request = request
@@ -124,12 +126,12 @@ class Study:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one command that runs this study. Raises UserError while another one does."""
+        """Lock the study for this command. Raises UserError if another command holds the lock."""
         lock = ProcessLock(self.folder / "study.lock")
         if not lock.take():
             raise UserError(
-                f"study {self.name} is being run by another process; wait for it, or give this one a name "
-                "of its own with --study"
+                f"study {self.name} is being run by another process; wait for it, or choose another name "
+                "with --study"
             )
         try:
             _mend_journal(self.folder / "journal.log")
@@ -139,16 +141,16 @@ class Study:
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The study in Optuna's storage; `open` is called where it was not."""
+        """The study in Optuna's storage; opened if needed."""
         if self._study is None:
             self.open()
         assert self._study is not None
         return self._study
 
     def open(self) -> None:
-        """Read the study, or make it.
+        """Read the study, or create it.
 
-        Raises StudyMismatch when a study of this name is of something else.
+        Raises StudyMismatch if a study of this name has another identity.
         """
         import optuna
         from optuna.storages.journal import JournalFileBackend
@@ -178,29 +180,31 @@ class Study:
             study.set_user_attr("identity", wanted)
         elif kept != wanted:
             differing = ", ".join(
-                f"{part} {str(kept.get(part))[:12]} there, {value[:12]} here"
+                f"{part} is {value[:12]}, the study has {str(kept.get(part))[:12]}"
                 for part, value in wanted.items()
                 if kept.get(part) != value
             )
             raise StudyMismatch(
-                f"study {self.name} is of something else ({differing}); choose another name with --study, "
-                "or leave it out"
+                f"study {self.name} exists for other settings ({differing}); choose another name with "
+                "--study, or omit it"
             )
 
     def _check_store(self, study: optuna.Study) -> None:
-        """What earlier calls recorded is in one store; curves that went on in another would lack it."""
+        """Check that the store is that of earlier calls, as curves continued in another would be
+        incomplete.
+        """
         here = without_password(self.request.tracking_uri)
         kept = study.user_attrs.get("store")
         if kept is None:
             study.set_user_attr("store", here)
         elif kept != here:
             raise StudyMismatch(
-                f"study {self.name} is recorded in {kept}, not in {here}; go on with it there "
-                f"(MLFLOW_TRACKING_URI={kept}), or begin another one with --study"
+                f"study {self.name} is recorded in {kept}, not in {here}; continue it there "
+                f"(MLFLOW_TRACKING_URI={kept}), or start another one with --study"
             )
 
     def ensure_recipe_trial(self) -> None:
-        """Put the recipe in the queue unless a trial of it is there that did not fail."""
+        """Enqueue the recipe unless it already has a trial that did not fail."""
         import optuna
 
         point = recipe_point(self.request.spec.recipe, self.request.spec.space)
@@ -213,16 +217,16 @@ class Study:
         self.optuna_study.enqueue_trial(point, user_attrs={"recipe": True})
 
     def failures(self) -> int:
-        """How many trials have failed so far."""
+        """Number of failed trials."""
         import optuna
 
         return len(self.optuna_study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.FAIL,)))
 
     def claim(self, budget: int, forgiven: int) -> Claim | None:
-        """Take the next trial: first one that a dead worker left, then a new one while the study holds fewer
-        than `budget`. None when there is nothing left to do.
+        """Take the next trial: first one of a dead worker, then a new one while the study has fewer than
+        `budget`. None if nothing is left to do.
 
-        forgiven: trials that failed before this command began; a new call may try as often again.
+        forgiven: number of trials that failed before this command started; they do not count.
         """
         import optuna
 
@@ -245,13 +249,13 @@ class Study:
             lock = self.trial_lock(trial.number)
             if not lock.take():
                 raise UserError(
-                    f"{self.trial_folder(trial.number)} is in use; give another name with --study"
+                    f"{self.trial_folder(trial.number)} is in use; choose another name with --study"
                 )
             return self._claimed(trial, lock, start_now(0, None), resumed=False)
 
     def _draw_anew(self, trial: int) -> None:
-        """Give each trial a sampler of its own: one that began anew with each call, or alike in each worker,
-        would draw what an earlier one drew.
+        """Seed the sampler for each trial: with the same seed in each call or worker, it would draw the same
+        values again.
         """
         self.optuna_study.sampler = make_sampler(_seed_of(self.request.seed, trial))
 
@@ -268,11 +272,11 @@ class Study:
         return folder
 
     def trial_lock(self, number: int) -> ProcessLock:
-        """Held by whoever works on the trial."""
+        """Held by the process that runs the trial."""
         return ProcessLock(self.trial_folder(number) / "lock")
 
     def trial_key(self, number: int) -> str:
-        """The key of a trial's run in the outbox; the same after any number of restarts."""
+        """The key of a trial's run in the outbox; the same after every restart."""
         return f"{self.key}/trial-{number:03d}"
 
     @property
@@ -285,15 +289,15 @@ def _seed_of(seed: int, trial: int) -> int:
 
 
 def _folder_name(study: str) -> str:
-    """A study's name is also its folder's. Raises BadSetting for one that leads elsewhere."""
+    """A study's name is also its folder name. Raises BadSetting for an invalid one."""
     if not re.fullmatch(r"\w[\w .@+-]{0,99}", study):
-        allowed = "at most 100 letters, digits, spaces and any of _ . @ + -, beginning with a letter or digit"
+        allowed = "at most 100 letters, digits, spaces or any of _ . @ + -, starting with a letter or digit"
         raise BadSetting("the command line", "--study", study, allowed)
     return study
 
 
 def _mend_journal(journal: Path) -> None:
-    """Cut off a last line that a kill left unfinished: never acknowledged, it would spoil the next one."""
+    """Remove an incomplete last line after a kill; it was never acknowledged and would corrupt the next."""
     if not journal.exists():
         return
     with journal.open("rb+") as file:

@@ -1,4 +1,4 @@
-"""Optuna's own plots of a study, as interactive HTML and as PNG, and its trials as a table."""
+"""Optuna's plots of a study, as interactive HTML and as PNG, and its trials as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEED_SEVERAL_COMPLETE = {"plot_param_importances", "plot_parallel_coordinate", 
 
 
 def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
-    """Write every plot that the study has trials enough for, and `trials.csv`. Returns the files."""
+    """Write every plot for which the study has enough trials, and `trials.csv`. Returns the files."""
     import warnings
 
     import matplotlib
@@ -41,7 +41,7 @@ def draw_study(study: optuna.Study, folder: Path) -> tuple[Path, ...]:
             continue
         name = plot.removeprefix("plot_")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of experimental plots, and of importances from few trials
+            warnings.simplefilter("ignore")  # about experimental plots, and importances from few trials
             files += [
                 _interactive(study, plot, folder / f"{name}.html"),
                 _picture(study, plot, folder / f"{name}.png"),

@@ -1,4 +1,4 @@
-"""From a search space to one trial's recipe."""
+"""Choose a trial's recipe from a search space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, object]:
-    """Ask `trial` for one value of every range; the same trial answers the same again."""
+    """Ask `trial` for a value of every range; the same trial always gives the same values."""
     chosen: dict[str, object] = {}
     for name, span in space.items():
         if isinstance(span, Choice):
@@ -30,6 +30,6 @@ def with_values(recipe: AnyRecipe, values: dict[str, object]) -> AnyRecipe:
 
 
 def recipe_point(recipe: AnyRecipe, space: Space) -> dict[str, object]:
-    """The recipe's own values of the searched names: what trial 0 is run with."""
+    """The recipe's values of the searched names, for trial 0."""
     values = recipe.model_dump()
     return {name: values[name] for name in space}

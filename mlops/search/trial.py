@@ -1,4 +1,4 @@
-"""One trial: its recipe, its training, its run."""
+"""One trial: recipe, training and run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every trial of a study works with. elsewhere: trains where this process does not itself."""
+    """Objects shared by all trials of a study. elsewhere: trains instead of this process, if set."""
 
     study: Study
     dataset: Dataset
@@ -35,7 +35,7 @@ class Bench:
 
 
 class Fitter(Protocol):
-    """Trains `recipe`, with its files in `folder` at the end; takes and raises what `fit` does."""
+    """Trains `recipe`; its files are in `folder` at the end. Arguments and errors as in `fit`."""
 
     def __call__(
         self, bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None
@@ -43,11 +43,11 @@ class Fitter(Protocol):
 
 
 def run_trial(bench: Bench, claim: Claim) -> None:
-    """Train the claimed trial, or go on with it, and tell the study how it ended.
+    """Train or resume the claimed trial, and report to the study how it ended.
 
-    A training that fails ends its trial and nothing else. A user's mistake, Ctrl-C and a termination signal
-    pass through with the run closed; the trial of an interrupted one stays open and is gone on with later, as
-    does one that a full disk ended, of which nothing more can be recorded.
+    A failed training ends only its trial. UserError, Ctrl-C and SIGTERM are re-raised after closing the run;
+    the trial of an interrupted training remains open and is resumed later, as is one ended by a full disk,
+    for which nothing more can be recorded.
     """
     import optuna
 
@@ -61,8 +61,8 @@ def run_trial(bench: Bench, claim: Claim) -> None:
     try:
         if claim.deaths >= MOST:
             raise OutOfMemory(
-                f"the system ended its process {claim.deaths} times for want of memory before it finished "
-                "another epoch; a smaller batch or image_size needs less"
+                f"the system killed its process {claim.deaths} times for lack of memory before it finished "
+                "another epoch; use a smaller batch or image_size"
             )
         result = fit(bench, recipe, claim.folder, run, trial)
     except TrialFailed as failure:
@@ -71,7 +71,7 @@ def run_trial(bench: Bench, claim: Claim) -> None:
         trial.set_user_attr("failure", f"{failure.reason}: {failure}")
         study.optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return
-    except DiskFull:  # once there is room it goes on from its checkpoint
+    except DiskFull:  # resumes from its checkpoint when there is space
         raise
     except UserError as mistake:
         bench.runs.failed(run, mistake)
@@ -99,14 +99,14 @@ def run_trial(bench: Bench, claim: Claim) -> None:
 
 
 def _keep_left(run: Run, folder: Path) -> None:
-    """Curves, arguments and pictures of a training that came to no end; not its checkpoints."""
+    """Log curves, arguments and images of an unfinished training, but not its checkpoints."""
     for file in sorted((folder / "training").rglob("*")):
         if file.suffix in (".csv", ".yaml", ".png", ".jpg") and file.is_file():
             run.log_artifact(file, "training")
 
 
 def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.Trial | None) -> TrainResult:
-    """Train `recipe` in `folder`, every epoch into `run`, and into `trial` where one may be pruned."""
+    """Train `recipe` in `folder`; report every epoch to `run`, and to `trial` for pruning, if given."""
     if bench.elsewhere is not None:
         return bench.elsewhere(bench, recipe, folder, run, trial)
     with bench.runs.watched(run):
@@ -115,18 +115,18 @@ def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.T
 
 
 def epoch_handler(bench: Bench, run: Run, trial: optuna.Trial | None) -> OnEpoch:
-    """What a trainer reports each epoch to: the record first, then the study's verdict."""
+    """The callback of a trainer: records each epoch, then asks the study for the verdict."""
     request = bench.study.request
     reported = _reported(bench, trial)
 
     def on_epoch(report: EpochReport) -> Verdict:
         run.log_epoch(report.epoch, report.metrics)
-        run.barrier()  # the checkpoint that follows must never be ahead of the record
+        run.barrier()  # the following checkpoint must never be ahead of the record
         if trial is None:
             return Verdict.CONTINUE
         if report.epoch not in reported:
             trial.report(report.metrics[request.spec.objective], report.epoch)
-        may_end = request.trials > 1 and not trial.user_attrs.get("recipe")  # no search ends below the recipe
+        may_end = request.trials > 1 and not trial.user_attrs.get("recipe")  # which is never pruned
         if may_end and trial.should_prune():
             trial.set_user_attr("pruned_at", report.epoch)
             return Verdict.STOP
@@ -136,14 +136,14 @@ def epoch_handler(bench: Bench, run: Run, trial: optuna.Trial | None) -> OnEpoch
 
 
 def _reported(bench: Bench, trial: optuna.Trial | None) -> frozenset[int]:
-    """Epochs that the study has of a trial that is gone on with; the first report of each stays."""
+    """Epochs of a resumed trial that the study already has; the first report of each is kept."""
     if trial is None:
         return frozenset()
     return frozenset(bench.study.optuna_study.trials[trial.number].intermediate_values)
 
 
 def config_for(bench: Bench, recipe: AnyRecipe, folder: Path) -> TrainConfig[AnyRecipe]:
-    """What a trainer is given to train `recipe` in `folder`."""
+    """The trainer's configuration for `recipe` in `folder`."""
     request = bench.study.request
     return TrainConfig(
         recipe=recipe,

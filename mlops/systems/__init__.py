@@ -1,4 +1,4 @@
-"""The systems: what is trained, with which recipe, and what a search may vary."""
+"""The systems: task, classes, recipe and search space."""
 
 from __future__ import annotations
 

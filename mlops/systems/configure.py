@@ -1,4 +1,4 @@
-"""From a system as declared to the one that is trained: variant, demo size, and what the user sets."""
+"""Apply variant, demo size and the user's settings to a declared system."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WHERE = "--set"
 
 
 def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) -> SystemSpec:
-    """Apply each `variant=NAME`, the demo changes (not to a variant's model), then each `KEY=VALUE`.
+    """Apply each `variant=NAME`, the demo changes (which keep a variant's model), then each `KEY=VALUE`.
 
-    A range that does not hold a variant's or the demo's value, or has no effect under it, is not searched.
-    A key that is set is no longer searched. `space.KEY=LOW..HIGH`, `space.KEY=LOW..HIGH log`,
-    `space.KEY=A,B,C` change what is searched, `space.KEY=none` takes it out, `space=none` all of it.
+    A range that does not contain a variant's or the demo's value, or has no effect with it, is not searched.
+    A key that is set is no longer searched. `space.KEY=LOW..HIGH`, `space.KEY=LOW..HIGH log` and
+    `space.KEY=A,B,C` change a range, `space.KEY=none` removes it, `space=none` removes all of them.
     `search.trial_epochs=N` changes the study. Raises BadSetting.
 
     >>> from mlops.systems import load_system
@@ -51,7 +51,7 @@ def configure(spec: SystemSpec, settings: Sequence[str], *, demo: bool = False) 
 
 
 def _objective(spec: SystemSpec, recipe: AnyRecipe) -> str:
-    """What is declared; of a joint network that learns one task alone, a figure of that task."""
+    """The declared objective; for a joint network trained on one task, a metric of this task."""
     if not isinstance(recipe, JointRecipe) or recipe.detect == recipe.classify:
         return spec.objective
     reported = OBJECTIVES["detection" if recipe.detect else "classification"]
@@ -72,7 +72,7 @@ def _start(spec: SystemSpec, variants: Sequence[str], demo: bool) -> SystemSpec:
             declared = ", ".join(spec.variants) or f"none, as {spec.name} declares none"
             raise BadSetting(WHERE, "variant", name, declared + did_you_mean(name, spec.variants))
         changes.update(spec.variants[name])
-    if demo:  # the demo's size, but the network that a variant names
+    if demo:  # the demo's size, but the variant's network
         changes = {**changes, **spec.demo, **{key: changes[key] for key in ("model",) if key in changes}}
     recipe = checked(type(spec.recipe), {**spec.recipe.model_dump(), **changes}, WHERE)
     space = {name: span for name, span in spec.space.items() if holds(span, getattr(recipe, name))}

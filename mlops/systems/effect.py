@@ -1,4 +1,4 @@
-"""Settings that would have no effect: found before a night is wasted on them."""
+"""Find settings without effect before a training or search starts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Possible = Callable[[str], tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class IdleSetting:
-    """`keys` have no effect where `applies` holds of the values that the other keys may take.
+    """`keys` have no effect if `applies` is true for the possible values of the other keys.
 
-    tasks: those whose recipes it is about. searched_only: setting the key is useful, searching it is not.
+    tasks: the tasks of the recipes concerned. searched_only: setting the key is useful, searching it is not.
     """
 
     tasks: tuple[str, ...]
@@ -38,7 +38,7 @@ RULES = (
         ("detection",),
         ("lr0", "momentum"),
         lambda may: "auto" in may("optimizer"),
-        "optimizer=auto chooses it by itself and ignores what is given; name an optimizer",
+        "optimizer=auto chooses this value and ignores a given one; set an optimizer",
     ),
     IdleSetting(
         ("detection",),
@@ -50,46 +50,46 @@ RULES = (
         ("detection",),
         ("close_mosaic",),
         lambda may: all(set(may(key)) == {0.0} for key in ("mosaic", "mixup", "copy_paste")),
-        "mosaic, mixup and copy_paste are 0, so there is none to close; set one of them",
+        "mosaic, mixup and copy_paste are 0, so there is nothing to switch off; set one of them",
     ),
     IdleSetting(
         ("detection",),
         ("cls_pw",),
         lambda may: may("number of classes") == (1,),
-        "the system declares one class, and the weight of a single class is always 1",
+        "the system has one class, whose weight is always 1",
         searched_only=True,
     ),
     IdleSetting(
         ("detection",),
         ("save_period",),
         lambda may: True,
-        "it keeps checkpoints and changes no metric; set it instead",
+        "it only keeps checkpoints and changes no metric; set it instead",
         searched_only=True,
     ),
     IdleSetting(
         ("classification",),
         ("warmup_epochs",),
         lambda may: set(may("schedule")) == {"onecycle"},
-        "the one-cycle schedule brings its own warm-up; choose schedule=cosine or constant",
+        "the one-cycle schedule has its own warm-up; set schedule=cosine or constant",
     ),
     IdleSetting(
         ("classification",),
         ("compile",),
         lambda may: True,
-        "it changes the speed and no metric; set it instead",
+        "it changes only the speed and no metric; set it instead",
         searched_only=True,
     ),
     IdleSetting(
         ("joint",),
         ("gradnorm_alpha", "gradnorm_log", "gradnorm_initial_steps"),
         lambda may: "gradnorm" not in may("balance"),
-        "only balance=gradnorm reads it; set balance=gradnorm",
+        "only balance=gradnorm uses it; set balance=gradnorm",
     ),
     IdleSetting(
         ("joint",),
         ("gradnorm_lr", "gradnorm_floor"),
         lambda may: not {"gradnorm", "uncertainty"} & set(may("balance")),
-        "this balance learns no weights; set balance=gradnorm",
+        "this balance does not learn weights; set balance=gradnorm",
     ),
     IdleSetting(
         ("joint",),
@@ -103,14 +103,14 @@ RULES = (
             "gradnorm_initial_steps",
         ),
         lambda may: set(may("classify")) == {False} or set(may("detect")) == {False},
-        "one loss alone is trained and there is nothing to balance; set classify=true and detect=true",
+        "only one loss is trained, so there is nothing to balance; set classify=true and detect=true",
         searched_only=True,
     ),
     IdleSetting(
         ("joint",),
         ("detection_weight", "classification_weight"),
         lambda may: set(may("balance")) <= {"upgrad", "pcgrad"},
-        "gradient surgery weighs the losses itself; set balance=fixed or gradnorm",
+        "gradient surgery computes the loss weights; set balance=fixed or gradnorm",
     ),
     IdleSetting(
         ("joint",),
@@ -129,7 +129,7 @@ RULES = (
         ANY_TASK,
         ("epochs",),
         lambda may: may("search.trial_epochs") != (None,),
-        "every trial takes search.trial_epochs epochs; set search.trial_epochs=none",
+        "every trial has search.trial_epochs epochs; set search.trial_epochs=none",
         searched_only=True,
     ),
 )
@@ -138,19 +138,19 @@ RULES = (
 def refuse_without_effect(
     spec: SystemSpec, chosen: Collection[str], where: str, lines: Lines | None = None
 ) -> None:
-    """Raise BadSetting for a name in `chosen` (searched, or set by the user) that would change nothing."""
+    """Raise BadSetting for a name in `chosen` (searched, or set by the user) without effect."""
     for key, why in without_effect(spec, chosen).items():
         if key not in spec.space:
             raise BadSetting(
-                where, key, spec.recipe.model_dump()[key], f"nothing here, it would have no effect: {why}"
+                where, key, spec.recipe.model_dump()[key], f"no value, as it would have no effect: {why}"
             )
         place = where_at(where, ("space", key), lines)
-        says = f"no range here, a search of it would have no effect: {why}, or take it out (space.{key}=none)"
+        says = f"no range, as a search would have no effect: {why}, or remove it (space.{key}=none)"
         raise BadSetting(place, f"space.{key}", describe(spec.space[key]), says)
 
 
 def without_effect(spec: SystemSpec, chosen: Collection[str]) -> dict[str, str]:
-    """The names in `chosen` that would change nothing, each with the reason."""
+    """The names in `chosen` without effect, each with the reason."""
     values = {
         **spec.recipe.model_dump(),
         "number of classes": len(spec.classes),
@@ -161,7 +161,7 @@ def without_effect(spec: SystemSpec, chosen: Collection[str]) -> dict[str, str]:
         return ends(spec.space[key]) if key in spec.space else (values[key],)
 
     def asks(key: str, rule: IdleSetting) -> bool:
-        """A 0 asks for nothing, so it cannot be without effect."""
+        """A value of 0 or false requests nothing, so it is never reported."""
         return key in chosen and (key in spec.space or (bool(values[key]) and not rule.searched_only))
 
     return {

@@ -1,4 +1,4 @@
-"""Read a system file into its typed class; an error names file, line, key, value and what is allowed."""
+"""Read a system file into its typed class; an error has file, line, key, value and the allowed values."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlops.systems.validation import check_space, checked
 
 
 def list_systems() -> tuple[str, ...]:
-    """Names of the systems that come with the product, in order."""
+    """Names of the built-in systems, sorted."""
     folder = resources.files("mlops.systems")
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
 def load_system(name_or_path: str) -> SystemSpec:
-    """A system that comes with the product, or one declared in a YAML file of the user's.
+    """A built-in system, or one from a user's YAML file.
 
-    Raises UserError for a name that is unknown or a file that cannot be read, BadSetting for what it says.
+    Raises UserError for an unknown name or an unreadable file, BadSetting for invalid content.
     """
     if name_or_path.endswith((".yaml", ".yml")):
         return parse_system(_text(Path(name_or_path).expanduser(), name_or_path), name_or_path)
@@ -29,14 +29,14 @@ def load_system(name_or_path: str) -> SystemSpec:
     if name_or_path not in known:
         raise UserError(
             f"unknown system {name_or_path!r}{did_you_mean(name_or_path, known)}: "
-            f"there are {', '.join(known)}, or a YAML file of your own"
+            f"use {', '.join(known)}, or your own YAML file"
         )
     source = resources.files("mlops.systems").joinpath(f"{name_or_path}.yaml")
     return parse_system(source.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
 
 
 def parse_system(text: str, where: str) -> SystemSpec:
-    """Read and check a system's YAML, its variants and demo included. `where` names the file in errors."""
+    """Parse and check a system's YAML, with variants and demo. `where`: the file name for errors."""
     content, lines = read_yaml(text, where)
     spec = checked(SystemSpec, content, where, lines)
     changes = [(("variants", name), changed) for name, changed in spec.variants.items()]
@@ -52,9 +52,9 @@ def _text(path: Path, where: str) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(
-            f"{where}: there is no such system file; `mlops systems` lists those built in"
+            f"{where}: the system file does not exist; list the built-in systems with `mlops systems`"
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{where}: is no text in UTF-8; save it as that") from error
+        raise UserError(f"{where}: is not valid UTF-8; re-save it as UTF-8") from error
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}") from error

@@ -1,7 +1,7 @@
-"""The hyperparameters that one training is run with, one typed class a task.
+"""The hyperparameters of one training, one typed class per task.
 
-Names are the libraries' own where the field knows them by those (`lr0`, `mosaic`, `cls_pw`). A key that no
-trainer reads is an error, not silence.
+Names are those of the libraries if they are well known (`lr0`, `mosaic`, `cls_pw`). A key that no trainer
+reads is an error.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ CountOrZero = Annotated[int, Field(ge=0)]
 Weights = Annotated[
     str,
     Field(
-        min_length=1, description="a library's name (`yolo26m.pt`, `imagenet`), a path to a file, or `none`"
+        min_length=1, description="a name in the library (`yolo26m.pt`, `imagenet`), a file path, or `none`"
     ),
 ]
 
 
 class Recipe(StrictSettings):
-    """What every task shares."""
+    """The settings that all tasks share."""
 
     model: Annotated[str, Field(min_length=1)] = Field(
         description="the architecture's name in its library, or a model YAML"
     )
     weights: Weights
     image_size: Annotated[int, Field(ge=16, le=4096)] = Field(description="pixels, square")
-    batch: Count = Field(description="pictures a step")
+    batch: Count = Field(description="images per step")
     epochs: Count
     patience: CountOrZero = Field(
         description="epochs without a better val/mAP50-95 (boxes) or val/macro_f1 (classes) before training "
-        "stops; 0 switches it off"
+        "stops; 0 disables it"
     )
     workers: CountOrZero = Field(description="data-loading processes")
-    amp: bool = Field(description="mixed precision where the device gains by it (CUDA)")
+    amp: bool = Field(description="mixed precision, if the device benefits (CUDA)")
 
 
 class DetectionRecipe(Recipe):
     """Ultralytics' training arguments, under its names; see docs.ultralytics.com/usage/cfg."""
 
     image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = Field(
-        description="pixels, square; the library would round what is no multiple of the stride"
+        description="pixels, square; a multiple of the stride, else the library would round it"
     )
     nbs: Count = Field(
-        default=64, description="nominal batch: gradients of batches are added up to about so many pictures"
+        default=64, description="nominal batch: gradients of batches are summed up to about this many images"
     )
     optimizer: Literal["SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto"]
-    lr0: Annotated[float, Field(gt=0.0, le=1.0)]  # the library takes no more, here and below
+    lr0: Annotated[float, Field(gt=0.0, le=1.0)]  # the library's upper limit, here and below
     lrf: Fraction = Field(description="final learning rate as a fraction of lr0")
     cos_lr: bool = Field(default=False, description="cosine decay; else linear")
     momentum: BelowOne
@@ -69,14 +69,14 @@ class DetectionRecipe(Recipe):
         default=0, description="first layers kept frozen (10 or 11: the backbone)"
     )
     freeze_epochs: CountOrZero = Field(
-        default=0, description="epochs after which `freeze_layers` are released; 0 with freeze_layers: never"
+        default=0, description="epochs after which `freeze_layers` are unfrozen; 0: never"
     )
     mosaic: Fraction
     close_mosaic: CountOrZero = Field(
-        default=10, description="last epochs without mosaic, mixup and copy_paste; 0: never without"
+        default=10, description="number of last epochs without mosaic, mixup and copy_paste"
     )
     mixup: Fraction
-    copy_paste: Fraction = Field(description="acts on objects annotated by their outline")
+    copy_paste: Fraction = Field(description="applies to objects with an outline")
     degrees: Degrees
     translate: Fraction = 0.1
     scale: BelowOne
@@ -90,10 +90,10 @@ class DetectionRecipe(Recipe):
     brightness: Fraction = Field(default=0.0, description="largest relative change of brightness")
     contrast: Fraction = Field(default=0.0, description="largest relative change of contrast")
     save_period: Annotated[int, Field(ge=-1)] = Field(
-        default=-1, description="a checkpoint kept every so many epochs; -1: none"
+        default=-1, description="epochs between kept checkpoints; -1: none"
     )
     cache: Literal["none", "ram"] = Field(
-        default="none", description="ram: decoded pictures are kept in memory from epoch to epoch"
+        default="none", description="ram: keep decoded images in memory between epochs"
     )
 
 
@@ -105,8 +105,8 @@ class ClassificationRecipe(Recipe):
     weight_decay: NotNegative
     schedule: Literal["cosine", "constant", "onecycle"]
     warmup_epochs: NotNegative = 0.0
-    accumulate: Count = Field(description="batches whose gradients are added up before one step")
-    clip_norm: NotNegative = Field(description="largest gradient norm; 0 switches clipping off")
+    accumulate: Count = Field(description="batches whose gradients are summed before one step")
+    clip_norm: NotNegative = Field(description="largest gradient norm; 0 disables clipping")
     freeze_epochs: CountOrZero = Field(description="epochs with a frozen backbone")
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="loss weight of a class: n / (classes * n_class), as scikit-learn's"
@@ -123,17 +123,17 @@ class ClassificationRecipe(Recipe):
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
-    compile: bool = Field(default=False, description="torch.compile; pays on long runs")
+    compile: bool = Field(default=False, description="torch.compile; worthwhile for long trainings")
 
 
 class JointRecipe(Recipe):
-    """Boxes and image class in one network, their losses in balance (GradNorm: Chen et al., ICML 2018)."""
+    """Boxes and image class in one network with balanced losses (GradNorm: Chen et al., ICML 2018)."""
 
     image_size: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = Field(
-        description="pixels, square; the library would round what is no multiple of the stride"
+        description="pixels, square; a multiple of the stride, else the library would round it"
     )
     nbs: Count = Field(
-        default=64, description="nominal batch: gradients of batches are added up to about so many pictures"
+        default=64, description="nominal batch: gradients of batches are summed up to about this many images"
     )
     optimizer: Literal["SGD", "Adam", "AdamW"]
     lr0: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -145,44 +145,42 @@ class JointRecipe(Recipe):
     box: NotNegative = 7.5
     cls: NotNegative = 0.5
     dfl: NotNegative = Field(default=1.5, description="gain of the distribution focal loss; of L1 on YOLO26")
-    augment: bool = Field(
-        default=False, description="change the pictures in training; off keeps them as they are"
-    )
+    augment: bool = Field(default=False, description="augment the training images")
     image_label: Annotated[str, Field(pattern=r"(?i)^(folder|largest|present:.+|.+\.(csv|tsv))$")] = Field(
         default="labels.csv",
-        description="where a picture's class comes from: a table's name or path (labels.csv), folder, "
+        description="source of an image's class: a table's name or path (labels.csv), folder, "
         "present:CLASS or largest",
     )
     detect: bool = Field(default=True, description="train the boxes")
-    classify: bool = Field(default=True, description="train the head for the picture's class")
+    classify: bool = Field(default=True, description="train the image class head")
     backbones: Literal["shared", "independent"] = "shared"
     head_width: Count = Field(default=256, description="channels of the class head")
     head_dropout: BelowOne = 0.0
     balance: Literal["gradnorm", "fixed", "uncertainty", "upgrad", "pcgrad"] = Field(
-        default="gradnorm", description="what weighs the two losses"
+        default="gradnorm", description="method that weights the two losses"
     )
     balance_every: CountOrZero = Field(
         default=1,
-        description="optimizer steps from one measurement of gradient norms to the next; 0, for fixed and "
-        "uncertainty alone, measures none",
+        description="optimizer steps between measurements of gradient norms; 0 (only for fixed and "
+        "uncertainty): never",
     )
-    detection_weight: Positive = Field(default=1.0, description="of the boxes' loss, at the start")
-    classification_weight: Positive = Field(default=1.0, description="of the image class' loss, at the start")
+    detection_weight: Positive = Field(default=1.0, description="initial weight of the detection loss")
+    classification_weight: Positive = Field(default=1.0, description="initial weight of the image class loss")
     gradnorm_alpha: NotNegative = Field(
-        default=1.5, description="strength of the pull to equal training rates"
+        default=1.5, description="strength of the force towards equal training rates"
     )
     gradnorm_lr: Positive = Field(default=0.025, description="learning rate of the two loss weights")
     gradnorm_log: bool = Field(
         default=False,
-        description="learn the weights' logarithms: steps of gradnorm_lr are then relative, for weights that "
-        "end up far apart",
+        description="learn the logarithms of the weights, so that steps are relative; for weights of very "
+        "different size",
     )
     gradnorm_floor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=1e-4,
-        description="least weight of a task; with uncertainty weights stay between it and its inverse",
+        description="smallest weight of a task; with uncertainty, weights stay between it and its inverse",
     )
     gradnorm_initial_steps: Count = Field(
-        default=1, description="optimizer steps whose mean detection loss is the one that training began with"
+        default=1, description="number of first optimizer steps whose mean is the initial detection loss"
     )
 
 

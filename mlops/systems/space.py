@@ -1,4 +1,4 @@
-"""What a search may vary: named ranges beside a recipe."""
+"""The search space: ranges for keys of a recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlops.files.typed_yaml import Strict
 
 
 class FloatRange(Strict):
-    """Any number from `low` to `high`; `log` draws evenly over its orders of magnitude."""
+    """Any number from `low` to `high`; `log` samples uniformly in the logarithm."""
 
     type: Literal["float"]
     low: Annotated[float, Field(strict=True)]
@@ -58,7 +58,7 @@ def describe(span: SearchRange) -> str:
 
 
 def parse_range(text: str, *, whole: bool) -> SearchRange:
-    """The reverse of `describe`. `whole`: the field is a whole number. Raises ValueError.
+    """The inverse of `describe`. `whole`: the field is an integer. Raises ValueError.
 
     >>> describe(parse_range("0.001 .. 0.1 log", whole=False))
     '0.001..0.1 log'

@@ -1,4 +1,4 @@
-"""One system as its YAML file declares it."""
+"""One system, as declared in its YAML file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ OBJECTIVES: dict[str, tuple[str, ...]] = {
 
 
 class SearchSpec(StrictSettings):
-    """How a study of this system spends its trials."""
+    """Length of the trials of a study."""
 
     trial_epochs: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="length of a trial; the best is then fitted at full length; none: full length",
+        description="epochs of a trial; the best is then trained with all epochs; none: all epochs",
     )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(
         default=2, description="epochs before a trial may be pruned"
@@ -43,12 +43,12 @@ class SearchSpec(StrictSettings):
 
 
 class SystemSpec(Strict):
-    """A system: what it is, the recipe it is trained with, and what a search may vary.
+    """A system: description, recipe and search space.
 
-    seed_report: the report that the recipe comes from, "" where there is none; headline: its figures.
+    seed_report: the report that the recipe comes from, or ""; headline: its metrics.
     objective: the validation metric that is maximised.
     variants: named changes of the recipe (`--set variant=yolo26s`).
-    demo: changes of the recipe when it is trained on demo data: a size that two cores finish in minutes.
+    demo: changes of the recipe for demo data, so that two cores finish in minutes.
     """
 
     name: str
@@ -59,31 +59,31 @@ class SystemSpec(Strict):
     objective: str
     licence: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="a list of the classes' names, each once"
+        description="a list of unique class names"
     )
     recipe: AnyRecipe = Field(description="the recipe's keys and values")
     variants: dict[str, dict[str, object]] = Field(
-        default_factory=dict, description="names, each with keys of the recipe and their other values"
+        default_factory=dict, description="names, each with recipe keys and their values"
     )
     demo: dict[str, object] = Field(
-        default_factory=dict, description="keys of the recipe and their values on demo data"
+        default_factory=dict, description="recipe keys and their values on demo data"
     )
-    space: Space = Field(default_factory=dict, description="keys of the recipe, each with a range")
+    space: Space = Field(default_factory=dict, description="recipe keys, each with a range")
     search: SearchSpec = Field(default=SearchSpec(), description="trial_epochs and warmup_epochs")
 
     @field_validator("name")
     @classmethod
     def _name_of_a_model(cls, given: str) -> str:
-        """It is also the registered model's name and a folder's."""
+        """The name is also used for the registered model and a folder."""
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", given):
-            raise ValueError("small letters, digits and hyphens between them")
+            raise ValueError("lower-case letters and digits, with hyphens between them")
         return given
 
     @field_validator("classes")
     @classmethod
     def _classes_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(given)) < len(given):
-            raise ValueError("each class once")
+            raise ValueError("unique class names")
         return given
 
     @field_validator("objective")
@@ -91,13 +91,13 @@ class SystemSpec(Strict):
     def _objective_of_the_task(cls, given: str, info: ValidationInfo) -> str:
         known = OBJECTIVES.get(info.data.get("task", ""), (given,))
         if given not in known:
-            raise ValueError(f"what the trainer reports every epoch: {', '.join(known)}")
+            raise ValueError(f"a metric that the trainer reports every epoch: {', '.join(known)}")
         return given
 
     @field_validator("recipe", mode="before")
     @classmethod
     def _recipe_of_the_task(cls, given: Any, info: ValidationInfo) -> Any:
-        """Read the recipe as its task's class, so that an error names that class's keys and no other's."""
+        """Validate the recipe as its task's class, so that an error names only the keys of this class."""
         kind = RECIPE_OF_TASK.get(info.data.get("task", ""))
         if kind is None or isinstance(given, Recipe):
             return given

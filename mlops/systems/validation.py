@@ -34,15 +34,15 @@ def checked(
     lines: Lines | None = None,
     under: KeyPath = (),
 ) -> Model:
-    """`content` as `kind`. Raises BadSetting for the first thing that cannot be.
+    """`content` as `kind`. Raises BadSetting for the first invalid value.
 
-    lines: the line in the file of each key's path. under: the path at which `content` stands in the file.
+    lines: the line of each key's path in the file. under: the path of `content` in the file.
     """
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        # a misspelt key is also a missing one: the key that is there is the better one to name
+        # a misspelt key is also reported as missing: report the key in the file
         first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         path = _path(first["loc"], kind)
         place = where_at(where, (*under, *path), lines)
@@ -52,7 +52,7 @@ def checked(
 
 
 def _path(loc: KeyPath, kind: type[BaseModel]) -> KeyPath:
-    """pydantic's location less the tag of a range's kind, which is no key of the file."""
+    """pydantic's location without the tag of a range's kind, which is not a key of the file."""
     if kind is SystemSpec and len(loc) > 2 and loc[0] == "space" and loc[2] in KINDS:
         return (*loc[:2], *loc[3:])
     return loc
@@ -66,7 +66,7 @@ def _allowed(problem: Any, path: KeyPath, kind: type[BaseModel], content: Mappin
     if problem["type"].startswith("union_tag"):
         return f"a range with type: {', '.join(KINDS)}"
     if problem["type"] == "value_error" and not isinstance(problem["input"], bool):
-        return str(problem["ctx"]["error"])  # one of our own validators, which says it best
+        return str(problem["ctx"]["error"])  # the message of our own validator
     field = holder.model_fields.get(name) if holder is not None else None
     if field is None:
         return str(problem["msg"])
@@ -74,7 +74,7 @@ def _allowed(problem: Any, path: KeyPath, kind: type[BaseModel], content: Mappin
 
 
 def _holder(path: KeyPath, kind: type[BaseModel], content: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The class whose field is wrong."""
+    """The class of the invalid field."""
     if kind is not SystemSpec or len(path) < 2:
         return kind
     if path[0] == "recipe":
@@ -87,7 +87,7 @@ def _holder(path: KeyPath, kind: type[BaseModel], content: Mapping[str, Any]) ->
 
 
 def check_space(spec: SystemSpec, where: str, lines: Lines | None = None) -> None:
-    """Raise BadSetting for the first range that cannot be searched."""
+    """Raise BadSetting for the first invalid range."""
     values = spec.recipe.model_dump()
     for name, span in spec.space.items():
         place, key = where_at(where, ("space", name), lines), f"space.{name}"
@@ -99,12 +99,12 @@ def check_space(spec: SystemSpec, where: str, lines: Lines | None = None) -> Non
             if as_field(spec.recipe, name, point, place, key) != point:
                 raise BadSetting(place, key, point, allowed(type(spec.recipe).model_fields[name]))
         if not holds(span, values[name]):
-            needed = f"a range that holds the recipe's {values[name]}, which trial 0 is trained with"
+            needed = f"a range that contains the recipe's {values[name]}, which trial 0 uses"
             raise BadSetting(place, key, describe(span), needed)
 
 
 def as_field(recipe: BaseModel, name: str, given: object, place: str, key: str) -> object:
-    """`given` as the recipe's field `name` would hold it. Raises BadSetting, calling it `key`."""
+    """`given` converted to the type of the recipe's field `name`. Raises BadSetting for `key`."""
     try:
         return getattr(checked(type(recipe), {**recipe.model_dump(), name: given}, place), name)
     except BadSetting as error:
@@ -112,12 +112,12 @@ def as_field(recipe: BaseModel, name: str, given: object, place: str, key: str) 
 
 
 def ends(span: SearchRange) -> tuple[object, ...]:
-    """The values by which a range is judged: all of a choice, else both ends."""
+    """All values of a choice, else both ends of the range."""
     return span.values if isinstance(span, Choice) else (span.low, span.high)
 
 
 def points(span: SearchRange) -> tuple[object, ...]:
-    """Values that are allowed only if every value of the range is."""
+    """Values that are valid only if every value of the range is."""
     if isinstance(span, IntRange):
         return (span.low, span.low + span.step, span.high)
     return ends(span)
@@ -134,11 +134,13 @@ def _check_kind(kind: type[BaseModel], name: str, span: SearchRange, place: str)
 def _check_bounds(span: SearchRange, place: str, key: str) -> None:
     if isinstance(span, Choice):
         if len(set(span.values)) < len(span.values):
-            raise BadSetting(place, key, describe(span), "values that differ")
+            raise BadSetting(place, key, describe(span), "unique values")
         return
     if span.low >= span.high:
         raise BadSetting(place, key, describe(span), "a low end below the high end")
     if isinstance(span, FloatRange) and span.log and span.low <= 0:
         raise BadSetting(place, key, describe(span), "a low end above 0 for a logarithmic range")
     if isinstance(span, IntRange) and (span.high - span.low) % span.step:
-        raise BadSetting(place, key, describe(span), "a high end that whole steps lead to from the low end")
+        raise BadSetting(
+            place, key, describe(span), "a high end that is a whole number of steps from the low end"
+        )

@@ -1,4 +1,4 @@
-"""The durable record of a run: an outbox on this machine, delivered to MLflow when it can be."""
+"""The durable record of a run: an outbox on this machine, delivered to MLflow when it is available."""
 
 from __future__ import annotations
 

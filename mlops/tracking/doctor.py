@@ -1,4 +1,4 @@
-"""What can be said of this machine, the store and the outbox before a training, or after one went wrong."""
+"""Check this machine, the store and the outbox, before a training or after a failed one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Health(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """One line of the report; advice: what to do, "" when all is well."""
+    """One line of the report; advice: what to do, "" if nothing."""
 
     health: Health
     what: str
@@ -37,7 +37,7 @@ class HealthFinding:
 
 
 def look_over(home: Path, uri: str) -> list[HealthFinding]:
-    """Every finding, in the order in which a training needs them."""
+    """All findings, in the order in which a training needs them."""
     return [
         _python(),
         *_libraries(),
@@ -80,21 +80,21 @@ def _devices() -> Iterator[HealthFinding]:
     if torch.backends.mps.is_available():
         yield HealthFinding(Health.OK, "mps", "available")
     elif not torch.cuda.is_available():
-        yield HealthFinding(Health.OK, "gpu", "none seen, training runs on the CPU")
+        yield HealthFinding(Health.OK, "gpu", "none found, training runs on the CPU")
 
 
 def _store(uri: str) -> HealthFinding:
     shown = without_password(uri)
     if not is_database(uri):
         if answers(uri):
-            return HealthFinding(Health.OK, "store", f"{shown}, an MLflow server that answers")
-        advice = "start it; training goes on without it, and `mlops sync` delivers later"
+            return HealthFinding(Health.OK, "store", f"{shown}, an MLflow server, available")
+        advice = "start it; training works without it, and `mlops sync` delivers later"
         return HealthFinding(Health.WARN, "store", f"{shown} does not answer", advice)
     file = database_file(uri)
     if file is None:
         return HealthFinding(Health.OK, "store", f"{shown}, a database used directly")
     if not file.exists():
-        return HealthFinding(Health.OK, "store", f"{shown}, made at the first training")
+        return HealthFinding(Health.OK, "store", f"{shown}, created by the first training")
     return _sqlite_store(file)
 
 
@@ -106,7 +106,7 @@ def _sqlite_store(file: Path) -> HealthFinding:
             runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
     except sqlite3.Error as error:
         return HealthFinding(
-            Health.FAIL, "store", f"{file}: {error}", "move it away, or set MLFLOW_TRACKING_URI to another"
+            Health.FAIL, "store", f"{file}: {error}", "move the file, or set MLFLOW_TRACKING_URI to another"
         )
     return HealthFinding(Health.OK, "store", f"{file}, SQLite used directly, {runs} runs")
 
@@ -126,12 +126,12 @@ def _outbox(home: Path, uri: str) -> Iterator[HealthFinding]:
     for store in stores:
         counts, shown = book.counts(store), without_password(store)
         says = (
-            f"{counts.delivered} delivered, {counts.pending} waiting, {counts.rejected} refused for {shown}"
+            f"{counts.delivered} delivered, {counts.pending} waiting, {counts.rejected} rejected for {shown}"
         )
         if counts.rejected:
             reason = book.rejected(store)[0].reason
             yield HealthFinding(
-                Health.WARN, "outbox", says, f"{reason}; mend it, then `mlops sync --retry-rejected`"
+                Health.WARN, "outbox", says, f"{reason}; fix it, then run `mlops sync --retry-rejected`"
             )
         elif counts.pending:
             held = book.blocked(store)
@@ -144,28 +144,28 @@ def _outbox(home: Path, uri: str) -> Iterator[HealthFinding]:
 def _disk(home: Path) -> HealthFinding:
     if not (existing := _existing(home)).is_dir() or not os.access(existing, os.W_OK):
         return HealthFinding(
-            Health.FAIL, "disk", f"{existing} is no folder to write in", "point MLOPS_HOME elsewhere"
+            Health.FAIL, "disk", f"{existing} is not a writable folder", "set MLOPS_HOME to another folder"
         )
     free_gb = shutil.disk_usage(_existing(home)).free / 1e9
     says = f"{free_gb:.1f} GB free at {_existing(home)}"
     if free_gb < _NO_SPACE_GB:
-        return HealthFinding(Health.FAIL, "disk", says, "free some space, or point MLOPS_HOME elsewhere")
+        return HealthFinding(Health.FAIL, "disk", says, "free some space, or set MLOPS_HOME to another disk")
     if free_gb < _LITTLE_SPACE_GB:
         return HealthFinding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
     return HealthFinding(Health.OK, "disk", says)
 
 
 def _file_system(home: Path) -> HealthFinding:
-    """SQLite's WAL needs a disk of this machine's own."""
+    """SQLite's WAL needs a local disk."""
     kind = _file_system_of(_existing(home))
     if kind in _NETWORK_FILE_SYSTEMS:
-        advice = "point MLOPS_HOME at a disk of this machine, the outbox is not safe on a network"
+        advice = "set MLOPS_HOME to a local disk; the outbox is not safe on a network file system"
         return HealthFinding(Health.FAIL, "outbox's disk", kind, advice)
     return HealthFinding(Health.OK, "outbox's disk", kind)
 
 
 def _file_system_of(folder: Path) -> str:
-    """The kind of file system that holds `folder`, from the longest mount point above it; Linux only."""
+    """The file system type of `folder`, from the longest mount point above it; Linux only."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return "unknown"
@@ -178,11 +178,11 @@ def _code() -> HealthFinding:
     state = code_state()
     if not state.commit:
         return HealthFinding(
-            Health.WARN, "code", "no git checkout", "runs cannot say which commit trained them"
+            Health.WARN, "code", "not a git checkout", "runs do not record the commit of the code"
         )
     if state.dirty:
         return HealthFinding(
-            Health.WARN, "code", f"{state.commit[:12]} with changes", "commit them: a release wants a commit"
+            Health.WARN, "code", f"{state.commit[:12]} with changes", "commit them; a release needs a commit"
         )
     return HealthFinding(Health.OK, "code", state.commit[:12])
 

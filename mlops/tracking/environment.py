@@ -1,4 +1,4 @@
-"""What a run was made with: the code's commit, the libraries' versions, the machine."""
+"""The environment of a run: the code's commit, library versions and the machine."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class CodeState:
-    """The commit that the code was at; "" outside a checkout. dirty: files differed from it."""
+    """The commit of the code; "" outside a checkout. dirty: the checkout has uncommitted changes."""
 
     commit: str
     dirty: bool
 
 
 def code_state() -> CodeState:
-    """Read the state of the checkout that holds this package."""
+    """Read the state of the checkout of this package."""
     where = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -48,7 +48,7 @@ def code_state() -> CodeState:
 
 
 def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that shape a result; those not installed are left out."""
+    """Installed versions of the libraries that affect results; missing ones are omitted."""
     found: dict[str, str] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""Tracker and Run: what the rest of the product logs through. Nothing here waits for a network."""
+"""Tracker and Run: the logging interface of the product. Logging never waits for a network."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 class Run:
-    """One run. What a method has accepted is never lost, whatever becomes of this process or the server.
+    """One run. Accepted entries are never lost, even if this process or the server dies.
 
-    Every method returns as soon as the outbox has its entry and raises DiskFull when there is no room for it.
+    Every method returns as soon as the outbox has its entry, and raises DiskFull if there is no space for it.
     """
 
     def __init__(self, outbox: Outbox, row: RunRow, wake: Callable[[], None]) -> None:
@@ -37,47 +37,49 @@ class Run:
         self._wake = wake
         self.key = row.key
         self.experiment = row.experiment
-        self.adopted = row.adopt  # the MLflow run that it was begun with, or ""
+        self.adopted = row.adopt  # the existing MLflow run used for it, or ""
 
     def log_epoch(self, step: int, metrics: Mapping[str, float], at: datetime | int | None = None) -> None:
-        """Accept one epoch's metrics as one row; an epoch that is there already stays as it was.
+        """Accept one epoch's metrics as one row; an existing row of the epoch is kept.
 
         step: the epoch, from 1. at: when it ended (ms since 1970 if an int), default now.
         """
         self.log_metrics(EPOCHS, step, metrics, at)
 
     def log_summary(self, name: str, metrics: Mapping[str, float]) -> None:
-        """Accept figures that stand for the whole run (`test`, `best`), once for each `name`."""
+        """Accept metrics of the whole run (`test`, `best`), once for each `name`."""
         self.log_metrics(f"summary {name}", 0, metrics)
 
     def log_metrics(
         self, series: str, step: int, metrics: Mapping[str, float], at: datetime | int | None = None
     ) -> None:
-        """Accept metrics as one row of a `series`; the first row of each (series, step) stays."""
+        """Accept metrics as one row of a `series`; the first row of each (series, step) is kept."""
         at_ms = int(at.timestamp() * 1000) if isinstance(at, datetime) else at
         payload = {name: float(value) for name, value in metrics.items()}
         self._outbox.accept(self._row, EntryKind.METRICS, payload, series=series, step=int(step), at_ms=at_ms)
         self._wake()
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Accept params. MLflow's params never change: a second value is logged, the first stays."""
+        """Accept params. MLflow's params cannot change: another value is ignored with a warning."""
         names = entity_names(params)
         texts = {names[name]: param_text(value) for name, value in params.items()}
         for name, kept in self._outbox.accept_params(self._row, texts, now_ms()).items():
-            _log.warning("run %s: param %s stays %r, it cannot become %r", self.key, name, kept, texts[name])
+            _log.warning(
+                "run %s: param %s is %r; the new value %r is ignored", self.key, name, kept, texts[name]
+            )
         self._wake()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Accept tags; the last value of each stays."""
+        """Accept tags; the last value of each is kept."""
         if tags:
             self._outbox.accept(self._row, EntryKind.TAGS, tag_texts(tags))
             self._wake()
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        """Accept a file, or every file of a folder, as it is now: what happens to it later does not matter.
+        """Accept a file, or every file of a folder, in its present state; later changes have no effect.
 
-        folder: where it goes among the run's artifacts, "" for the top. A file whose newest accepted
-        content is the same is not taken again.
+        folder: folder in the run's artifacts, "" for the top. A file with the same content as the newest
+        accepted one is not accepted again.
         """
         if path.is_dir():
             files = [
@@ -86,7 +88,7 @@ class Run:
         elif path.is_file():
             files = [(path, folder)]
         else:
-            raise UserError(f"{path} is no file or folder: it cannot be logged as an artifact")
+            raise UserError(f"{path} cannot be logged as an artifact: it does not exist")
         newest = {
             e.payload["path"]: e.payload["sha256"]
             for e in self._outbox.entries_of(self._row, EntryKind.ARTIFACT)
@@ -118,7 +120,7 @@ class Run:
         profile: Mapping[str, object] | None = None,
         schema: Mapping[str, object] | None = None,
     ) -> None:
-        """Accept the data set that the run reads. MLflow keeps 36 characters of the digest."""
+        """Accept the data set of the run. MLflow keeps 36 characters of the digest."""
         payload = {
             "name": name,
             "digest": digest[:MAX_DATASET_DIGEST],
@@ -143,12 +145,12 @@ class Run:
     ) -> None:
         """Accept a complete MLflow model folder (from a flavour's `save_model`), once for each `name`.
 
-        One that was not to be registered at first, and now is, is accepted once more.
+        A model that was accepted without registration is accepted again with it.
 
-        register_as: the registered model that gets a version of it, made if it is missing.
+        register_as: the registered model that gets the new version; created if it is missing.
         """
         if not (folder / "MLmodel").is_file():
-            raise UserError(f"{folder} is no MLflow model: it holds no MLmodel file")
+            raise UserError(f"{folder} is not an MLflow model: its MLmodel file is missing")
         series = f"model {name}" if register_as else f"model {name} unregistered"
         if self._outbox.last_step(self._row, series) is not None:
             return
@@ -164,24 +166,24 @@ class Run:
         self._wake()
 
     def finish(self, status: Status = "FINISHED", at_ms: int | None = None) -> None:
-        """Accept the end of the run, at this moment or at `at_ms`. What is logged later still arrives."""
+        """Accept the end of the run, now or at `at_ms`. Later entries are still delivered."""
         self._outbox.accept(self._row, EntryKind.STATUS, {"status": status}, at_ms=at_ms)
         self.barrier()
         self._wake()
 
     def resume(self) -> None:
-        """Make a run that ended one that runs again."""
+        """Set the status of an ended run to running."""
         ended = self._outbox.entries_of(self._row, EntryKind.STATUS)
         if ended and ended[-1].payload["status"] != "RUNNING":
             self._outbox.accept(self._row, EntryKind.STATUS, {"status": "RUNNING"})
             self._wake()
 
     def barrier(self) -> None:
-        """Return once everything accepted is safe from a power cut."""
+        """Return when everything accepted is safe from a power failure."""
         self._outbox.barrier()
 
     def accepted_tags(self) -> dict[str, str]:
-        """Every tag that was accepted since the run was started, with its newest value."""
+        """All accepted tags of the run, with their newest values."""
         tags: dict[str, str] = {}
         for entry in self._outbox.entries_of(self._row, EntryKind.TAGS):
             tags.update(entry.payload)
@@ -192,20 +194,20 @@ class Run:
         return self._outbox.last_step(self._row, series)
 
     def mlflow_id(self) -> str | None:
-        """MLflow's id of the run, None until the server has made it."""
+        """MLflow's id of the run, None until the run is created on the server."""
         return self._outbox.run(self._row).mlflow_id
 
     def registered_version(self) -> int | None:
-        """The version that the newest registered model of this run became, None until it is delivered."""
+        """The version of this run's newest registered model, None until it is delivered."""
         versions = [e.memo.get("version") for e in self._outbox.entries_of(self._row, EntryKind.MODEL)]
         found = [int(version) for version in versions if version]
         return found[-1] if found else None
 
 
 class Tracker:
-    """Opens runs and, while it is open, delivers what is in the outbox of `home` to the store at `uri`.
+    """Opens runs and, while open, delivers the outbox of `home` to the store at `uri`.
 
-    deliver: False leaves delivery to others; `sync` works all the same.
+    deliver: False leaves delivery to other processes; `sync` works nevertheless.
     """
 
     def __init__(self, home: Path, uri: str, *, deliver: bool = True) -> None:
@@ -238,10 +240,10 @@ class Tracker:
         uid: str = "",
         start_ms: int | None = None,
     ) -> Run:
-        """The run of this key: a new one, or the same one as before, which then runs again.
+        """The run of this key: a new one, or the existing one, which is set to running.
 
-        parent: the key of a run that was started before. adopt: the id of an existing MLflow run to use.
-        uid: the store's run with this mark, whichever outbox it came from. start_ms: default now.
+        parent: the key of an existing run. adopt: the id of an existing MLflow run to use.
+        uid: identifies the run in the store, from any outbox. start_ms: default now.
         """
         given = tag_texts({"mlflow.user": me(), **(tags or {})})
         parent_row = None if parent is None else self._known(parent).id
@@ -264,27 +266,27 @@ class Tracker:
         return run
 
     def known_run(self, key: str) -> Run | None:
-        """As `run`; None where no run of this key was started."""
+        """As `run`; None if no run of this key was started."""
         row = self._outbox.find_run(self.uri, key)
         return None if row is None else Run(self._outbox, row, self._deliverer.wake)
 
     def run(self, key: str) -> Run:
-        """A run that was started before, by this process or another; its status is left alone."""
+        """An existing run, started by this process or another; its status is not changed."""
         return Run(self._outbox, self._known(key), self._deliverer.wake)
 
     def sync(
         self, timeout_s: float | None, on_progress: Callable[[int, int], None] | None = None
     ) -> SyncReport:
-        """Deliver all that waits. Returns when nothing is left, the store fails, or the time is up.
+        """Deliver all pending entries. Returns when nothing is left, the store fails, or the time is up.
 
-        timeout_s: None sets no limit. on_progress: called with (delivered, left) about once a second.
+        timeout_s: None for no limit. on_progress: called with (delivered, left) about once a second.
         """
         return self._deliverer.sync(timeout_s, on_progress)
 
     def _known(self, key: str) -> RunRow:
         row = self._outbox.find_run(self.uri, key)
         if row is None:
-            raise UserError(f"no run {key!r} has been started for {self.uri}: start it first")
+            raise UserError(f"no run {key!r} has been started for {self.uri}; start it first")
         return row
 
 

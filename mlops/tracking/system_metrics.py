@@ -1,6 +1,6 @@
-"""The machine's CPU, memory, disk, network and GPU figures, recorded beside a run.
+"""Record the machine's CPU, memory, disk, network and GPU metrics with a run.
 
-MLflow's own collectors measure; the figures go through the outbox, so an outage loses none.
+MLflow's collectors measure; the values go through the outbox, so an outage loses none.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 
 class SystemMetricsRecorder:
-    """Records `system/...` into `run` while it is entered; the steps go on where an earlier recording ended.
+    """Records `system/...` into `run` within a `with` block; steps continue those of an earlier recording.
 
-    sample_s: seconds between two measurements. samples: how many make one recorded mean.
+    sample_s: seconds between two measurements. samples: number of measurements per recorded mean.
     """
 
     def __init__(self, run: Run, *, sample_s: float = 5.0, samples: int = 2) -> None:
@@ -54,7 +54,7 @@ class SystemMetricsRecorder:
             try:
                 self._run.log_metrics(SERIES, step, _means(monitors))
             except DiskFull as full:
-                _log.warning("no more system metrics are recorded: %s", full)
+                _log.warning("recording of system metrics stopped: %s", full)
                 return
             step += 1
 
@@ -78,7 +78,7 @@ def _monitors() -> list[Any]:
 
 
 class DiskTraffic:
-    """What the machine's disks read and wrote, in MB (10^6 bytes) a second since the last measurement."""
+    """Disk reads and writes of the machine, in MB (10^6 bytes) per second since the last measurement."""
 
     def __init__(self) -> None:
         self._last = self._counters()
@@ -102,7 +102,7 @@ class DiskTraffic:
 
     @staticmethod
     def _counters() -> tuple[float, int, int] | None:
-        """Now in seconds, bytes read and bytes written; None where the machine tells of no disk."""
+        """Time in seconds, bytes read and bytes written; None if the machine reports no disk."""
         import psutil
 
         counted = psutil.disk_io_counters()
@@ -110,7 +110,7 @@ class DiskTraffic:
 
 
 def _gpu_monitor() -> Any:
-    """MLflow's NVIDIA collector, or None on a machine where it finds no GPU."""
+    """MLflow's NVIDIA collector, or None if it finds no GPU."""
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
     kind: Any = GPUMonitor
@@ -121,5 +121,5 @@ def _gpu_monitor() -> Any:
         OSError,
         RuntimeError,
     ) as error:  # ImportError: no nvidia-ml-py; RuntimeError: no driver
-        _log.debug("no GPU figures: %s", error)
+        _log.debug("no GPU metrics: %s", error)
     return None

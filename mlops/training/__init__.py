@@ -1,4 +1,4 @@
-"""Training one network: a module a way to train, behind `protocol.Trainer`."""
+"""Training one network: one package per task, behind `protocol.Trainer`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from mlops.errors import UserError
 from mlops.training.protocol import Trainer
 
-# read by the libraries when they start; what the user has set stays
+# read by the libraries at import; the user's values have priority
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: huge pages, far fewer page faults
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime: sends usage figures
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime: no usage statistics
 
 
 def trainer_for(task: str) -> Trainer[Any]:
-    """The trainer of a task; its libraries are imported here and nowhere earlier."""
+    """The trainer of a task; imports its libraries."""
     if task == "detection":
         from mlops.training.detection import DetectionTrainer
 
@@ -30,4 +30,4 @@ def trainer_for(task: str) -> Trainer[Any]:
 
         joint: Trainer[Any] = JointTrainer()
         return joint
-    raise UserError(f"no trainer for task {task!r}; it is one of detection, classification, joint")
+    raise UserError(f"task is {task!r}; expected detection, classification or joint")

@@ -1,23 +1,23 @@
-"""From `--device` to a device of torch, and to Ultralytics' spelling of it."""
+"""Convert `--device` to a torch device and to Ultralytics' notation."""
 
 from __future__ import annotations
 
 from mlops.errors import BadSetting, UserError
 
-_ALLOWED = "auto, cpu, cuda, cuda:N or mps, where this machine has it"
+_ALLOWED = "auto, cpu, cuda, cuda:N or mps, if this machine has it"
 
 
 def find_device(asked: str) -> str:
     """`asked` as torch names it: "cpu", "mps" or "cuda:N"; `auto` is the first GPU, else the CPU.
 
-    Raises BadSetting for a device that this machine lacks, UserError for several at once.
+    Raises BadSetting for a device that this machine does not have, UserError for several devices.
     """
     import torch
 
     name = asked.strip().lower()
     if "," in name:
         raise UserError(
-            f"--device {asked}: one training uses one device here; run trials side by side with --parallel"
+            f"--device {asked}: a training uses only one device; run trials in parallel with --parallel"
         )
     if name == "auto":
         if torch.cuda.is_available():
@@ -32,5 +32,5 @@ def find_device(asked: str) -> str:
 
 
 def library_device(asked: str) -> str:
-    """`asked` in Ultralytics' words: "cpu", "mps" or a CUDA index. Raises as `find_device`."""
+    """`asked` in Ultralytics' notation: "cpu", "mps" or a CUDA index. Raises as `find_device`."""
     return find_device(asked).removeprefix("cuda:")

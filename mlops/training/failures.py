@@ -1,4 +1,4 @@
-"""What went wrong inside the library, as one of our errors."""
+"""Convert exceptions of a library to our errors."""
 
 from __future__ import annotations
 
@@ -28,27 +28,25 @@ _MEMORY_WORDS = (
 
 @contextmanager
 def named(folder: Path) -> Iterator[None]:
-    """Raise what comes out of the block as OutOfMemory, DiskFull or TrainingCrashed, with its cause.
+    """Re-raise exceptions of the block as OutOfMemory, DiskFull or TrainingCrashed, with their cause.
 
-    Our own errors and KeyboardInterrupt pass through.
+    Our own errors and KeyboardInterrupt are not changed.
     """
     try:
         yield
     except MlopsError:
         raise
     except Exception as error:
-        traceback.clear_frames(
-            error.__traceback__
-        )  # the tensors they hold are the memory the next trial needs
+        traceback.clear_frames(error.__traceback__)  # frees the tensors in them for the next trial
         if is_memory(error):
-            raise OutOfMemory(f"{one_line(error)}; a smaller batch or image_size needs less") from error
+            raise OutOfMemory(f"{one_line(error)}; use a smaller batch or image_size") from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(str(folder), "checkpoints") from error
         raise TrainingCrashed(f"{type(error).__name__}: {one_line(error)}") from error
 
 
 def is_memory(error: BaseException) -> bool:
-    """True when the device, the machine or the shared memory of the loaders was not enough."""
+    """True if memory of the device, of the machine or shared memory of the loaders was exhausted."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or any(word in words for word in _MEMORY_WORDS)
 

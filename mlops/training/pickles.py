@@ -1,10 +1,9 @@
-"""What a pickle inside a file could call, found by reading it, never by loading it.
+"""Find what a pickle in a file could call, without loading it.
 
-A pickle is a program: loading it calls whatever it names. Here its opcodes are listed (`pickletools`), and
-every name outside a short list, from which only tensors, numbers and plain containers are made, is unsafe.
-The list is that of torch's own weights-only loader. A file is taken for a pickle by its content or its
-suffix, or because the caller says that it is going to be loaded; a zip (what `torch.save` writes) is looked
-into.
+A pickle is a program: loading it calls the functions that it names. Its opcodes are listed (`pickletools`),
+and every name outside a short list is unsafe. The list is that of torch's weights-only loader, whose names
+create only tensors, numbers and plain containers. A file counts as a pickle by its content, its suffix, or if
+the caller is going to load it. Zip files (as written by `torch.save`) are searched.
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ _SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".dil
 _MAGIC = re.compile(rb"\x80[\x02-\x05]")
 _NUMPY, _ZIP = b"\x93N", b"PK\x03\x04"
 _OLD_TORCH = 0x1950A86A20F9469CFC6C
-_OLD_TORCH_PICKLES = 5  # that number, protocol, system, the object, its storages
+_OLD_TORCH_PICKLES = 5  # magic number, protocol, system, the object, its storages
 
 
 def unsafe_in(file: Path, *, loaded: bool = False, allowed: re.Pattern[str] = SAFE) -> tuple[str, ...]:
-    """Names, sorted, that a pickle in `file` could call; () where there is none. Raises OSError.
+    """Sorted names that a pickle in `file` could call; () if there are none. Raises OSError.
 
-    loaded: it is going to be loaded as a pickle, whatever its name. allowed: names (`module.name`) that are
-    well, matched in full.
-    A file that is called a pickle and cannot be read to its end gives "unreadable": what cannot be judged is
-    not safe. One that only begins like a pickle, as a tensor's bytes may by chance, gives the names alone.
+    loaded: the file is going to be loaded as a pickle, whatever its name. allowed: safe names
+    (`module.name`), a full match.
+    A file with the suffix of a pickle that cannot be read to its end gives "unreadable", as it may be unsafe.
+    A file that only begins like a pickle, as a tensor's bytes may by chance, gives only the names.
     """
     return tuple(sorted(set(_named(file, loaded or file.suffix.lower() in _SUFFIXES, allowed))))
 
 
 def unsafe_names(content: bytes, *, allowed: re.Pattern[str] = SAFE) -> tuple[str, ...]:
-    """The same of a pickle's bytes."""
+    """As `unsafe_in`, for a pickle's bytes."""
     return tuple(sorted(set(_unsafe(content, True, allowed))))
 
 
@@ -59,11 +58,11 @@ def _named(file: Path, called: bool, allowed: re.Pattern[str]) -> Iterator[str]:
     if zipfile.is_zipfile(file):
         yield from _in_zip(file, allowed)
         if start == _ZIP:
-            return  # else it is something else first, with an archive behind it
+            return  # else it may be another format with an archive appended
     if start.startswith(_NUMPY):
         yield from _in_array(file.read_bytes(), allowed)
     elif called and tarfile.is_tarfile(file):
-        yield "a tar archive, which old torch loads pickles from"
+        yield "a tar archive, from which old torch loads pickles"
     elif called or _MAGIC.match(start):
         yield from _unsafe(file.read_bytes(), called, allowed)
 
@@ -84,7 +83,7 @@ def _in_zip(file: Path, allowed: re.Pattern[str]) -> Iterator[str]:
 
 
 def _in_array(content: bytes, allowed: re.Pattern[str]) -> Iterator[str]:
-    """A `.npy`: a header of a length that it states, then plain numbers, or a pickle of objects."""
+    """A `.npy`: a header with its length, then plain numbers, or a pickle of objects."""
     wide = 2 if content[6:7] == b"\x01" else 4
     begin = 8 + wide
     end = begin + int.from_bytes(content[8:begin], "little")
@@ -93,10 +92,10 @@ def _in_array(content: bytes, allowed: re.Pattern[str]) -> Iterator[str]:
 
 
 def _unsafe(content: bytes, called: bool, allowed: re.Pattern[str]) -> Iterator[str]:
-    """One pickle after another, as older `torch.save` wrote them; stops at the data that follow.
+    """Consecutive pickles, as older `torch.save` wrote them; stops at the data after them.
 
-    called: its name says that it is a pickle. The first pickle of an old torch file says so, and the next
-    four are then read as what they are, whatever they begin with.
+    called: its name has the suffix of a pickle. After the first pickle of an old torch file, the next four
+    are always read as pickles.
     """
     rest, read, least = content, 0, 1
     while read < least or _MAGIC.match(rest[:2]):
@@ -117,10 +116,10 @@ def _unsafe(content: bytes, called: bool, allowed: re.Pattern[str]) -> Iterator[
 
 
 class _Names:
-    """Follows the strings of one pickle as far as names need it.
+    """Tracks the strings of one pickle that form names.
 
-    STACK_GLOBAL takes module and name off the stack. They are believed only where both were pushed right
-    before it, anew or from the memo; a name that is put together in any other way is unsafe.
+    STACK_GLOBAL takes module and name from the stack. They are accepted only if both were pushed directly
+    before it, as strings or from the memo; a name that is built in any other way is unsafe.
     """
 
     def __init__(self) -> None:
@@ -128,7 +127,7 @@ class _Names:
         self._memo: dict[int, str | None] = {}
 
     def looked_up(self, code: str, given: object) -> str:
-        """The name that an opcode looks up; "" for one that looks up none."""
+        """The name that an opcode looks up; "" for other opcodes."""
         if code in ("GLOBAL", "INST"):
             self._pushed.clear()
             return str(given).replace(" ", ".", 1)
@@ -155,7 +154,7 @@ class _Names:
             self._pushed.clear()
 
 
-_PUT_TOGETHER = "a name that is put together while loading"
+_PUT_TOGETHER = "a name that is built while loading"
 _STRINGS = (
     "SHORT_BINUNICODE",
     "BINUNICODE",

@@ -1,7 +1,7 @@
-"""What every trainer takes, gives and promises.
+"""The interface of trainers.
 
-A trainer knows nothing of MLflow, Optuna or the outbox: it reports each epoch to the callback that it is
-given, and the callback's verdict may end the training.
+A trainer does not depend on MLflow, Optuna or the outbox: it reports each epoch to a callback, whose verdict
+may end the training.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ RecipeT_contra = TypeVar("RecipeT_contra", contravariant=True)
 class EpochReport:
     """One finished epoch, after its validation.
 
-    epoch: counted from 1, as the curves show it.
-    metrics: our metric names (`train/box_loss`, `val/mAP50`, `lr/head`, ... see DESIGN) to finite or NaN
-    floats.
+    epoch: counted from 1.
+    metrics: values by metric name (`train/box_loss`, `val/mAP50`, `lr/head`, ...); finite or NaN.
     seconds: wall time of the epoch, training and validation.
-    images: training images seen in it.
+    images: number of training images in it.
     """
 
     epoch: int
@@ -47,12 +46,12 @@ OnEpoch = Callable[[EpochReport], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig(Generic[RecipeT_co]):
-    """All that one training needs.
+    """Configuration of one training.
 
-    out_dir: belongs to this training alone; checkpoints live in it, and a training that finds its own
-        unfinished checkpoint there goes on from it.
+    out_dir: used only by this training; contains its checkpoints. An unfinished checkpoint of the same
+        training is resumed.
     device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-    cache: what trainings share (views of data sets, fetched weights); None keeps it in `out_dir`.
+    cache: folder shared by trainings (views of data sets, fetched weights); None for a folder in `out_dir`.
     """
 
     recipe: RecipeT_co
@@ -65,17 +64,17 @@ class TrainConfig(Generic[RecipeT_co]):
 
     @property
     def shared(self) -> Path:
-        """The folder of `cache`, wherever it is."""
+        """The cache folder."""
         return self.cache if self.cache is not None else self.out_dir / "cache"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A training that ended by itself: its last epoch, its patience, or the verdict STOP.
+    """A training that ended normally: by the last epoch, the patience, or the verdict STOP.
 
-    best_metrics: the report of `best_epoch`.
-    artifacts: every file worth keeping beside the weights (curves, matrices, pictures), to the folder
-        it belongs in ("" is the top).
+    best_metrics: the metrics of `best_epoch`.
+    artifacts: files to keep beside the weights (curves, matrices, images), each with its artifact folder (""
+        is the top).
     """
 
     best_weights: Path
@@ -89,10 +88,10 @@ class TrainResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """Held-out figures of one set of weights.
+    """Held-out metrics of one set of weights.
 
     metrics: named `<split>/...`, e.g. `test/mAP50`, `test/F1/monocyte`.
-    per_sample: parquet, one row a picture (classifier) or a box (detector); None where none was made.
+    per_sample: parquet, one row per image (classifier) or per box (detector); None if not written.
     """
 
     __test__ = False  # not a pytest class
@@ -103,31 +102,30 @@ class TestResult:
 
 
 class Trainer(Protocol[RecipeT_contra]):
-    """One way to train. Implemented once for each task; see `detection` and `classification`."""
+    """Trains one task; implemented in `detection`, `classification` and `joint`."""
 
     def check(self, recipe: RecipeT_contra, *, device: str, cache: Path) -> None:
-        """Raise what a user can mend before anything is recorded: BadSetting for a device or a model that
-        is not there, MissingWeights. Weights that have to be fetched are fetched into `cache`.
+        """Raise errors that the user can fix, before anything is recorded: BadSetting for an unknown device
+        or model, MissingWeights. Fetches weights into `cache` if needed.
         """
         ...
 
     def fit(self, config: TrainConfig[RecipeT_contra], on_epoch: OnEpoch) -> TrainResult:
-        """Train until the epochs, the patience or `on_epoch` end it.
+        """Train until the last epoch, the patience or `on_epoch` ends it.
 
-        `on_epoch` is called once an epoch, after validation and before that epoch's checkpoint is
-        replaced on disk, never for the final evaluation. Returning `Verdict.STOP` ends training with that
-        epoch's checkpoint kept. An unfinished checkpoint in `config.out_dir` is gone on from: the
-        epochs after it are done again, none before it.
+        `on_epoch` is called once per epoch, after validation and before that epoch's checkpoint is written,
+        but not for the final evaluation. `Verdict.STOP` ends training and keeps that epoch's checkpoint.
+        Training resumes from an unfinished checkpoint in `config.out_dir`; only epochs after it are repeated.
 
         Raises OutOfMemory, Diverged (a loss is NaN or infinite), TrainingCrashed, DataFault, MissingWeights;
-        the checkpoint of the epoch before stays usable. KeyboardInterrupt passes through.
+        the checkpoint of the previous epoch remains usable. KeyboardInterrupt is not caught.
         """
         ...
 
     def test(self, config: TrainConfig[RecipeT_contra], weights: Path, split: SplitName) -> TestResult:
-        """Measure `weights` on a split that training never saw. Writes under `config.out_dir`."""
+        """Evaluate `weights` on a split that was not used in training. Writes under `config.out_dir`."""
         ...
 
     def serving_model(self, config: TrainConfig[RecipeT_contra], weights: Path) -> ServingModel:
-        """Export `weights` to ONNX with a free batch axis. Writes under `config.out_dir`."""
+        """Export `weights` to ONNX with a dynamic batch axis. Writes under `config.out_dir`."""
         ...

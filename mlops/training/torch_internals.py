@@ -16,7 +16,7 @@ _BUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_re
 
 
 def pickle_in(checkpoint: Path) -> bytes | None:
-    """The pickle that `torch.load` reads from `checkpoint`; None for a file that is not such a zip."""
+    """The pickle that `torch.load` reads from `checkpoint`; None if the file is not such a zip."""
     import torch
 
     try:

@@ -1,7 +1,7 @@
-"""What a training has done, on disk beside its checkpoints: the reports, the fitness, and how it ended.
+"""The record of a training beside its checkpoints: reports, fitness, and how it ended.
 
-Written before the checkpoint of the same epoch is put in place. A record may therefore be one epoch ahead
-of the checkpoint, never behind it; the epoch ahead is done again.
+It is written before the checkpoint of the same epoch, so it may be one epoch ahead of the checkpoint but
+never behind. The epoch ahead is repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DoneEpoch:
-    """An epoch's report and its fitness, by which the best weights are chosen.
+    """An epoch's report and its fitness, which selects the best weights.
 
     fitness: val/mAP50-95 of a detector, val/macro_f1 of a classifier.
     """
@@ -39,7 +39,7 @@ class DoneEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`identity` says which recipe and data it belongs to; `ended` is "" while epochs are still to come."""
+    """`identity`: digest of recipe and data; `ended`: "" while epochs remain."""
 
     identity: str
     parameters: int = 0
@@ -48,31 +48,31 @@ class Record:
     finished: bool = False
 
     def with_epoch(self, report: EpochReport, fitness: float, ended: str) -> Record:
-        """This record with one more epoch; one of the same number or later is replaced."""
+        """This record with one more epoch; replaces epochs of the same or a higher number."""
         done = DoneEpoch(report.epoch, dict(report.metrics), report.seconds, report.images, fitness)
         return replace(self, epochs=(*self.up_to(report.epoch - 1).epochs, done), ended=ended)
 
     def up_to(self, epoch: int) -> Record:
-        """This record as it was when `epoch` was the last one done."""
+        """This record up to `epoch`."""
         kept = tuple(done for done in self.epochs if done.epoch <= epoch)
         return self if kept == self.epochs else replace(self, epochs=kept, ended="", finished=False)
 
     def best(self) -> DoneEpoch:
-        """The epoch whose weights are the best: the highest fitness, the later one of equals."""
+        """The epoch with the highest fitness, the latest of equals."""
         return max(self.epochs, key=lambda done: (done.fitness, done.epoch))
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierTraining:
-    """What an earlier start left. `checkpoint` None: start anew. `record.finished`: nothing is left to do."""
+    """State of an earlier start. `checkpoint` None: start from epoch 1. `record.finished`: nothing to do."""
 
     record: Record
     checkpoint: Path | None = None
 
 
 def identity_of(config: TrainConfig[AnyRecipe]) -> str:
-    """Digest of all that makes two trainings the same one: recipe, data, seed, and the content of a file that
-    the first weights come from; not the loading processes.
+    """Digest of recipe (without the number of workers), data, seed and the content of a file of initial
+    weights.
     """
     said = [
         config.recipe.model_dump(exclude={"workers", "cache"}),
@@ -85,7 +85,7 @@ def identity_of(config: TrainConfig[AnyRecipe]) -> str:
 
 
 def read_record(file: Path) -> Record | None:
-    """The record in `file`; None where there is none, or none that can be read."""
+    """The record in `file`; None if it is missing or unreadable."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
         return Record(**{**held, "epochs": tuple(DoneEpoch(**done) for done in held["epochs"])})
@@ -94,11 +94,11 @@ def read_record(file: Path) -> Record | None:
 
 
 def read_own(file: Path, identity: str) -> Record | None:
-    """The record in `file`, if that is of the training `identity`. Raises StudyMismatch for another's."""
+    """The record in `file`. Raises StudyMismatch if its identity is not `identity`."""
     record = read_record(file)
     if record is not None and record.identity != identity:
         raise StudyMismatch(
-            f"{file.parent} holds a training of another recipe, data set or seed; train in another folder"
+            f"{file.parent} has a training of another recipe, data set or seed; use another folder"
         )
     return record
 

@@ -53,7 +53,7 @@ ROWS = {
     "0 0.1 0.1 0.5 -0.2 0.5 0.5": ("outside-image", "coordinate -0.2"),
     "0 0.5 0.5 0.0 0.2": ("zero-area", "no area"),
     "0 0.1 0.5 0.4 0.5 0.7 0.5": ("zero-area", "no area"),
-    "0 0.05 0.5 0.3 0.2": ("over-edge", "0.100 past the edge"),
+    "0 0.05 0.5 0.3 0.2": ("over-edge", "0.100 beyond the edge"),
 }
 
 

@@ -109,8 +109,8 @@ def test_the_table_is_part_of_what_is_trained_on(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "code", "says"),
     [
-        (list(LABELS.items())[1:], "missing-image-label", "labels.csv gives this picture no label"),
-        ([*LABELS.items(), ("train/z.png", "ill")], "orphan-image-label", "is no picture of this data set"),
+        (list(LABELS.items())[1:], "missing-image-label", "labels.csv has no label for this image"),
+        ([*LABELS.items(), ("train/z.png", "ill")], "orphan-image-label", "is not an image of this data set"),
         ([*LABELS.items(), ("train/b.png", "ill")], "conflicting-label", "well in line 3"),
     ],
 )
@@ -131,18 +131,18 @@ def test_what_is_wrong_with_a_table_is_listed(
 
 def test_a_name_that_is_two_pictures_is_not_guessed(folder: Path) -> None:
     write_table(folder, [f"{name.rpartition('/')[2]},{label}" for name, label in LABELS.items()])
-    with pytest.raises(DataFault, match=r"a\.png.*gives this picture no label"):
+    with pytest.raises(DataFault, match=r"a\.png.*has no label for this image"):
         opened(folder)
     faults = check_dataset([str(folder)], "joint", cache=folder.parent / "cache", on_progress=lambda *_: None)
-    assert any("names 2 pictures by 'a.png'; give the path" in each.says for each in faults)
+    assert any("'a.png' matches 2 images; write the path" in each.says for each in faults)
 
 
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
         ("other.csv", "no table of image labels at .*present:CLASS"),
-        ("present:bird", "no box class 'bird'; there are cat, dog"),
-        ("folder", "which is no folder of a class"),
+        ("present:bird", "box class 'bird' is unknown; expected one of cat, dog"),
+        ("folder", "which is not a class folder"),
     ],
 )
 def test_a_rule_that_the_data_cannot_answer_is_refused(folder: Path, rule: str, says: str) -> None:
@@ -157,7 +157,7 @@ def test_a_rule_that_is_none_is_refused(folder: Path) -> None:
 
 def test_one_class_for_all_is_nothing_to_learn(folder: Path) -> None:
     write_table(folder, [f"images/{name},ill" for name in LABELS])
-    with pytest.raises(DataFault, match="every training picture has the image class 'ill'"):
+    with pytest.raises(DataFault, match="every training image has the image class 'ill'"):
         opened(folder)
 
 

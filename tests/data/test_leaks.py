@@ -101,7 +101,7 @@ def test_tiles_of_an_npz_are_looked_at_like_files(tmp_path: Path) -> None:
         tiles[1] = stored["train_images"][4]
     (found,) = check(npz(tmp_path / "y.npz", val_images=tiles), cache=tmp_path / "cache")
     assert found.code == "identical-across-splits"
-    assert found.says == "val_images[1]: the same picture is in train: train_images[4]"
+    assert found.says == "val_images[1]: the same image is in train: train_images[4]"
 
 
 def test_leaks_between_sources_trained_together_are_found(tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ def test_data_that_are_none_say_what_is_taken(name: str, shell: Shell) -> None:
     done = shell.run("data", "check", name)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "--data takes a YOLO folder or data.yaml" in done.stdout
+    assert "--data accepts a YOLO folder or data.yaml" in done.stdout
     line = told(shell, "data", "convert", name, "--to", "yolo", "--out", "out")
     assert name in line
-    assert "--data takes a YOLO folder or data.yaml" in line
+    assert "--data accepts a YOLO folder or data.yaml" in line
     assert not (shell.folder / "out").exists()
 
 
@@ -45,7 +45,7 @@ def test_train_tells_of_broken_data_before_anything_is_stored(shell: Shell) -> N
     npz(shell.folder / "cells.npz", train_labels=None)
     wrong = table(shell.folder / "table", [f"{number}.jpg,{number % 2}" for number in range(9)])
     (wrong / "labels.csv").write_text("picture,kind\n0.jpg,1\n")
-    for data, says in (("cells.npz", "train_labels"), ("table/labels.csv", "it needs image and label")):
+    for data, says in (("cells.npz", "train_labels"), ("table/labels.csv", "expected image and label")):
         assert says in told(shell, "train", "blood-cell-classifier", "--data", data, "--set", "weights=none")
     assert not (shell.folder / "mlflow.db").exists()
 
@@ -63,7 +63,7 @@ def test_a_wrong_label_stops_train_with_its_place(shell: Shell) -> None:
         (["--split", "most,some"], "two or three numbers"),
         (["--group-pattern", "("], "regular expression"),
         (["--group-by", "ward"], "ward"),
-        (["--group-by", "a", "--group-pattern", "b"], "not both"),
+        (["--group-by", "a", "--group-pattern", "b"], "only one of the two"),
     ],
 )
 def test_a_conversion_that_cannot_be_is_told(options: list[str], says: str, shell: Shell) -> None:

@@ -41,7 +41,7 @@ def test_what_is_converted_from_demo_data_is_demo_data(tmp_path: Path) -> None:
         convert(source, out, to)  # type: ignore[arg-type]
         task = "detection" if to == "yolo" else "classification"
         assert open_dataset([str(out)], task, cache=tmp_path / "cache").identity.demo
-    with pytest.raises(DataFault, match="files that are no demo data"):
+    with pytest.raises(DataFault, match="files that are not demo data"):
         demo_dataset("railway-detector", tmp_path / "yolo", size="tiny")
 
 
@@ -80,7 +80,7 @@ def test_a_broken_exif_block_turns_nothing(tmp_path: Path) -> None:
 
 
 def test_a_corner_that_is_no_number_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataFault, match=r"no row that can be read; 0.png: a corner is NaN or infinite"):
+    with pytest.raises(DataFault, match=r"no valid row; 0.png: a corner is NaN or infinite"):
         convert(boxes_csv(tmp_path / "t", "0.png,a,nan,1,20,20,train"), tmp_path / "out", "yolo")
     file = coco(tmp_path / "c") / "coco.json"
     held = json.loads(file.read_text())
@@ -96,8 +96,8 @@ def test_a_table_of_boxes_is_read_row_by_row(tmp_path: Path) -> None:
     made = boxes_csv(tmp_path / "blank", "0.png,a,1,1,20,20,train", "11.png,b,1,1,20,20,val", "")
     assert convert(made, tmp_path / "out", "yolo").written == 2
     for row, says in (
-        ("0.png,,1,1,20,20,train", "a box without a label"),
-        ("11.png,a,1,1,20,20,train", "is in train here and in val above"),
+        ("0.png,,1,1,20,20,train", "the box has no label"),
+        ("11.png,a,1,1,20,20,train", "is in split train, but in val in an earlier row"),
     ):
         made = boxes_csv(tmp_path / says[:5], "0.png,a,1,1,20,20,train", "11.png,a,1,1,20,20,val", row)
         with pytest.raises(DataFault, match=f"boxes.csv:4: .*{says}"):
@@ -108,21 +108,21 @@ def test_a_coco_folder_names_what_is_wrong_with_it(tmp_path: Path) -> None:
     only_val = coco(tmp_path / "val")
     (only_val / "coco.json").rename(only_val / "instances_val.json")
     assert [each.code for each in errors(only_val, tmp_path / "cache")] == ["empty-split"]
-    with pytest.raises(DataFault, match="no pictures in its train split"):
+    with pytest.raises(DataFault, match="no images in its train split"):
         open_dataset([str(only_val)], "detection", cache=tmp_path / "cache")
 
     twice = coco(tmp_path / "twice")
     for name in ("train_a.json", "train_b.json"):
         (twice / name).write_bytes((twice / "coco.json").read_bytes())
     (twice / "coco.json").unlink()
-    with pytest.raises(DataFault, match=r"train_a.json and train_b.json are both named for train"):
+    with pytest.raises(DataFault, match=r"train_a.json and train_b.json are both for the split train"):
         read_source(twice)
 
     file = coco(tmp_path / "ids") / "coco.json"
     held = json.loads(file.read_text())
     held["images"][1]["id"] = held["images"][0]["id"]
     file.write_text(json.dumps(held))
-    with pytest.raises(DataFault, match=r"image id 0 is of patient00_000.png and of patient00_001.png"):
+    with pytest.raises(DataFault, match=r"image id 0 is used by patient00_000.png and patient00_001.png"):
         read_source(file)
 
 
@@ -153,12 +153,12 @@ def test_the_check_refuses_what_training_refuses(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("\n".join(("image,label,split", *rows)) + "\n")
     (found,) = errors(table, tmp_path / "cache", "classification")
-    assert (found.code, found.says.partition(";")[0]) == ("empty-split", "no pictures in the val split")
+    assert (found.code, found.says.partition(";")[0]) == ("empty-split", "no images in the val split")
     for each in ("a/0", "a/1", "b/2", "b/3"):
         picture(tmp_path / "few" / f"{each}.png", int(each[-1]))
     (found,) = errors(tmp_path / "few", tmp_path / "cache", "classification")
-    assert "too few pictures, or groups of them" in found.says
-    with pytest.raises(DataFault, match="too few pictures, or groups of them"):
+    assert "too few images, or groups of images" in found.says
+    with pytest.raises(DataFault, match="too few images, or groups of images"):
         open_dataset([str(tmp_path / "few")], "classification", cache=tmp_path / "cache")
 
 
@@ -179,7 +179,7 @@ def test_names_are_told_apart(tmp_path: Path) -> None:
             table.write(f"{'' if number else 'image,label' + os.linesep}{number}.png,{label}\n")
     assert read_source(tmp_path / "labels.csv").classes == ("01", "1", "2")
     file = npz(tmp_path / "cells.npz", classes=np.array(["a", "b", "a"]))
-    with pytest.raises(DataFault, match="classes names 'a' twice"):
+    with pytest.raises(DataFault, match="classes has 'a' twice"):
         read_source(file)
 
 
@@ -203,13 +203,13 @@ def test_a_lone_array_and_a_name_from_an_old_archive_are_told(shell: Shell) -> N
     np.save(shell.folder / "cells.npy", np.zeros((2, 2)))
     (shell.folder / "cells.npy").rename(shell.folder / "cells.npz")
     done = shell.run("data", "check", "cells.npz")
-    assert (done.returncode, "no npz of plain arrays: it holds a single array" in done.stdout) == (2, True)
+    assert (done.returncode, "not an npz of plain arrays: it is a single array" in done.stdout) == (2, True)
 
     folder = yolo(shell.folder / "set")
     train = os.fsencode(folder / "images/train")
     os.rename(train + b"/train0.jpg", train + b"/caf\xe9.jpg")  # noqa: PTH104 - a name that is no text
     done = shell.run("data", "check", "set")
-    assert (done.returncode, "is not in UTF-8; rename it" in done.stdout) == (2, True)
+    assert (done.returncode, "is not valid UTF-8; rename the file" in done.stdout) == (2, True)
     os.rename(train + b"/caf\xe9.jpg", train + b"/train0.jpg")  # noqa: PTH104
     Path(os.fsdecode(train + b"/lies\xe9.txt")).touch()  # no picture, and nobody's label
     assert shell.run("data", "check", "set").returncode == 0

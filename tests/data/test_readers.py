@@ -203,15 +203,15 @@ def test_nothing_is_written_beside_the_data(name: str, tmp_path: Path) -> None:
 
 BROKEN_YAML = {
     "train: [images/train\nnames: [a]\n": r"data\.yaml:2: not valid YAML",
-    "just words\n": "holds no keys",
+    "just words\n": "expected a mapping",
     "train: images/train\nval: images/val\n": "names is None",
     "train: images/train\nval: images/val\nnames: [cat, dog]\nnc: 3\n": "nc is 3, but names has 2",
     "train: images/train\nval: images/val\nnames: [cat, cat]\n": "'cat' twice",
-    "train: images/train\nval: images/val\nnames: {0: cat, 2: dog}\n": "go from 0 on",
-    "train: images/train\nval: images/validation\nnames: [cat, dog]\n": "val: images/validation is not there",
-    "val: images/val\nnames: [cat, dog]\n": "no train: entry",
-    "train: images/train\nnames: [cat, dog]\n": "no pictures in its val split",
-    "train: 3\nval: images/val\nnames: [cat, dog]\n": "train: 3 is not there",
+    "train: images/train\nval: images/val\nnames: {0: cat, 2: dog}\n": "without gaps",
+    "train: images/train\nval: images/validation\nnames: [cat, dog]\n": "images/validation does not exist",
+    "val: images/val\nnames: [cat, dog]\n": "train: is missing",
+    "train: images/train\nnames: [cat, dog]\n": "no images in its val split",
+    "train: 3\nval: images/val\nnames: [cat, dog]\n": "train: 3 does not exist",
 }
 
 
@@ -225,14 +225,14 @@ def test_a_broken_data_yaml_is_told_in_one_line(yaml: str, tmp_path: Path) -> No
 
 
 BROKEN_NPZ: dict[str, dict[str, object]] = {
-    "no train_images": {"train_images": None},
-    "no val_labels beside it": {"val_labels": None},
-    "no pictures in its val split": {"val_images": None, "val_labels": None},
+    "train_images is missing": {"train_images": None},
+    "val_labels is missing": {"val_labels": None},
+    "no images in its val split": {"val_images": None, "val_labels": None},
     r"expected uint8": {"train_images": np.zeros((6, 12, 12, 3), dtype=np.float32)},
-    r"beside 6 pictures": {"train_labels": np.zeros((4, 1), dtype=np.uint8)},
-    r"labels are counted from 0": {"train_labels": np.full((6, 1), -1, dtype=np.int64)},
-    "several labels a picture": {"train_labels": np.zeros((6, 14), dtype=np.uint8)},
-    "no npz of plain arrays": {"train_labels": np.array([["a"]] * 6, dtype=object)},
+    r"for 6 images": {"train_labels": np.zeros((4, 1), dtype=np.uint8)},
+    r"expected 0 or more": {"train_labels": np.full((6, 1), -1, dtype=np.int64)},
+    "several labels per image": {"train_labels": np.zeros((6, 14), dtype=np.uint8)},
+    "not an npz of plain arrays": {"train_labels": np.array([["a"]] * 6, dtype=object)},
 }
 
 
@@ -273,5 +273,5 @@ def test_a_boxed_set_is_no_classifiers_and_says_how_to_cut_it_out(tmp_path: Path
 def test_errors_in_labels_stop_it_with_the_first_and_their_number(tmp_path: Path) -> None:
     folder = yolo(tmp_path / "set")
     (folder / "labels/train/train0.txt").write_text("7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1\n")
-    with pytest.raises(DataFault, match=r"train0\.txt:1: class 7 is unknown.*\(and 1 more: `mlops"):
+    with pytest.raises(DataFault, match=r"train0\.txt:1: class 7 is unknown.*\(and 1 more; run `mlops"):
         boxes(folder, tmp_path / "cache")

@@ -154,10 +154,10 @@ def test_the_endpoint_that_mlflow_is_told_serves_data_too(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("s3://pictures/nothing-here", "nothing is there"),
-        ("s3://no-such-bucket/x", "there is no bucket 'no-such-bucket'"),
-        ("s3://", "no S3 address"),
-        ("s3://Not_A_Bucket!/x", "no bucket name"),
+        ("s3://pictures/nothing-here", "no objects found"),
+        ("s3://no-such-bucket/x", "no bucket 'no-such-bucket'"),
+        ("s3://", "not an S3 address"),
+        ("s3://Not_A_Bucket!/x", "not a valid bucket name"),
     ],
 )
 def test_a_wrong_address_is_told_in_one_line(prefix: str, tmp_path: Path, url: str, says: str) -> None:

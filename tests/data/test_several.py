@@ -115,10 +115,10 @@ def test_map_and_order_are_part_of_the_digest(tmp_path: Path) -> None:
 BROKEN = {
     "one: {cat: cat}\n": "class is 'dog'",
     "other: {cat: cat, dog: dog}\n": "source is 'one'",
-    "- cat\n": "no class map",
-    "": "no class map",
+    "- cat\n": "not a class map",
+    "": "not a class map",
     "a: [b\n": "not valid YAML",
-    "one: {cat: cat, dog: dog}\ncat: cat\n": "mixed",
+    "one: {cat: cat, dog: dog}\ncat: cat\n": "both sections and plain lines",
     "one: {cat: [a, b], dog: dog}\n": "one name, or to null",
     "one: {cat: cat, dog: null}\n": "leaves 1 classes",
 }
@@ -140,7 +140,7 @@ def test_a_map_that_empties_a_split_is_told(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         for file in (one / "val" / name).iterdir():
             file.unlink()
-    with pytest.raises(DataFault, match=r"by .*map\.yaml has no pictures in its val split"):
+    with pytest.raises(DataFault, match=r"by .*map\.yaml has no images in its val split"):
         labels(one, cache=tmp_path / "c", class_map=mapped("cat: cat\ndog: dog\ncow: null\n", tmp_path))
 
 

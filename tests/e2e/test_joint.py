@@ -84,7 +84,7 @@ def test_a_picture_without_a_class_is_named_before_anything_is_trained(shell: Sh
     refused = shell.run("train", "joint-detector", "--data", str(own), *given())
     assert refused.returncode == 2
     assert len(refused.stderr.strip().splitlines()) == 1
-    assert "gives this picture no label" in refused.stderr and lines[-1].split(",")[0] in refused.stderr
+    assert "has no label for this image" in refused.stderr and lines[-1].split(",")[0] in refused.stderr
 
 
 def test_the_classes_may_come_from_the_boxes(frames: Path, tmp_path: Path) -> None:

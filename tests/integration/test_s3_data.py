@@ -96,4 +96,4 @@ def test_train_tells_in_one_line_of_a_bucket_that_is_not_there(shell: Shell) -> 
     done = shell.run("train", "railway-detector", "--data", "s3://nowhere/rail", "--set", "weights=none")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "there is no bucket 'nowhere'" in line
+    assert "no bucket 'nowhere'" in line

@@ -119,7 +119,7 @@ def test_a_folder_with_other_things_is_left_alone(mlops: Command, trained: str) 
     Path("thesis/chapter.tex").write_text("mine")
     code, _, err = mlops("report", trained, "--out", "thesis", "--no-log")
     assert code == 2
-    assert "thesis holds other things (chapter.tex)" in err
+    assert "thesis has other files (chapter.tex)" in err
     assert [path.name for path in Path("thesis").iterdir()] == ["chapter.tex"]
 
 
@@ -127,9 +127,9 @@ def test_a_folder_with_other_things_is_left_alone(mlops: Command, trained: str) 
     ("name", "says"),
     [
         ("0" * 32, "not found"),
-        ("no-such-thing", "there is no run, study or registered model 'no-such-thing'"),
-        ("no-such-model@production", "there is no run, study or registered model"),
-        ('it\'s "quoted"', "cannot be asked for by name"),
+        ("no-such-thing", "no run, study or registered model 'no-such-thing'"),
+        ("no-such-model@production", "no run, study or registered model"),
+        ('it\'s "quoted"', "cannot be searched"),
     ],
 )
 def test_an_unknown_name_is_one_line(mlops: Command, tmp_path: Path, name: str, says: str) -> None:
@@ -153,7 +153,7 @@ def test_a_deleted_run_is_one_line_with_the_way_back(mlops: Command, desk: Desk)
     desk.client.delete_run(run_id)
     code, _, err = mlops("report", run_id)
     assert code == 2
-    assert f"run {run_id} was deleted; `mlflow runs restore --run-id {run_id}`" in err
+    assert f"run {run_id} was deleted; restore it with `mlflow runs restore --run-id {run_id}`" in err
 
 
 def test_a_run_without_epochs_is_one_line_with_its_failure(
@@ -168,7 +168,7 @@ def test_a_run_without_epochs_is_one_line_with_its_failure(
     )
     code, _, err = mlops("report", ids[1])
     assert code == 2
-    assert "has no figure of any epoch, so there is nothing to report on; it failed: crashed: no room" in err
+    assert "has no metrics of any epoch, so there is nothing to report; it failed: crashed: no room" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,7 +182,7 @@ def test_a_half_finished_run_is_told_as_far_as_it_came(mlops: Command, desk: Des
         run_id = str(run.mlflow_id())
     assert mlops("report", run_id, "--out", "mine", "--no-log")[0] == 0
     told = Path("mine/report.md").read_text()
-    assert "is still running; its figures reach epoch 3" in told
+    assert "is still running; its last recorded epoch is 3" in told
     assert "| epochs | 3 of 50 planned |" in told
 
 

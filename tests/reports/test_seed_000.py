@@ -75,7 +75,7 @@ def test_loss_curves(told: Told) -> None:
 
 
 def test_final_figures(told: Told) -> None:
-    table = told.table("Final and best figures")
+    table = told.table("Final and best metrics")
     last = {name: cells["epoch 130, last"] for name, cells in table.items()}
     assert last["val mAP50"] == "0.781"
     assert last["val mAP50-95"] == "0.422"

@@ -128,7 +128,7 @@ def test_time_and_machine(nano: Told) -> None:
     facts = nano.facts("Time and machine")
     assert facts["total, from start to end of the run"] == "6.5 h"
     assert facts["one epoch, mean"] == "4.1 min"
-    assert facts["pictures a second in training, mean"] == "47.5"
+    assert facts["images per second in training, mean"] == "47.5"
     assert facts["GPU 0 busy, mean"] == "89 %"
     assert facts["GPU 0 memory, peak"] == "28.4 GB (71 %)"
     assert facts["CPU busy, mean"] == "85 %"
@@ -266,4 +266,4 @@ def test_loss_spikes_and_oscillation_are_found_where_the_seed_saw_them(desk: Des
     table = desk.told(run).table("Anomalies")
     assert table["loss spike"]["epochs"] == "3-5"
     assert table["oscillation"]["epochs"] == "41-60"
-    assert table["oscillation"]["figure"] == "±0.3 points"
+    assert table["oscillation"]["value"] == "±0.3 points"

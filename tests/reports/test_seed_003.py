@@ -62,15 +62,15 @@ def told(desk: Desk, run: str) -> Told:
 
 
 def test_peak_performance_and_its_epoch(told: Told) -> None:
-    table = told.table("Final and best figures")
+    table = told.table("Final and best metrics")
     assert table["val macro F1"]["epoch 22, best"] == "0.9817"
     assert table["val accuracy"]["epoch 22, best"] == "0.9821"
-    assert "epoch 22 of 50 (44 % of the way)" in told.words("Convergence")
+    assert "epoch 22 of 50 (44 % of all epochs)" in told.words("Convergence")
     assert told.facts("Overview")["best epoch"].startswith("22 (44 %")
 
 
 def test_final_epoch_performance(told: Told) -> None:
-    last = {name: cells["epoch 50, last"] for name, cells in told.table("Final and best figures").items()}
+    last = {name: cells["epoch 50, last"] for name, cells in told.table("Final and best metrics").items()}
     assert last["val macro F1"] == "0.9804"
     assert last["val accuracy"] == "0.9800"
     assert (last["train loss"], last["val loss"]) == ("0.0105", "0.0700")
@@ -103,7 +103,7 @@ def test_losses_from_first_to_last_epoch(told: Told) -> None:
 
 def test_no_oscillation_no_divergence_no_overfitting(told: Told) -> None:
     says = told.words("Anomalies")
-    quiet = says.partition("Looked for and not found: ")[2].partition(".")[0].split(", ")
+    quiet = says.partition("Checked and not found: ")[2].partition(".")[0].split(", ")
     assert {"divergence", "oscillation", "over-fitting gap", "over-fitting loss"} <= set(quiet)
 
 
@@ -128,7 +128,7 @@ def test_what_was_never_measured_is_said_to_be_so(told: Told) -> None:
     table = told.table("Success criteria")
     assert table["test/macro_f1 - val/macro_f1 gap"]["level"] == "not measured"
     assert table["test/F1 per class"]["reached"] == "-"
-    assert "No figures on held-out data" in told.words("Final and best figures")
+    assert "No metrics on held-out data" in told.words("Final and best metrics")
 
 
 def test_training_time(told: Told) -> None:
@@ -150,4 +150,4 @@ def test_training_configuration(told: Told) -> None:
 def test_samples_of_each_class(told: Told) -> None:
     table = told.table("Data set", "samples of each class")
     assert column(table, "train") == ["852", "993"]
-    assert told.facts("Data set")["pictures, train"] == "9,755"
+    assert told.facts("Data set")["images, train"] == "9,755"

@@ -85,5 +85,5 @@ def test_losses_beside_those_with_equal_weights(told: Told) -> None:
 
 def test_without_a_run_with_equal_weights_none_is_made_up(desk: Desk, runs: tuple[str, str]) -> None:
     alone = desk.told(runs[0])
-    assert "no such run was named" in alone.words("Balance of the tasks")
-    assert desk.told(runs[1]).left_out("Balance of the tasks").endswith("it has one loss to learn by.")
+    assert "no run was passed" in alone.words("Balance of the tasks")
+    assert desk.told(runs[1]).left_out("Balance of the tasks").endswith("which has only one loss.")

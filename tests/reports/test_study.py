@@ -72,7 +72,7 @@ def test_a_study_of_failures_only_says_why_in_one_line(desk: Desk) -> None:
         Trial(0.2, [], failure="crashed: so"),
     ]
     record_study(desk.uri, desk.folder / "home", "failed", trials, "studies failed")
-    with pytest.raises(UserError, match=r"none of its 2 trials has a figure.*it failed: crashed: so"):
+    with pytest.raises(UserError, match=r"none of its 2 trials has metrics.*it failed: crashed: so"):
         read_subject(desk.client, "failed")
 
 
@@ -81,5 +81,5 @@ def test_two_studies_of_one_name_are_told_apart_by_id(desk: Desk) -> None:
         record_study(
             desk.uri, desk.folder / experiment.replace(" ", ""), "twice", [Trial(0.1, SCORES)], experiment
         )
-    with pytest.raises(UserError, match="2 studies are called 'twice'; give the id of one: "):
+    with pytest.raises(UserError, match="2 studies have the name 'twice'; pass the id of one: "):
         read_subject(desk.client, "twice")

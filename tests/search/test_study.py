@@ -180,7 +180,7 @@ def test_other_settings_make_another_study_but_workers_do_not(tmp_path: Path) ->
 def test_a_study_name_of_other_data_is_refused_with_both_digests(tmp_path: Path) -> None:
     study_in(tmp_path, study="mine").ensure_recipe_trial()
     other = Identity(name="demo", path="/data", digest="b" * 64)
-    with pytest.raises(StudyMismatch, match=r"aaaaaaaaaaaa there, bbbbbbbbbbbb here.*--study"):
+    with pytest.raises(StudyMismatch, match=r"bbbbbbbbbbbb, the study has aaaaaaaaaaaa.*--study"):
         study_in(tmp_path, data=other, study="mine").ensure_recipe_trial()
 
 

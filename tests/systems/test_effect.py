@@ -13,14 +13,14 @@ from mlops.systems.spec import RECIPE_OF_TASK
 @pytest.mark.parametrize(
     ("system", "settings", "key", "reason"),
     [
-        ("oct-detector", ["optimizer=auto"], "space.lr0", "optimizer=auto chooses it by itself"),
-        ("oct-detector", ["optimizer=auto", "lr0=0.1"], "lr0", "optimizer=auto chooses it by itself"),
-        ("oct-detector", ["optimizer=auto", "lr0=0.1", "momentum=0.8"], "lr0", "name an optimizer"),
+        ("oct-detector", ["optimizer=auto"], "space.lr0", "optimizer=auto chooses this value"),
+        ("oct-detector", ["optimizer=auto", "lr0=0.1"], "lr0", "optimizer=auto chooses this value"),
+        ("oct-detector", ["optimizer=auto", "lr0=0.1", "momentum=0.8"], "lr0", "set an optimizer"),
         ("oct-detector", ["space.optimizer=SGD,auto"], "space.lr0", "optimizer=auto"),
         ("oct-detector", ["freeze_epochs=3"], "freeze_epochs", "set freeze_layers"),
         ("oct-detector", ["space.freeze_epochs=0..5"], "space.freeze_epochs", "set freeze_layers"),
-        ("xray-detector", ["close_mosaic=5"], "close_mosaic", "there is none to close"),
-        ("oct-detector", ["space.cls_pw=0..1"], "space.cls_pw", "declares one class"),
+        ("xray-detector", ["close_mosaic=5"], "close_mosaic", "there is nothing to switch off"),
+        ("oct-detector", ["space.cls_pw=0..1"], "space.cls_pw", "has one class"),
         ("oct-detector", ["space.save_period=-1,10"], "space.save_period", "changes no metric"),
         ("oct-detector", ["space.epochs=100..300"], "space.epochs", "search.trial_epochs=none"),
         (
@@ -29,7 +29,7 @@ from mlops.systems.spec import RECIPE_OF_TASK
             "warmup_epochs",
             "schedule=cosine",
         ),
-        ("blood-cell-classifier", ["space.compile=false,true"], "space.compile", "changes the speed"),
+        ("blood-cell-classifier", ["space.compile=false,true"], "space.compile", "changes only the speed"),
         ("joint-detector", ["balance=fixed"], "space.gradnorm_alpha", "balance=gradnorm"),
         ("joint-detector", ["classify=false"], "space.gradnorm_alpha", "nothing to balance"),
         ("joint-detector", ["space.classify=true,false"], "space.classify", "ranked by one metric"),
@@ -40,12 +40,17 @@ from mlops.systems.spec import RECIPE_OF_TASK
             "detection_weight",
             "surgery",
         ),
-        ("joint-detector", ["space=none", "balance=fixed", "gradnorm_lr=0.1"], "gradnorm_lr", "no weights"),
+        (
+            "joint-detector",
+            ["space=none", "balance=fixed", "gradnorm_lr=0.1"],
+            "gradnorm_lr",
+            "does not learn weights",
+        ),
         (
             "joint-detector",
             ["space=none", "balance=fixed", "gradnorm_floor=0.1"],
             "gradnorm_floor",
-            "no weights",
+            "does not learn weights",
         ),
         (
             "joint-detector",

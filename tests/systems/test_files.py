@@ -86,16 +86,16 @@ def test_ones_own_system_is_read_and_configured(tmp_path: Path) -> None:
             "did you mean dropout?",
         ),
         ("task: classification", "task: classify", "task is 'classify'", "did you mean classification?"),
-        ("name: weld", "name: Weld ", "name is 'Weld -classifier'", "small letters"),
+        ("name: weld", "name: Weld ", "name is 'Weld -classifier'", "lower-case letters"),
         (
             "objective: val/macro_f1",
             "objective: val/mAP50",
             "objective is 'val/mAP50'",
             "val/macro_f1, val/accuracy",
         ),
-        ("[good, bad]", "[]", "classes is ", "a list of the classes' names"),
-        ("[good, bad]", "[good, good]", "classes is ", "each class once"),
-        ("[good, bad]", "good", "classes is 'good'", "a list of the classes' names"),
+        ("[good, bad]", "[]", "classes is ", "a list of unique class names"),
+        ("[good, bad]", "[good, good]", "classes is ", "unique class names"),
+        ("[good, bad]", "good", "classes is 'good'", "a list of unique class names"),
         ("search: {trial", "serch: {trial", "serch is ", "did you mean search?"),
         ("trial_epochs: 10", "trial_epochs: 0", "search.trial_epochs is 0", "at least 1 or none"),
         ("trial_epochs: 10", "trials: 10", "search.trials is 10", "trial_epochs"),
@@ -109,7 +109,7 @@ def test_ones_own_system_is_read_and_configured(tmp_path: Path) -> None:
         ("low: 0.0001", "lo: 0.0001", "space.lr.lo is 0.0001", "did you mean low?"),
         ("low: 0.0001", "low: 0.1", "space.lr is '0.1..0.01 log'", "a low end below the high end"),
         ("low: 0.0001", "low: 0.0", "space.lr is '0.0..0.01 log'", "above 0"),
-        ("low: 0.0001", "low: 0.005", "space.lr is '0.005..0.01 log'", "holds the recipe's 0.001"),
+        ("low: 0.0001", "low: 0.005", "space.lr is '0.005..0.01 log'", "contains the recipe's 0.001"),
         ("{type: choice, values: [8, 16]}", "{type: float, low: 8, high: 32}", "space.batch is ", "type int"),
         ("values: [8, 16]", "values: [8, 0.5, 16]", "space.batch is 0.5", "a whole number, at least 1"),
         ("values: [8, 16]", "values: [16]", "space.batch.values is ", "at least 2"),
@@ -166,7 +166,7 @@ def test_a_file_that_is_no_system_is_refused_in_one_line(tmp_path: Path, text: s
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(UserError, match=r"gone\.yaml: there is no such system file"):
+    with pytest.raises(UserError, match=r"gone\.yaml: the system file does not exist"):
         load_system("gone.yaml")
 
 

@@ -162,7 +162,7 @@ def test_a_second_value_of_a_param_is_told_in_one_line_and_the_first_kept(
         run = tracker.start_run("run", experiment="e", name="n")
         run.log_params({"lr0": 0.01, "optimizer": "SGD"})
         run.log_params({"lr0": 0.02, "optimizer": "SGD", "new": True})
-    assert caplog.messages == ["run run: param lr0 stays '0.01', it cannot become '0.02'"]
+    assert caplog.messages == ["run run: param lr0 is '0.01'; the new value '0.02' is ignored"]
     params = [e.payload for e in DeliveryBook(tmp_path).entries_of(1, EntryKind.PARAMS)]
     assert params == [{"lr0": "0.01", "optimizer": "SGD"}, {"new": "true"}]
 

@@ -353,10 +353,10 @@ def test_data_that_cannot_be_learnt_from_are_refused_by_name(tmp_path: Path) -> 
     with pytest.raises(DataFault, match=r"005\.png"):
         ClassificationTrainer().fit(tiny_config(tmp_path, dataset), Reports())
     empty = replace(dataset, splits={"train": dataset.splits["train"]})
-    with pytest.raises(DataFault, match="no pictures to val"):
+    with pytest.raises(DataFault, match="no images in its val split"):
         ClassificationTrainer().fit(tiny_config(tmp_path, empty), Reports())
     boxes = DetectionDataset(dataset.identity, dataset.classes, {})
-    with pytest.raises(DataFault, match="holds boxes"):
+    with pytest.raises(DataFault, match="has boxes"):
         ClassificationTrainer().fit(replace(tiny_config(tmp_path), dataset=boxes), Reports())
 
 

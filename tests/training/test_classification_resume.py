@@ -305,7 +305,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_started_over(
     last = config.out_dir / "last.ckpt"
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     result, again = gone_on(config)
-    assert "damaged: starting over" in caplog.text
+    assert "damaged; restarting" in caplog.text
     assert again == [1, 2, 3, 4, 5, 6]
     assert same_bits(result, uninterrupted[0])
 

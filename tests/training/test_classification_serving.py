@@ -89,7 +89,7 @@ def test_a_split_without_pictures_cannot_be_measured(
     dataset = config.dataset
     assert isinstance(dataset, ClassificationDataset)
     lacking = replace(dataset, splits={name: dataset.splits[name] for name in ("train", "val")})
-    with pytest.raises(DataFault, match="no pictures in its test split"):
+    with pytest.raises(DataFault, match="no images in its test split"):
         ClassificationTrainer().test(replace(config, dataset=lacking), weights, "test")
 
 

@@ -246,6 +246,6 @@ def test_a_damaged_checkpoint_is_warned_of_and_started_over(
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     after = Reports()
     DetectionTrainer().fit(tiny_config(tmp_path, dataset, **RECIPE), after)
-    assert "damaged: starting over" in capfd.readouterr().err
+    assert "damaged; restarting" in capfd.readouterr().err
     assert [report.epoch for report in after] == [1, 2, 3, 4]
     assert rows(tmp_path) == ["1", "2", "3", "4"]

@@ -74,7 +74,7 @@ def test_weights_that_would_run_code_are_refused_in_one_line_and_not_loaded(
     file = tmp_path / "best.pt"
     write(tmp_path / "made", file)
     with pytest.raises(
-        UnsafeWeights, match=r"best\.pt could run code .*posix\.mkdir.*so they were not"
+        UnsafeWeights, match=r"best\.pt: not a plain checkpoint.*posix\.mkdir.*it was not loaded"
     ) as caught:
         checked(tmp_path, file)
     assert "\n" not in str(caught.value)

@@ -1,1 +1,1 @@
-"""What is wrong with a data set, found before anything is trained on it."""
+"""Find what is wrong with a data set before training."""

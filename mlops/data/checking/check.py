@@ -1,4 +1,4 @@
-"""List everything that is wrong with a data set, before anything is trained on it."""
+"""List everything that is wrong with a data set before training."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SAME_FORMAT = {"MPO": "JPEG"}  # what phones and cameras call a JPEG with more in it
-_SMALLEST_PX = 10  # what Ultralytics asks for
+_SAME_FORMAT = {"MPO": "JPEG"}  # a JPEG with several frames, as phones and cameras write it
+_SMALLEST_PX = 10  # Ultralytics rejects smaller images
 _ASPECT_TOLERANCE = 0.02
 
 
@@ -55,7 +55,7 @@ def check_dataset(
                 faults += named_labels(source, image_label).faults
         except DataFault as error:
             named = path if is_remote(path) else Path(path)
-            says = str(error).removeprefix(str(path)).lstrip(": ")  # a fault's place is told beside it
+            says = str(error).removeprefix(str(path)).lstrip(": ")  # the path is printed beside it
             faults.append(fault("unreadable-set", named, says))
             continue
         sources.append(source)
@@ -64,7 +64,7 @@ def check_dataset(
     if on_progress is not None:
         faults += _pictures(sources, cache, on_progress)
     else:
-        with bar("Checking pictures") as shown:
+        with bar("Checking images") as shown:
             faults += _pictures(sources, cache, shown)
     order = list(SEVERITY)
     return sorted(
@@ -74,23 +74,23 @@ def check_dataset(
 
 
 def _splits(path: Path, source: Source) -> Iterator[Fault]:
-    """Splits that are not there, or are empty where the reader did not say so of a folder or file."""
+    """Splits that are missing, or empty and not yet reported by the reader."""
     told = any(each.code == "empty-split" for each in source.faults)
     for split in TRAINED_ON:
         if split not in source.splits:
             yield fault("empty-split", path, f"no {split} split; {SPLIT_HINT}")
         elif not len(source.splits[split]) and not told:
             hint = TOO_FEW if source.made_split else SPLIT_HINT
-            yield fault("empty-split", path, f"no pictures in the {split} split; {hint}")
+            yield fault("empty-split", path, f"no images in the {split} split; {hint}")
     if "test" not in source.splits and not any(each.code == "no-test-split" for each in source.faults):
         yield fault(
-            "no-test-split", path, "no test split; val is taken for the held-out test, which flatters"
+            "no-test-split", path, "no test split; val is used as the test set, so its metrics are optimistic"
         )
 
 
 def _classes(path: Path, source: Source) -> Iterator[Fault]:
     counts = _counts(source)
-    unit = "objects" if isinstance(source, DetectionSource) else "pictures"
+    unit = "objects" if isinstance(source, DetectionSource) else "images"
     for index, name in enumerate(source.classes):
         having = {split: count[index] for split, count in counts.items() if count[index]}
         if not having:
@@ -112,7 +112,7 @@ def _counts(source: Source) -> Mapping[SplitName, Counter[int]]:
 
 
 def _pictures(sources: Sequence[Source], cache: Path, on_progress: OnProgress) -> list[Fault]:
-    """Unreadable and mis-named pictures, and those that are in two splits, of whichever source."""
+    """Unreadable and misnamed images, and those that are in two splits, over all sources."""
     placed = [each for source in sources for each in _files(source)]
     tiles = [
         each for source in sources if isinstance(source, ClassificationSource) for each in _tiles(source)
@@ -159,19 +159,17 @@ def _picture(file: Path, look: Look, stated: tuple[int, int] | None, smallest: i
         return
     expected = FORMAT_OF_SUFFIX.get(file.suffix.lower())
     if expected is not None and _SAME_FORMAT.get(look.format, look.format) != expected:
-        yield fault("misnamed-image", file, f"is {look.format}, and its name says {expected}")
+        yield fault("misnamed-image", file, f"content is {look.format}, but the suffix means {expected}")
     if min(look.width, look.height) < smallest:
-        says = f"is {look.width}x{look.height} pixels; a detector's trainer refuses less than {smallest}"
+        says = f"is {look.width}x{look.height} pixels; detector training needs at least {smallest} a side"
         yield fault("unreadable-image", file, says)
     if stated is not None and not _same_shape(stated, look):
-        says = (
-            f"is {look.width}x{look.height} pixels, and its annotation was made for {stated[0]}x{stated[1]}"
-        )
+        says = f"is {look.width}x{look.height} pixels, but its annotation states {stated[0]}x{stated[1]}"
         yield fault("wrong-size", file, says)
 
 
 def _same_shape(stated: tuple[int, int], look: Look) -> bool:
-    """Boxes are fractions: a picture scaled since is no matter, another aspect is."""
+    """Boxes are fractions, so a scaled image is fine; another aspect ratio is not."""
     width, height = (look.height, look.width) if look.turned else (look.width, look.height)
     ratio = (stated[0] / stated[1]) / (width / height)
     return abs(ratio - 1) <= _ASPECT_TOLERANCE

@@ -1,4 +1,4 @@
-"""Open each image once: can it be read, does its suffix match, and what is its perceptual hash."""
+"""Open each image once: find whether it is readable, its format and its perceptual hash."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMB = 16  # pixels, square
-_DRAFT = 64  # pixels: a JPEG is decoded at an eighth, a quarter, ... as long as it stays above
-_LAYOUT = 2  # part of what is remembered: raise it when a look changes
+_DRAFT = 64  # pixels: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 that stays above
+_LAYOUT = 2  # version of the cached entries: raise it when a look changes
 OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a picture is and looks like.
+    """Format, size and appearance of an image.
 
     problem: why it cannot be read, or "".
-    format: Pillow's name of its format, whatever its suffix says; width, height: pixels as stored, before any
-        rotation that EXIF asks for; turned: EXIF asks for a quarter turn.
+    format: Pillow's name of its format, whatever its suffix; width, height: pixels as stored, before the EXIF
+        rotation; turned: EXIF states a quarter turn.
     phash: 64-bit perceptual hash; thumb: THUMB x THUMB grey values, base64.
     """
 
@@ -49,9 +49,9 @@ class Look:
 
 
 def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -> dict[Path, Look]:
-    """A look at each file; those that have not changed since the last time are not read again.
+    """A look at each file; files that have not changed since the last call are not read again.
 
-    Threads do it: hashing and decoding let go of the interpreter. A file that is not there is a problem.
+    Runs in threads, since hashing and decoding release the GIL. A missing file is a problem.
     """
     looks, keys = _remembered(files, cache)
     missing = [file for file in files if file not in looks]
@@ -62,7 +62,7 @@ def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -
             looks[file] = look
             new.append((file, look))
             on_progress(len(looks), len(files))
-            if len(new) >= 2000:  # what an interruption then costs
+            if len(new) >= 2000:  # an interruption loses at most these
                 _remember(new, keys, cache)
                 new.clear()
     _remember(new, keys, cache)
@@ -70,7 +70,7 @@ def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -
 
 
 def look_at_tiles(tiles: NDArray[np.uint8]) -> Iterator[Look]:
-    """A look at each of (N, H, W, 3) RGB pictures."""
+    """A look at each of (N, H, W, 3) RGB images."""
     from PIL import Image
 
     for tile in tiles:
@@ -95,18 +95,18 @@ def _look_at_file(file: Path) -> Look:
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         with warnings.catch_warnings(), Image.open(BytesIO(content)) as picture:
-            warnings.simplefilter("ignore")  # of odd EXIF and great size; what matters is an error
+            warnings.simplefilter("ignore")  # odd EXIF, large size; real problems raise
             known, (width, height) = picture.format or "", picture.size
             turned = lies_on_its_side(picture)
             picture.draft("L", (_DRAFT, _DRAFT))
             picture.load()
             return Look(sha256, "", known, width, height, turned, *_appearance(picture))
-    except Exception as error:  # noqa: BLE001 (Pillow's decoders raise whatever they like on broken content)
+    except Exception as error:  # noqa: BLE001 (Pillow's decoders raise any exception on broken content)
         return Look(sha256, " ".join(str(error).replace("<_io.BytesIO object at", "<content at").split()))
 
 
 def _appearance(picture: Image) -> tuple[int, str]:
-    """Perceptual hash and thumb."""
+    """Perceptual hash and thumbnail."""
     import imagehash
     import numpy as np
     from PIL import Image
@@ -122,7 +122,7 @@ def _remembered(files: Sequence[Path], cache: Path) -> tuple[dict[Path, Look], d
     for file in files:
         try:
             keys[file] = FileKey.of(file)
-        except OSError:  # said when it is looked at
+        except OSError:  # reported when it is opened
             continue
     known = FileCache(cache, "looks").known(list(keys.values()))
     stored = ((file, json.loads(known[key])) for file, key in keys.items() if key in known)
@@ -130,7 +130,7 @@ def _remembered(files: Sequence[Path], cache: Path) -> tuple[dict[Path, Look], d
 
 
 def _remember(looks: Iterable[tuple[Path, Look]], keys: dict[Path, FileKey], cache: Path) -> None:
-    """Keep looks, and the digests that were taken on the way."""
+    """Cache looks and the digests computed with them."""
     kept = [(keys[file], look) for file, look in looks if file in keys and look.sha256]
     if kept:
         FileCache(cache, "looks").remember((key, json.dumps([_LAYOUT, asdict(look)])) for key, look in kept)

@@ -1,4 +1,4 @@
-"""Find pictures that are in two splits: the same, nearly the same, or made from the same original."""
+"""Find images that are in two splits: identical, nearly identical, or augmented from the same original."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Measured on real pictures: of pairs whose hashes differ in up to 10 of 64 bits, those whose thumbs correlate
-# at 0.96 and above show the same scene, and below they show another of the same kind.
+# Measured on real images: among pairs whose hashes differ in up to 10 of 64 bits, those whose thumbnails
+# correlate at 0.96 or more show the same scene; the others show another scene of the same kind.
 MAX_BITS = 10
 MIN_CORRELATION = 0.96
 _ROWS = 256
@@ -30,7 +30,7 @@ _AUGMENTED = re.compile(r"[-_]aug(?:mented)?[-_]?\d.*$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture in one split. name: how a person finds it (its path, or `val_images[12]`)."""
+    """One image in one split. name: its path, or `val_images[12]` in an array."""
 
     split: SplitName
     file: Path
@@ -39,7 +39,7 @@ class Sample:
 
 
 def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
-    """At most one fault a picture: named where it leaked to (val or test), with its like in the other."""
+    """At most one fault per image, reported for the later split (val or test) with its match in the other."""
     readable = [each for each in samples if not each.look.problem]
     identical = list(_identical(readable))
     told = {id(each) for each, _ in identical}
@@ -48,16 +48,14 @@ def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
     copies = [each for each in _copies(samples) if id(each[0]) not in told]
     return [
         *(
-            fault(
-                "identical-across-splits", each.file, f"{_named(each)}the same picture is in {_where(other)}"
-            )
+            fault("identical-across-splits", each.file, f"{_named(each)}the same image is in {_where(other)}")
             for each, other in identical
         ),
         *(
             fault(
                 "near-identical-across-splits",
                 each.file,
-                f"{_named(each)}nearly the same picture ({correlation:.3f} alike) is in {_where(other)}",
+                f"{_named(each)}nearly the same image (correlation {correlation:.3f}) is in {_where(other)}",
             )
             for each, other, correlation in near
         ),
@@ -65,7 +63,7 @@ def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
             fault(
                 "copy-across-splits",
                 each.file,
-                f"{_named(each)}by its name, another copy of its original is in {_where(other)}",
+                f"{_named(each)}another copy of the same original (by its name) is in {_where(other)}",
             )
             for each, other in copies
         ),
@@ -73,7 +71,7 @@ def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
 
 
 def origin(name: str) -> str | None:
-    """The original's name in that of an augmented copy; None where the name tells of none."""
+    """The original's name in the name of an augmented copy; None for other names."""
     stem = Path(name).stem
     matched = _COPY.match(stem)
     base = matched["origin"] if matched else stem
@@ -91,7 +89,7 @@ def _copies(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
 
 
 def _sharing(keyed: Sequence[tuple[str, Sample]]) -> Iterator[tuple[Sample, Sample]]:
-    """Each sample whose key is in an earlier split too, with the first one there."""
+    """Each sample whose key is also in an earlier split, with the first sample there."""
     first: dict[str, dict[SplitName, Sample]] = defaultdict(dict)
     for key, sample in keyed:
         first[key].setdefault(sample.split, sample)
@@ -103,7 +101,7 @@ def _sharing(keyed: Sequence[tuple[str, Sample]]) -> Iterator[tuple[Sample, Samp
 
 
 def _near_identical(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample, float]]:
-    """Each sample with its closest in an earlier split, where that is close enough."""
+    """Each sample with its closest match in an earlier split, if that is close enough."""
     import numpy as np
 
     if not samples:
@@ -137,7 +135,7 @@ def _closest(
 
 
 def _normalised(thumbs: Sequence[bytes]) -> NDArray[np.float32]:
-    """Grey values without mean, of length one: a dot product is a correlation; flat ones are zero."""
+    """Grey values with mean 0 and length 1, so that a dot product is a correlation; flat images are zero."""
     import numpy as np
 
     values = np.frombuffer(b"".join(thumbs), dtype=np.uint8).reshape(len(thumbs), -1).astype(np.float32)
@@ -153,5 +151,5 @@ def _where(sample: Sample) -> str:
 
 
 def _named(sample: Sample) -> str:
-    """Which picture of a file that holds many."""
+    """The image's name, if its file holds several."""
     return "" if sample.name == str(sample.file) else f"{sample.name}: "

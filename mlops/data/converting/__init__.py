@@ -1,1 +1,1 @@
-"""A data set of any format that is read, written as a YOLO folder or an ImageFolder."""
+"""Write a data set of any supported format as a YOLO folder or an ImageFolder."""

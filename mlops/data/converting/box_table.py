@@ -1,4 +1,4 @@
-"""Read a table of boxes: a CSV with a picture, a label and the corners of a box, in pixels, on each row."""
+"""Read a table of boxes: a CSV with image, label and box corners (pixels) in each row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", 
 
 @dataclass(frozen=True, slots=True)
 class BoxRow:
-    """corners: left, top, right, bottom in pixels; None where the row is a picture without objects."""
+    """corners: left, top, right, bottom in pixels; None for an image without objects."""
 
     line: int
     picture: str
@@ -33,7 +33,7 @@ class BoxRow:
 
 
 def boxes_table(path: Path) -> Path | None:
-    """The table of boxes that `path` is or holds; None where it has no corners."""
+    """The table of boxes at or in `path`; None if its header has no corners."""
     file = path if path.is_file() else table_file(path)
     if file is None or file.suffix.lower() not in (".csv", ".tsv"):
         return None
@@ -43,14 +43,14 @@ def boxes_table(path: Path) -> Path | None:
 
 
 def read_boxes_table(file: Path, name: str) -> DetectionSource:
-    """Read a table of boxes. Pictures are named relative to it, or to images/ beside it.
+    """Read a table of boxes. Image paths are relative to the table, or to images/ beside it.
 
-    A column `split` gives the splits. An empty label with empty corners: a picture without objects.
+    A column `split` gives the splits. A row with empty label and corners is an image without objects.
     """
     faults: list[Fault] = []
     rows = list(_rows(file, faults))
     if not rows:
-        raise DataFault(f"{file}: no row that can be read" + (f"; {faults[0].says}" if faults else ""))
+        raise DataFault(f"{file}: no valid row" + (f"; {faults[0].says}" if faults else ""))
     classes = tuple(sorted({row.label for row in rows if row.corners and row.label}))
     reading = _BoxTableReading(file, classes, Pictures(file.parent), faults)
     for row in rows:
@@ -70,7 +70,7 @@ def read_boxes_table(file: Path, name: str) -> DetectionSource:
 
 @dataclass(slots=True)
 class _BoxTableReading:
-    """What the rows before gave, by picture."""
+    """Boxes and splits from the rows read so far, by image."""
 
     file: Path
     classes: tuple[str, ...]
@@ -83,18 +83,18 @@ class _BoxTableReading:
     def take(self, row: BoxRow) -> None:
         picture = self.places.find(row.picture)
         if picture is None:
-            says = f"picture {row.picture!r} is not there"
+            says = f"image {row.picture!r} is missing"
             self.faults.append(fault("missing-image", self.file, says, row.line))
             return
         split = self.split_of.setdefault(picture, row.split or "train")
         if split != (row.split or "train"):
-            says = f"{row.picture} is in {row.split} here and in {split} above"
+            says = f"{row.picture} is in split {row.split}, but in {split} in an earlier row"
             self.faults.append(fault("conflicting-label", self.file, says, row.line))
             return
         own = self.boxes.setdefault(picture, [])
         if row.corners is not None and not row.label:
             self.faults.append(
-                fault("unknown-class", self.file, f"{row.picture}: a box without a label", row.line)
+                fault("unknown-class", self.file, f"{row.picture}: the box has no label", row.line)
             )
         elif row.corners is not None:
             if picture not in self.sizes:
@@ -121,18 +121,18 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
         for known in (IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
     )
     if not image or not label:
-        raise DataFault(f"{file}: columns are {', '.join(header)}; it needs image and label beside corners")
+        raise DataFault(f"{file}: columns are {', '.join(header)}; expected image, label and corners")
     corners = next(names for names in CORNERS if set(names) <= set(header))
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            says = f"{len(cells)} columns, the header has {len(header)}"
+            says = f"expected {len(header)} columns, got {len(cells)}"
             faults.append(fault("wrong-columns", file, says, line))
             continue
         row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
         if split and row[split].lower() not in SPLIT_OF_WORD:
-            says = f"split {row[split]!r} is none of train, val, test"
+            says = f"split is {row[split]!r}; expected train, val or test"
             faults.append(fault("unknown-split", file, says, line))
             continue
         try:
@@ -142,7 +142,7 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
 
 
 def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[str], line: int) -> BoxRow:
-    """named: the columns of picture, label and split ("" where there is none)."""
+    """named: the columns of image, label and split ("" if missing)."""
     picture, label, word = (row.get(name, "") for name in named)
     split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word.lower()) == each), None)
     texts = [row[name] for name in corners]
@@ -160,7 +160,7 @@ def _box(
     width, height = size
     left, top, right, bottom = (value / side for value, side in zip(corners, size * 2, strict=True))
     if min(left, top) < -TOLERANCE or max(right, bottom) > 1 + TOLERANCE:
-        says = f"{row.picture}: the box {corners} leaves the {width}x{height} picture"
+        says = f"{row.picture}: the box {corners} is outside the {width}x{height} image"
         return None, [fault("outside-image", file, says, row.line)]
     return box_of_corners(index, left, top, right, bottom, file, row.line)
 
@@ -169,4 +169,4 @@ def _size(picture: Path) -> tuple[int, int]:
     try:
         return upright_size(picture)
     except OSError as error:
-        raise DataFault(f"{picture}: no picture that can be read ({error})") from error
+        raise DataFault(f"{picture}: cannot be read as an image ({error})") from error

@@ -1,4 +1,4 @@
-"""Turn a data set of any format that is read into a YOLO folder or an ImageFolder, split by group."""
+"""Convert a data set of any supported format to a YOLO folder or an ImageFolder, split by group."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Target = Literal["yolo", "imagefolder"]
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
-    """How a source without splits is cut: shares of train, val and test, and what stays together."""
+    """How to split a source: fractions of train, val and test, and which images stay together."""
 
     train: float = 0.7
     val: float = 0.15
@@ -48,7 +48,7 @@ class SplitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What was written. pictures: by split, of the source. written: boxes (YOLO) or files (ImageFolder)."""
+    """Counts. pictures: of the source, by split. written: boxes (YOLO) or files (ImageFolder)."""
 
     folder: Path
     to: Target
@@ -60,22 +60,22 @@ class Converted:
 
 
 def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = None) -> Converted:
-    """Read `source`, split it unless it is split, and write it to `out`, whole or not at all.
+    """Read `source`, split it if it has no splits, and write it to `out` completely or not at all.
 
-    request: None for the defaults; where the source has splits, asking for others is refused.
+    request: None for the defaults; an error if the source has splits.
     Boxes without area are dropped, each with a warning. Nothing is written into `source`.
     Raises DataFault: out not empty or inside the source, errors in the labels, too few groups for the splits;
-    BadSetting: a split or grouping that cannot be.
+    BadSetting: an invalid split or grouping.
     """
     _refuse_out(source, out)
     found = _read(source)
     raise_errors(found.faults, str(source))
     if to == "yolo" and isinstance(found, ClassificationSource):
-        raise DataFault(f"{source} holds one label a picture and no boxes; use --to imagefolder")
+        raise DataFault(f"{source} has one label per image and no boxes; use --to imagefolder")
     kept = not found.made_split
     if kept and request is not None:
         raise BadSetting(
-            str(source), "--split or --group", "given", "none of them: the source has splits, which are kept"
+            str(source), "--split or --group", "given", "neither, as the source has splits, which are kept"
         )
     if not kept:
         found = _cut(found, source, request or SplitRequest())
@@ -96,9 +96,9 @@ def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = 
 def _refuse_out(source: Path, out: Path) -> None:
     home = source if source.is_dir() else source.parent
     if out.resolve() == home.resolve() or out.resolve().is_relative_to(source.resolve()):
-        raise DataFault(f"{out} is in the source {source}, where nothing is written; name another folder")
+        raise DataFault(f"{out} is inside the source {source}; choose another folder with --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataFault(f"{out} is not empty; name a new or an empty folder with --out")
+        raise DataFault(f"{out} is not empty; choose a new or empty folder with --out")
 
 
 def _read(path: Path) -> Source:
@@ -116,7 +116,7 @@ def _write(folder: Path, found: Source, to: Target) -> int:
 
 
 def _cut(found: Source, path: Path, request: SplitRequest) -> Source:
-    """The source again, its pictures split anew."""
+    """The source with new splits."""
     _refuse_shares(request)
     grouping = request.grouping
     if not grouping and detect_format(path) == "table":
@@ -160,13 +160,13 @@ def _drawn(groups: Sequence[str], strata: Sequence[str], request: SplitRequest) 
         if share > 0 and split not in given:
             raise DataFault(
                 f"{len(set(groups))} groups are too few for a {split} split of {share:g}; "
-                "group by something finer, or ask for fewer splits"
+                "use smaller groups, or fewer splits"
             )
     return given
 
 
 def _stratum(picture: BoxedImage) -> str:
-    """The class that a picture holds most of."""
+    """The most frequent class of an image."""
     counts = Counter(box.class_index for box in picture.boxes)
     return str(min(counts, key=lambda index: (-counts[index], index))) if counts else ""
 
@@ -175,4 +175,4 @@ def _refuse_shares(request: SplitRequest) -> None:
     shares = (request.train, request.val, request.test)
     if not min(shares) >= 0 or request.train == 0 or not abs(sum(shares) - 1) <= 1e-6:
         given = ",".join(f"{share:g}" for share in shares)
-        raise BadSetting("--split", "shares", given, "train,val,test that add up to 1, train above 0")
+        raise BadSetting("--split", "fractions", given, "train,val,test that add up to 1, train above 0")

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 Boxed: TypeAlias = Mapping[SplitName, Sequence[BoxedImage]]
 Labelled: TypeAlias = Mapping[SplitName, LabelledImages]
-CONTEXT = 0.15  # of the longer side, on each side of a cut-out object
+CONTEXT = 0.15  # fraction of the longer side, added on each side of a crop
 LEAST_SIDE_PIXELS = 8
-PNG_LEVEL = 1  # a third less time than level 4, for a sixth more bytes
+PNG_LEVEL = 1  # a third less time than level 4, a sixth more bytes
 
 
 def write_yolo(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
-    """`images/<split>`, `labels/<split>`, `data.yaml`; pictures are copied. Returns the count of boxes."""
+    """Write `images/<split>` (copies), `labels/<split>` and `data.yaml`. Returns the number of boxes."""
     count = 0
     for split, pictures in splits.items():
         images, labels = folder / "images" / split, folder / "labels" / split
@@ -47,10 +47,10 @@ def write_yolo(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
 
 
 def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
-    """`<split>/<class>/`: each object cut out square, with some of what is around it. Returns how many."""
+    """Write a square crop of each object, with some context, to `<split>/<class>/`. Returns their number."""
     folders = _class_folders(classes)
     count = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # encoding lets go of the interpreter
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # encoding releases the GIL
         for split, pictures in splits.items():
             homes = [folder / split / name for name in folders]
             for home in homes:
@@ -68,9 +68,9 @@ def _write_objects_of(homes: Sequence[Path], named: tuple[str, BoxedImage]) -> i
         return 0
     try:
         with Image.open(picture.image) as opened:
-            whole = as_rgb(upright(opened))  # boxes are fractions of the picture as it is shown
+            whole = as_rgb(upright(opened))  # boxes are fractions of the image as displayed
     except OSError as error:
-        raise DataFault(f"{picture.image}: no picture that can be read ({error})") from error
+        raise DataFault(f"{picture.image}: cannot be read as an image ({error})") from error
     for number, box in enumerate(picture.boxes):
         to = homes[box.class_index] / f"{stem}_{number:03d}.png"
         cut_out(whole, box).save(to, compress_level=PNG_LEVEL)
@@ -78,7 +78,7 @@ def _write_objects_of(homes: Sequence[Path], named: tuple[str, BoxedImage]) -> i
 
 
 def cut_out(picture: Image.Image, box: Box) -> Image.Image:
-    """The square around a box, `CONTEXT` wider on each side, moved inside the picture; cut if larger."""
+    """The square around a box, `CONTEXT` wider on each side, moved inside the image; clipped if larger."""
     width, height = picture.size
     side = max(box.width * width, box.height * height) * (1 + 2 * CONTEXT)
     side = max(round(side), LEAST_SIDE_PIXELS)
@@ -88,7 +88,7 @@ def cut_out(picture: Image.Image, box: Box) -> Image.Image:
 
 
 def write_pictures(folder: Path, classes: Sequence[str], splits: Labelled) -> int:
-    """`<split>/<class>/`: pictures copied as they are, arrays as PNG. Returns how many."""
+    """Write to `<split>/<class>/`: image files are copied, arrays become PNG. Returns their number."""
     from PIL import Image
 
     folders = _class_folders(classes)
@@ -109,14 +109,14 @@ def write_pictures(folder: Path, classes: Sequence[str], splits: Labelled) -> in
 
 
 def _named(pictures: Iterable[BoxedImage]) -> Iterator[tuple[str, BoxedImage]]:
-    """Each picture with a stem that no other of its split has."""
+    """Each image with a stem that is unique in its split."""
     taken: set[str] = set()
     for picture in pictures:
         yield _unused(picture.image.stem, taken), picture
 
 
 def _unused(stem: str, taken: set[str]) -> str:
-    """`stem`, or `stem_2` and so on; then it is taken."""
+    """`stem`, or `stem_2` and so on if taken; it is added to `taken`."""
     name, number = stem, 1
     while name in taken:
         number += 1
@@ -126,8 +126,8 @@ def _unused(stem: str, taken: set[str]) -> str:
 
 
 def _class_folders(classes: Sequence[str]) -> list[str]:
-    """A folder name for each class. Raises DataFault where two classes would share one."""
+    """A folder name for each class. Raises DataFault if two classes would share one."""
     folders = [re.sub(r"[/\\\0]", "_", name).strip(". ") or "_" for name in classes]
     if len(set(folders)) < len(folders):
-        raise DataFault(f"two classes of {', '.join(classes)} would have the same folder; rename one")
+        raise DataFault(f"two of the classes {', '.join(classes)} have the same folder name; rename one")
     return folders

@@ -1,4 +1,4 @@
-"""Demo data: pictures made by code, so that every system can be tried without a data set of one's own."""
+"""Demo data: synthetic images, so that every system can be tried without a data set."""
 
 from mlops.data.demo.demo_data import demo_dataset, read_marker
 

@@ -1,4 +1,4 @@
-"""Stained white blood cells: the classes of PBC / BloodMNIST, told apart by nucleus, granules and colour."""
+"""Stained white blood cells: the classes of PBC / BloodMNIST, with different nucleus, granules and colour."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ SHARES = {
 
 @dataclass(frozen=True, slots=True)
 class BloodCell:
-    """How one class looks. Lengths are fractions of half the picture; ranges are drawn from evenly.
+    """Appearance of one class. Lengths are fractions of half the image; values are uniform in their range.
 
-    lobes: how many parts the nucleus has. lobe: radius of one. spread: distance of the lobes from the middle.
-    notch: depth of the dent that makes a kidney of a round nucleus. granule: radius of one.
+    lobes: number of parts of the nucleus. lobe: radius of one. spread: distance of the lobes from the centre.
+    notch: depth of the dent of a kidney-shaped nucleus. granule: radius of one.
     """
 
     body: tuple[float, float]
@@ -81,7 +81,7 @@ CLASSES = tuple(CELLS)
 
 
 def write_blood(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
-    """One npz with MedMNIST's keys, and `classes`: the names in the order of the labels."""
+    """Write one npz with MedMNIST's keys, and `classes`: the names in the order of the labels."""
     arrays: dict[str, Any] = {"classes": np.array(CLASSES)}
     for split in plan.splits:
         labels = _labels(split.rng(), split.pictures)
@@ -94,7 +94,7 @@ def write_blood(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
 
 
 def _labels(rng: Rng, count: int) -> NDArray[np.int64]:
-    """Labels of `count` pictures: every class, about as often as in PBC, shuffled."""
+    """Labels of `count` images: every class, about as frequent as in PBC, shuffled."""
     shares = np.array([SHARES[name] for name in CLASSES])
     each = np.maximum(1, np.floor(shares * count)).astype(np.int64)
     rest = rng.choice(len(CLASSES), size=max(0, count - int(each.sum())), p=shares / shares.sum())
@@ -121,7 +121,7 @@ def draw_cell(rng: Rng, name: str, side: int) -> Picture:
 
 
 def _stain(rng: Rng) -> NDArray[np.float32]:
-    """What this slide's staining adds to every colour of the cell."""
+    """The colour offset of this slide's staining."""
     return (rng.normal(0, 8, 3) + rng.normal(0, 8)).astype(np.float32)
 
 
@@ -151,7 +151,7 @@ def _white_cell(
 
 
 def _disc(rng: Rng, x: Plane, y: Plane, radius: float, wobble: float) -> Plane:
-    """Mask of a rounded shape about the origin, its edge wavering by `wobble` of the radius."""
+    """Mask of a round shape about the origin, whose radius varies by the fraction `wobble`."""
     turn = np.arctan2(y, x)
     edge = np.ones(x.shape)
     for wave in (1, 2, 3):

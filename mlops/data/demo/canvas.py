@@ -1,7 +1,7 @@
-"""Brushes that the demo pictures are painted with.
+"""Drawing functions for the demo images.
 
 A canvas is float32 (H, W, 3) in 0..255, a mask float32 (H, W) in 0..1.
-Everything random comes from the generator that is handed in, so a picture is a function of its seed.
+All random numbers come from the generator passed in, so an image depends only on its seed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def smooth_noise(rng: Rng, side: int, cells: int) -> Plane:
 
 
 def paint(canvas: Plane, mask: Plane, colour: Colour | Plane) -> None:
-    """Lay `colour`, one or a canvas of them, over `canvas` as far as `mask` lets it through."""
+    """Blend `colour` (one colour, or a canvas) over `canvas`, weighted by `mask`."""
     canvas += mask[..., None] * (np.asarray(colour, dtype=np.float32) - canvas)
 
 
@@ -71,7 +71,7 @@ def wobbly_outline(
     wobble: float,
     points: int = 28,
 ) -> Points:
-    """(points, 2) outline of an ellipse whose radius wavers by about `wobble` of itself."""
+    """(points, 2) outline of an ellipse whose radius varies by about the fraction `wobble`."""
     turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
     stretch = np.ones(points)
     for wave in range(2, 6):
@@ -83,7 +83,7 @@ def wobbly_outline(
 
 
 def blur(canvas: Plane, sigma: float) -> Plane:
-    """Gaussian blur of a canvas or plane over its first two axes, edges held."""
+    """Gaussian blur of a canvas or plane over its first two axes; edge values are repeated."""
     reach = max(1, int(np.ceil(3 * sigma)))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype(np.float32)
@@ -97,6 +97,6 @@ def blur(canvas: Plane, sigma: float) -> Plane:
 
 
 def developed(rng: Rng, canvas: Plane, grain: float) -> Picture:
-    """The finished picture: camera noise of `grain` grey levels, rounded to bytes."""
+    """The finished image: camera noise of `grain` grey levels, rounded to bytes."""
     noisy = canvas + grain * rng.standard_normal(canvas.shape).astype(np.float32)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Writes the demo data of a system into a folder: whole or not at all, and only once."""
+"""Write the demo data of a system into a folder, once and atomically."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mlops.data.dataset import SplitName
 
 MARKER = "demo.json"
-FORMAT = 1  # raise it when the pictures change, so that data made before is made again
+FORMAT = 1  # raise it when the images change, so that older demo data are replaced
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """side: of every picture in pixels; then pictures a split."""
+    """side: of every image in pixels; then the number of images by split."""
 
     side: int
     train: int
@@ -56,9 +56,9 @@ SYSTEMS: dict[str, DemoWriter] = {
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What `demo.json` says: what was asked for, the classes, and every other file with its size in bytes.
+    """Content of `demo.json`: the request, the classes, and every other file with its size in bytes.
 
-    converted: the files were made from demo data, and are not what the system, seed and size would give.
+    converted: the files were converted from demo data; system, seed and size do not reproduce them.
     """
 
     format: int
@@ -71,13 +71,13 @@ class Marker:
 
 
 def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "small") -> Path:
-    """Make the demo data of a system in `folder`, and return the folder.
+    """Write the demo data of a system into `folder`, and return the folder.
 
-    The same system, seed and size give the same bytes. A folder that holds just that is left alone; other or
-    incomplete demo data is replaced in one move. `demo.json` in it says what it is.
+    The same system, seed and size give the same bytes. A folder with exactly this data is unchanged; other or
+    incomplete demo data are replaced atomically. `demo.json` describes the data.
 
-    Raises BadSetting for a system without demo data or an unknown size, DataFault for a folder that holds
-    anything but demo data.
+    Raises BadSetting for a system without demo data or an unknown size, DataFault for a folder with other
+    files.
     """
     if system_name not in SYSTEMS:
         raise BadSetting("demo data", "system", system_name, ", ".join(SYSTEMS))
@@ -95,7 +95,7 @@ def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "sma
 
 
 def read_marker(folder: Path) -> Marker | None:
-    """The marker of a folder, or None where there is none that can be read."""
+    """The marker of a folder, or None if it is missing or unreadable."""
     try:
         fields = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         return Marker(**(fields | {"classes": tuple(fields["classes"])}))
@@ -104,7 +104,7 @@ def read_marker(folder: Path) -> Marker | None:
 
 
 def pass_on_marker(source: Path, converted: Path) -> None:
-    """Mark what was converted from `source` as demo data, if `source` is: it can no more be released."""
+    """Mark data converted from the demo data in `source` as demo data, so that models are not released."""
     marker = read_marker(source)
     if marker is not None:
         _mark(converted, replace(marker, files=_sizes(converted), converted=True))
@@ -122,18 +122,18 @@ def _holds(folder: Path, system_name: str, seed: int, size: str) -> bool:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise DataFault unless `folder` is absent, empty or holds demo data and nothing else."""
+    """Raise DataFault unless `folder` is missing, empty or has only demo data."""
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise DataFault(f"{folder} is a file; name a folder for the demo data")
+        raise DataFault(f"{folder} is a file; choose a folder for the demo data")
     marker = read_marker(folder)
     ours = {MARKER, *marker.files} if marker and not marker.converted else set()
     for path in sorted(folder.rglob("*")):
         if not path.is_dir() and path.relative_to(folder).as_posix() not in ours:
-            what = "more than demo data" if ours else "files that are no demo data"
+            what = "other files beside demo data" if ours else "files that are not demo data"
             first = path.relative_to(folder)
-            raise DataFault(f"{folder} holds {what}, such as {first}; name an empty or a new folder")
+            raise DataFault(f"{folder} has {what}, such as {first}; choose a new or empty folder")
 
 
 def _write(folder: Path, system_name: str, seed: int, size: str) -> None:

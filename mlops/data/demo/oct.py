@@ -1,4 +1,4 @@
-"""Intravascular OCT in polar form: depth downwards, angle across; boxes, and the frame's class."""
+"""Intravascular OCT in polar form (rows: depth, columns: angle) with boxes and the frame's class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_scene(rng: Rng, side: int) -> DemoScene:
 
 
 def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> DemoScene:
-    """A frame with so many lesions, which are outlined, and calcified patches, which are not; 2 at most."""
+    """A frame with lesions, which are outlined, and calcified patches, which are not; 2 in total at most."""
     surface = _surface(rng, side)
     depth = ((np.arange(side)[:, None] - surface[None, :]) / side).astype(np.float32)
     echo = _wall(rng, depth)
@@ -48,7 +48,7 @@ def draw_frame(rng: Rng, side: int, lesions: int, calcium: int = 0) -> DemoScene
 
 
 def _surface(rng: Rng, side: int) -> Plane:
-    """The row at which the wall begins, for each column; both ends meet, as a full turn does."""
+    """The row where the wall begins, for each column; both ends meet, as in a full turn."""
     turn = np.linspace(0, 2 * np.pi, side, endpoint=False)
     row = np.full(side, side * rng.uniform(0.22, 0.38))
     for wave in (1, 2, 3):
@@ -84,7 +84,7 @@ def _lesion(rng: Rng, echo: Plane, surface: Plane, depth: Plane, left: float) ->
 
 
 def _calcium(rng: Rng, echo: Plane, surface: Plane, left: float) -> None:
-    """A calcified patch: dark as a lesion, but with a sharp bright edge and the layers below it in sight."""
+    """A calcified patch: dark as a lesion, but with a sharp bright edge and visible layers below."""
     side = len(echo)
     width = side * rng.uniform(0.16, 0.28)
     middle = side * (left + rng.uniform(0.0, 0.14)) + width / 2
@@ -107,7 +107,7 @@ def _lens(rng: Rng, surface: Plane, middle: float, width: float, thickness: floa
 
 
 def _shadows(rng: Rng, echo: Plane, depth: Plane) -> None:
-    """The guide wire's shadow, and now and then a side branch: dark columns with straight edges."""
+    """The guide wire's shadow and sometimes a side branch: dark columns with straight edges."""
     side = len(echo)
     for chance, width in ((0.8, 0.06), (0.25, 0.1)):
         if rng.random() < chance:
@@ -138,7 +138,7 @@ def write_joint(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
 
 
 def draw_joint_scene(rng: Rng, side: int) -> DemoScene:
-    """One frame of an even draw among `FRAME_CLASSES`; a suspicious one may hold a calcified patch too."""
+    """One frame of a random class of `FRAME_CLASSES`; a suspicious one may have a calcified patch."""
     label = FRAME_CLASSES[int(rng.integers(len(FRAME_CLASSES)))]
     lesions = int(rng.integers(1, 3)) if label == "suspicious" else 0
     calcium = int(rng.integers(1, 3)) if label == "calcified" else int(lesions == 1 and rng.random() < 0.3)

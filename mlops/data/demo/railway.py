@@ -60,7 +60,7 @@ def draw_scene(rng: Rng, side: int) -> DemoScene:
 
 
 def _line_side(rng: Rng, side: int) -> tuple[Plane, list[Points]]:
-    """The scene without objects, and the wires that things may hang on, each (K, 2) pixels."""
+    """The scene without objects, and the wires for hanging objects, each (K, 2) pixels."""
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
     sky = np.asarray((150, 182, 214), np.float32) + rng.normal(0, 14, 3).astype(np.float32)
     canvas = np.broadcast_to(sky + down * (214 - sky) * rng.uniform(0.2, 0.9), (side, side, 3)).astype(
@@ -129,7 +129,7 @@ def _bird(rng: Rng, canvas: Plane) -> None:
 
 
 def _free_place(rng: Rng, side: int, wires: list[Points], taken: list[Points]) -> Points | None:
-    """A point on a wire, far enough from the edge and from what hangs there already."""
+    """A point on a wire, far enough from the edge and from other objects."""
     for _ in range(12):
         wire = wires[int(rng.integers(len(wires)))]
         at: Points = wire[int(rng.integers(3, len(wire) - 3))] + rng.normal(0, 1.5, 2)

@@ -1,4 +1,4 @@
-"""A demo image with objects in it, the YOLO folder that many of them make, and how many are drawn."""
+"""A demo image with objects, a YOLO folder of such images, and their numbers by split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class DemoScene:
-    """label: the class of the whole picture, "" where the system has none."""
+    """label: the class of the whole image, "" if the system has none."""
 
     picture: Picture
     things: tuple[Thing, ...]
@@ -36,11 +36,11 @@ class DemoScene:
 
 
 Draw: TypeAlias = Callable[[Rng, int], DemoScene]
-"""Draws one scene from its random stream and its side in pixels."""
+"""Draws one scene from a random generator and the side in pixels."""
 
 
 def box_of(mask: Plane) -> Points:
-    """Corners, (2, 2) pixels, of the box around what is clearly visible in `mask`."""
+    """Corners, (2, 2) pixels, of the box around the clearly visible part of `mask`."""
     rows, columns = np.nonzero(mask > 0.3)
     return np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], dtype=np.float64)
 
@@ -57,9 +57,9 @@ def yolo_row(thing: Thing, side: int) -> str:
 
 
 def write_yolo(folder: Path, plan: DemoPlan, classes: tuple[str, ...], draw: Draw) -> dict[str, str]:
-    """`images/<split>`, `labels/<split>` and `data.yaml`; an empty label file is a picture without objects.
+    """Write `images/<split>`, `labels/<split>` and `data.yaml`; an image without objects has an empty file.
 
-    Returns each picture's path in the folder and its image label, "" where the scene has none.
+    Returns each image's path in the folder and its image label, "" if the scene has none.
     """
     image_labels: dict[str, str] = {}
     for split in plan.splits:
@@ -92,13 +92,13 @@ class SplitPlan:
     root: tuple[int, ...]
 
     def rng(self, picture: int | None = None) -> np.random.Generator:
-        """The split's own random stream, or that of one of its pictures: independent of every other."""
+        """The random generator of the split, or of one of its images; independent of all others."""
         return np.random.default_rng([*self.root, 0 if picture is None else picture + 1])
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """side: of every picture, in pixels."""
+    """side: of every image, in pixels."""
 
     side: int
     splits: tuple[SplitPlan, ...]

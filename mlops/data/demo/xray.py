@@ -1,7 +1,7 @@
-"""X-ray pictures of limbs: bones as bright tubes in soft tissue, broken in half of the pictures.
+"""X-ray images of limbs: bones as bright tubes in soft tissue, broken in half of the images.
 
-The class says which bone is broken, as in the bone fracture set that the system is trained on; the outline
-goes around the break. `humerus` is a hairline break of the bone that `humerus fracture` shows displaced.
+The class is the broken bone, as in the bone fracture set that the system is trained on; the outline is around
+the break. `humerus` is a hairline break, `humerus fracture` a displaced break of the same bone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HAIRLINE = CLASSES.index("humerus")
 
 @dataclass(frozen=True, slots=True)
 class Bone:
-    """A tube; points and lengths are fractions of the side. knob: radius of the round head at `start`."""
+    """A tube; points and lengths are fractions of the image side. knob: radius of the head at `start`."""
 
     start: tuple[float, float]
     end: tuple[float, float]
@@ -79,7 +79,7 @@ def write_xray(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
 
 
 def draw_scene(rng: Rng, side: int) -> DemoScene:
-    """One limb, whole or with one break."""
+    """One limb, intact or with one break."""
     kind = int(rng.integers(len(CLASSES)))
     limb = LIMBS[kind]
     place = _placement(rng)
@@ -102,7 +102,7 @@ def draw_scene(rng: Rng, side: int) -> DemoScene:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How the limb lies in the picture: x' = turn (x - middle) scale + middle + shift."""
+    """Position of the limb in the image: x' = turn (x - middle) scale + middle + shift."""
 
     turn: Points
     shift: Points

@@ -1,4 +1,4 @@
-"""One module a format; each has `read(path, ...)`, which gives a source with the faults it met."""
+"""One module per format; each has `read(path, ...)`, which returns a source with the faults found."""
 
 from mlops.data.readers.detect import detect_format, read_source
 

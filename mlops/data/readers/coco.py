@@ -26,9 +26,9 @@ Record = Mapping[str, Any]  # one object of the file, as JSON gives it
 def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     """Read one COCO file, or a folder's files by split (instances_train.json, valid/_annotations.coco.json).
 
-    Classes are in the order of the category ids. Crowd regions are left out. An outline in one part is kept;
-    of one in several parts, or given as a mask, the box is. A file given by itself, or whose name tells no
-    split, has its splits drawn by seed. Raises DataFault where a file is no COCO file.
+    Classes are in the order of the category ids. Crowd regions are omitted. An outline in one part is kept;
+    for one in several parts or a mask, only the box is kept. For a single file, or a file without a split in
+    its name, splits are drawn by seed. Raises DataFault if a file is not a COCO file.
     """
     files = coco_files(path) if path.is_dir() else [path]
     root = (path if path.is_dir() else path.parent).resolve()
@@ -37,7 +37,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     if "train" not in of_split and len(files) > 1:
         names = ", ".join(each.name for each in files)
         raise DataFault(
-            f"{path}: which of {names} is train? Name them instances_train.json, instances_val.json, ..."
+            f"{path}: none of {names} is named as train; use instances_train.json, instances_val.json, ..."
         )
     loaded = {split: _load(file.resolve()) for split, file in (of_split or {"train": files[0]}).items()}
     classes = _classes(loaded.values())
@@ -45,12 +45,10 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     splits = {split: reading.pictures(file, split) for split, file in loaded.items()}
     for split, own in splits.items():
         if not own:
-            reading.faults.append(
-                fault("empty-split", loaded[split].path, f"no pictures in the {split} split")
-            )
+            reading.faults.append(fault("empty-split", loaded[split].path, f"no images in the {split} split"))
     if made_split:
         splits = draw_detection(splits["train"], seed)
-        says = "no splits: train, val and test are drawn from all pictures by seed"
+        says = "no splits; train, val and test are drawn from all images by seed"
         reading.faults.append(fault("made-split", files[0], says))
     return DetectionSource(
         name=name,
@@ -65,20 +63,20 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
 
 
 def _by_split(files: Sequence[Path], root: Path) -> dict[SplitName, Path]:
-    """The file of each split that some name tells. Raises DataFault where two tell the same."""
+    """The file of each split, by its name. Raises DataFault for two files of the same split."""
     found: dict[SplitName, Path] = {}
     for file in files:
         split = split_of(file, root)
         if split is not None and found.setdefault(split, file) is not file:
             raise DataFault(
-                f"{root}: {found[split].name} and {file.name} are both named for {split}; "
-                "make one file of them, or give each as data of its own"
+                f"{root}: {found[split].name} and {file.name} are both for the split {split}; "
+                "merge them, or pass each with --data"
             )
     return found
 
 
 def split_of(file: Path, root: Path) -> SplitName | None:
-    """The split that a file's name, or its folder's, tells."""
+    """The split in the name of a file or its folder."""
     words = re.split(r"[^a-z]+", file.stem.lower())
     if file.parent.resolve() != root:
         words.append(file.parent.name)
@@ -105,25 +103,25 @@ def _load(file: Path) -> _CocoFile:
         images = sorted(coco.imgs.values(), key=lambda image: str(image["file_name"]))
         categories = {int(key): str(value["name"]) for key, value in sorted(coco.cats.items())}
     except json.JSONDecodeError as error:
-        raise DataFault(f"{file}:{error.lineno}: no JSON: {error.msg}") from error
+        raise DataFault(f"{file}:{error.lineno}: not valid JSON: {error.msg}") from error
     except KeyError as error:
-        raise DataFault(f"{file}: no COCO file: an entry has no {error}") from error
+        raise DataFault(f"{file}: not a COCO file: {error} is missing in an entry") from error
     except (TypeError, AttributeError, ValueError) as error:
-        raise DataFault(f"{file}: no COCO file: {error}") from error
+        raise DataFault(f"{file}: not a COCO file: {error}") from error
     if not images or not categories:
-        raise DataFault(f"{file}: no COCO file of objects: it needs images, annotations and categories")
+        raise DataFault(f"{file}: not a COCO detection file: expected images, annotations and categories")
     return _CocoFile(file, images, coco.imgToAnns, categories)
 
 
 def _refuse_doubled(images: Sequence[Record], file: Path) -> None:
-    """Raises DataFault for two pictures of one id: annotations could be of either."""
+    """Raise DataFault if two images have the same id, as their annotations would be ambiguous."""
     names: dict[object, object] = {}
     for image in images:
         other = names.setdefault(image["id"], image.get("file_name"))
         if other != image.get("file_name"):
             raise DataFault(
-                f"{file}: image id {image['id']} is of {other} and of {image.get('file_name')}; "
-                "give each picture an id of its own"
+                f"{file}: image id {image['id']} is used by {other} and {image.get('file_name')}; "
+                "use a unique id for each image"
             )
 
 
@@ -133,7 +131,7 @@ def _classes(files: Any) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _CocoReading:
-    """What was read so far, from one file after the other."""
+    """What was read so far, over all files."""
 
     root: Path
     classes: tuple[str, ...]
@@ -147,7 +145,7 @@ class _CocoReading:
         for record in file.images:
             image = _picture(folders, str(record["file_name"]))
             if image is None:
-                says = f"{record['file_name']} is not there; looked in {folders[0]} and beside"
+                says = f"{record['file_name']} does not exist in {folders[0]} or beside this file"
                 self.faults.append(fault("missing-image", file.path, says))
                 continue
             self.files.append(image)
@@ -163,7 +161,7 @@ class _CocoReading:
             try:
                 size = upright_size(image)
             except OSError:
-                return ()  # an unreadable picture, which the check of pictures reports
+                return ()  # an unreadable image; the image check reports it
         index = {key: self.classes.index(name) for key, name in file.categories.items()}
         boxes: list[Box] = []
         for each in file.annotations.get(record["id"], ()):
@@ -179,7 +177,7 @@ class _CocoReading:
         known = {record["id"] for record in file.images}
         for image_id, found in file.annotations.items():
             if image_id not in known:
-                says = f"{len(found)} annotations of image id {image_id}, which is not in images"
+                says = f"{len(found)} annotations have image id {image_id}, which is not in images"
                 self.faults.append(fault("orphan-label", file.path, says))
 
 
@@ -194,20 +192,20 @@ def _read_box(
     numbers = annotation.get("bbox")
     if not isinstance(numbers, list) or len(numbers) != 4:
         return None, [
-            fault("wrong-columns", file, f"{place}: bbox is {numbers!r}; it has x, y, width, height")
+            fault("wrong-columns", file, f"{place}: bbox is {numbers!r}; expected x, y, width, height")
         ]
     if not all(map(_is_finite, numbers)):
-        return None, [fault("not-a-number", file, f"{place}: bbox is {numbers!r}")]
+        return None, [fault("not-a-number", file, f"{place}: bbox is {numbers!r}; expected finite numbers")]
     left, top = numbers[0] / size[0], numbers[1] / size[1]
     right, bottom = left + numbers[2] / size[0], top + numbers[3] / size[1]
     if min(left, top) < -TOLERANCE or max(right, bottom) > 1 + TOLERANCE:
-        says = f"{place}: bbox {numbers} leaves the {size[0]}x{size[1]} picture"
+        says = f"{place}: bbox {numbers} is outside the {size[0]}x{size[1]} image"
         return None, [fault("outside-image", file, says)]
     class_index = index[annotation["category_id"]]
     box, faults = box_of_corners(class_index, left, top, right, bottom, file, None)
     outline = _outline(annotation.get("segmentation"), size)
     if box is None:
-        return None, [fault("zero-area", file, f"{place}: the box has no area and is left out")]
+        return None, [fault("zero-area", file, f"{place}: the box has no area and is omitted")]
     outlined = box_of_outline(class_index, outline, file, None)[0] if outline else None
     return outlined or box, faults
 
@@ -222,7 +220,7 @@ def _outline(segmentation: object, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def _is_finite(value: object) -> bool:
-    """Not so of a whole number that no float holds."""
+    """False for an integer that is too large for a float, too."""
     return isinstance(value, (int, float)) and abs(value) < 1e300
 
 
@@ -234,7 +232,7 @@ def _size(record: Record) -> tuple[int, int] | None:
 
 
 def _picture_folders(file: Path, root: Path, split: str) -> list[Path]:
-    """Where a file's pictures may lie, the likeliest first."""
+    """Possible folders of a file's images, the most likely first."""
     tail = re.sub(r"^(instances|person_keypoints|captions)_", "", file.stem)
     names = ["", "images", split, f"images/{split}", tail, f"images/{tail}", f"{split}/images"]
     if split == "val":
@@ -244,7 +242,7 @@ def _picture_folders(file: Path, root: Path, split: str) -> list[Path]:
 
 
 def _picture(folders: list[Path], name: str) -> Path | None:
-    """The picture of that name; the folder it was in is asked first from then on."""
+    """The image of that name; its folder is searched first from then on."""
     for folder in folders:
         if (folder / name).is_file():
             if folder is not folders[0]:

@@ -36,14 +36,14 @@ ACCEPTED = (
 
 
 def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[str] = ()) -> Source:
-    """Read one path, whatever its format.
+    """Read one path of any supported format.
 
-    name: what to call the source; "" for the folder's or file's own name.
-    seed: used where the source has no splits and they have to be drawn.
-    classes: names for the labels where the format has none (npz).
+    name: the source's name; "" for the folder's or file's name.
+    seed: for drawing splits if the source has none.
+    classes: label names for a format without names (npz).
 
-    Raises DataFault where nothing can be made of the path at all; what is wrong with single files or rows
-    is in the source's `faults`.
+    Raises DataFault if the path as a whole cannot be read; faults of single files or rows are in the source's
+    `faults`.
     """
     found = detect_format(path)
     name = name or source_name(path)
@@ -73,33 +73,33 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
 
 
 def source_name(path: Path) -> str:
-    """A folder's own name, or a file's: see `name_of_file`."""
+    """A folder's name, or a file's: see `name_of_file`."""
     path = path.resolve()
     return path.name if path.is_dir() else name_of_file(path)
 
 
 def name_of_file(path: PurePath) -> str:
-    """A file's stem, or its folder's name where the file's says nothing (data.yaml, labels.csv)."""
+    """A file's stem, or its folder's name for a generic file name (data.yaml, labels.csv)."""
     says_nothing = path.suffix in (".yaml", ".yml", ".json") or path.stem in ("labels", "files", "data")
     return path.parent.name if says_nothing else path.stem
 
 
 def is_file_of_a_set(path: PurePath) -> bool:
-    """By its suffix, one that `--data` takes."""
+    """Whether `--data` accepts such a file, by its suffix."""
     return path.suffix.lower() in _OF_SUFFIX
 
 
 def detect_format(path: Path) -> Format:
-    """The format of a file or folder. Raises DataFault when it is none that can be read, or not there."""
+    """The format of a file or folder. Raises DataFault if it is missing or not supported."""
     if not path.exists():
-        raise DataFault(f"{path} does not exist; --data takes {ACCEPTED}")
+        raise DataFault(f"{path} does not exist; --data accepts {ACCEPTED}")
     if path.is_file():
         if path.suffix.lower() not in _OF_SUFFIX:
-            raise DataFault(f"{path} is no data set; --data takes {ACCEPTED}")
+            raise DataFault(f"{path} is not a data set; --data accepts {ACCEPTED}")
         return _OF_SUFFIX[path.suffix.lower()]
     found = _of_folder(path)
     if found is None:
-        raise DataFault(f"{path} holds no data set that can be read; --data takes {ACCEPTED}")
+        raise DataFault(f"{path} has no data set of a supported format; --data accepts {ACCEPTED}")
     return found
 
 
@@ -127,14 +127,14 @@ def _of_folder(folder: Path) -> Format | None:
 
 
 def _has_labels(folder: Path) -> bool:
-    """labels/, train/labels/ or labels/train/ beside pictures."""
+    """labels/, train/labels/ or labels/train/ with images."""
     return (folder / "labels").is_dir() or any(
         (each / "labels").is_dir() for each in subfolders(folder) if each.name in SPLIT_OF_WORD
     )
 
 
 def _has_annotations(folder: Path) -> bool:
-    """train/*.xml beside pictures, as Roboflow writes VOC."""
+    """train/*.xml with images, as Roboflow writes VOC."""
     return any(any(each.glob("*.xml")) for each in subfolders(folder) if each.name in SPLIT_OF_WORD)
 
 

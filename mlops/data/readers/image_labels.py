@@ -1,4 +1,4 @@
-"""The class of a whole image beside its boxes: from a table, a folder, or a rule over its boxes."""
+"""The class of a whole image: from a table, a folder, or a rule over its boxes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Pictures: TypeAlias = Mapping[SplitName, tuple[BoxedImage, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a source says of its pictures by name, before its boxes are looked at.
+    """Image labels that do not depend on boxes.
 
-    labels: by picture. files: what was read for it, which is part of the data's digest.
+    labels: by image. files: the files read, which are part of the data's digest.
     """
 
     labels: Mapping[Path, str]
@@ -35,7 +35,7 @@ class Named:
 
 
 def check_rule(rule: str) -> str:
-    """`rule` itself. Raises BadSetting for none of the four kinds."""
+    """`rule` itself. Raises BadSetting if it is not one of the four kinds."""
     of_boxes = rule == LARGEST or (rule.startswith(PRESENT) and rule != PRESENT)
     if not of_boxes and rule != FOLDER and Path(rule).suffix.lower() not in (".csv", ".tsv"):
         raise BadSetting("the recipe", "image_label", rule, ALLOWED)
@@ -43,9 +43,9 @@ def check_rule(rule: str) -> str:
 
 
 def named_labels(source: DetectionSource, rule: str) -> Named:
-    """Labels that do not come from boxes; none where the rule is about boxes.
+    """Labels that do not come from boxes; empty if the rule uses boxes.
 
-    Raises DataFault where there is no such table, or it has no columns image and label.
+    Raises DataFault if the table is missing or has no columns image and label.
     """
     if check_rule(rule) == FOLDER:
         return _of_folders(source)
@@ -56,7 +56,7 @@ def named_labels(source: DetectionSource, rule: str) -> Named:
     labels, faults = labels_of_table(file, pictures)
     missing = dict.fromkeys(each for each in pictures if each not in labels)
     faults += [
-        fault("missing-image-label", each, f"{file.name} gives this picture no label") for each in missing
+        fault("missing-image-label", each, f"{file.name} has no label for this image") for each in missing
     ]
     return Named(labels, (file,), tuple(faults))
 
@@ -64,15 +64,17 @@ def named_labels(source: DetectionSource, rule: str) -> Named:
 def with_image_classes(
     splits: Pictures, classes: Sequence[str], rule: str, named: Mapping[Path, str]
 ) -> tuple[tuple[str, ...], dict[SplitName, tuple[BoxedImage, ...]]]:
-    """The image classes, and the pictures with the index of theirs.
+    """The image classes, and the images with `image_class` set.
 
-    classes: of the boxes. named: labels of all pictures where they do not come from boxes.
-    Raises DataFault where no training picture differs in its class from the others.
+    classes: of the boxes. named: labels of all images if they do not come from boxes.
+    Raises DataFault if all training images have the same class.
     """
     if rule.startswith(PRESENT):
         wanted = rule.removeprefix(PRESENT)
         if wanted not in classes:
-            raise DataFault(f"image_label={rule}: no box class {wanted!r}; there are {', '.join(classes)}")
+            raise DataFault(
+                f"image_label={rule}: box class {wanted!r} is unknown; expected one of {', '.join(classes)}"
+            )
         image_classes: tuple[str, ...] = (f"no {wanted}", wanted)
         index = list(classes).index(wanted)
         found = {
@@ -101,15 +103,15 @@ def _largest(boxes: Sequence[Box], classes: Sequence[str]) -> str:
 def _refuse_one_class(in_train: set[str], rule: str) -> None:
     if len(in_train) < 2:
         raise DataFault(
-            f"every training picture has the image class {in_train.pop()!r} by image_label={rule}, so there "
-            "is nothing to tell apart; choose another with --set image_label=..."
+            f"every training image has the image class {in_train.pop()!r} with image_label={rule}, but "
+            "training needs at least two classes; choose another with --set image_label=..."
         )
 
 
 def _of_folders(source: DetectionSource) -> Named:
     labels = {each.image: each.image.parent.name for each in _every(source.splits)}
     faults = tuple(
-        fault("missing-image-label", image, f"lies in {name}/, which is no folder of a class")
+        fault("missing-image-label", image, f"is in {name}/, which is not a class folder")
         for image, name in labels.items()
         if name in _NO_CLASS_FOLDERS
     )
@@ -117,7 +119,7 @@ def _of_folders(source: DetectionSource) -> Named:
 
 
 def _table(source: DetectionSource, rule: str) -> Path:
-    """A bare name lies beside the data; a path may also be meant from the working directory."""
+    """A bare name is relative to the data; a path may also be relative to the working directory."""
     given = Path(rule).expanduser()
     places = [source.root / given] + ([given.absolute()] if len(given.parts) > 1 else [])
     for file in places:
@@ -125,7 +127,7 @@ def _table(source: DetectionSource, rule: str) -> Path:
             return file.resolve()
     where = " or ".join(str(each) for each in dict.fromkeys(places))
     raise DataFault(
-        f"no table of image labels at {where}; write one (columns image, label), or derive the labels with "
+        f"no table of image labels at {where}; create one (columns image, label), or derive the labels with "
         "image_label=present:CLASS, largest or folder"
     )
 
@@ -142,10 +144,10 @@ class _Row:
 
 
 def labels_of_table(file: Path, pictures: Iterable[Path]) -> tuple[dict[Path, str], list[Fault]]:
-    """The label of each of `pictures` that the table names, and what is wrong with its rows.
+    """The label of each of `pictures` that the table has, and the faults of its rows.
 
-    A picture is named by its path beside the table (or in images/ there), by its file's name, or by its stem.
-    Raises DataFault where the table cannot be read or its header names no picture and label.
+    An image's name is its path relative to the table (or to images/ there), its file name, or its stem.
+    Raises DataFault if the table cannot be read or its header has no image and label column.
     """
     faults: list[Fault] = []
     places = _Places(file.parent, pictures)
@@ -154,31 +156,31 @@ def labels_of_table(file: Path, pictures: Iterable[Path]) -> tuple[dict[Path, st
     for row in _rows(file, faults):
         found = places.find(row.name)
         if len(found) != 1:
-            says = f"names {len(found)} pictures by {row.name!r}; give the path" if found else (
-                f"{row.name!r} is no picture of this data set"
+            says = f"{row.name!r} matches {len(found)} images; write the path" if found else (
+                f"{row.name!r} is not an image of this data set"
             )  # fmt: skip
             faults.append(fault("orphan-image-label", file, says, row.line))
             continue
         (picture,) = found
         if labels.setdefault(picture, row.label) != row.label:
-            says = f"{row.name} is {row.label} here and {labels[picture]} in line {line_of[picture]}"
+            says = f"{row.name} is {row.label}, but {labels[picture]} in line {line_of[picture]}"
             faults.append(fault("conflicting-label", file, says, row.line))
         line_of.setdefault(picture, row.line)
     return labels, faults
 
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[_Row]:
-    """The rows that hold a name and a label; an empty label is as if the row were not there."""
+    """The rows with a name and a label; a row with an empty label is ignored."""
     table = read_table(file)
     header = [each.strip().lower() for each in next(table, (1, []))[1]]
     image, label = _position(header, IMAGE_COLUMNS), _position(header, LABEL_COLUMNS)
     if image is None or label is None:
-        raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; it needs image and label")
+        raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; expected image and label")
     for line, cells in table:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            says = f"{len(cells)} columns, the header has {len(header)}"
+            says = f"expected {len(header)} columns, got {len(cells)}"
             faults.append(fault("wrong-columns", file, says, line))
         elif cells[label].strip():
             yield _Row(line, cells[image].strip(), cells[label].strip())
@@ -189,7 +191,7 @@ def _position(header: Sequence[str], accepted: Sequence[str]) -> int | None:
 
 
 class _Places:
-    """Finds pictures of a set by what a table calls them."""
+    """Finds images of a set by the names in a table."""
 
     def __init__(self, folder: Path, pictures: Iterable[Path]) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Read class folders: train/<class>/*.jpg, or <class>/*.jpg with splits still to be drawn."""
+"""Read class folders: train/<class>/*.jpg, or <class>/*.jpg, for which splits are drawn."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlops.errors import DataFault
 
 
 def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
-    """Read a folder of split folders, else of class folders. The classes are the folders' names, sorted.
+    """Read a folder of split folders, else of class folders. The classes are the sorted folder names.
 
-    Raises DataFault where there are no pictures in class folders.
+    Raises DataFault if there are no images in class folders.
     """
     root = path.resolve()
     folders = {split: found for split in SPLITS if (found := folder_of_split(root, split)) is not None}
@@ -28,7 +28,7 @@ def _with_splits(root: Path, name: str, folders: Mapping[SplitName, Path]) -> Cl
     classes = tuple(sorted({each.name for folder in folders.values() for each in subfolders(folder)}))
     if not classes:
         raise DataFault(
-            f"{root}: no class folders in {folders['train'].name}/; expected train/<class>/<picture>"
+            f"{root}: no class folders in {folders['train'].name}/; expected train/<class>/<image>"
         )
     faults: list[Fault] = []
     splits: dict[SplitName, LabelledImages] = {}
@@ -38,11 +38,11 @@ def _with_splits(root: Path, name: str, folders: Mapping[SplitName, Path]) -> Cl
         ]
         splits[split] = labelled(found)
         faults.extend(
-            fault("missing-label", stray, f"lies in no class folder of {split} and is left out")
+            fault("missing-label", stray, f"is not in a class folder of {split} and is omitted")
             for stray in pictures_in(folder, deep=False)
         )
         if not found:
-            faults.append(fault("empty-split", folder, f"no pictures in the {split} split"))
+            faults.append(fault("empty-split", folder, f"no images in the {split} split"))
     files = tuple(each for split in splits.values() for each in paths(split))
     return ClassificationSource(name, root, classes, splits, files, tuple(faults))
 
@@ -52,8 +52,8 @@ def _without_splits(root: Path, name: str, seed: int) -> ClassificationSource:
     classes = tuple(each for each in sorted(pictures) if pictures[each])
     found = [(picture, index) for index, each in enumerate(classes) for picture in pictures[each]]
     if len(classes) < 2:
-        raise DataFault(f"{root}: {len(classes)} class folders with pictures; a classifier needs two or more")
-    made = fault("made-split", root, "no splits: train, val and test are drawn from all pictures by seed")
+        raise DataFault(f"{root}: {len(classes)} class folders with images; a classifier needs at least two")
+    made = fault("made-split", root, "no splits; train, val and test are drawn from all images by seed")
     return ClassificationSource(
         name=name,
         root=root,
@@ -66,7 +66,7 @@ def _without_splits(root: Path, name: str, seed: int) -> ClassificationSource:
 
 
 def labelled(found: Sequence[tuple[Path, int]]) -> LabelledImages:
-    """Pictures and class numbers as one split."""
+    """Images and class numbers as one split."""
     import numpy as np
 
     return LabelledImages(
@@ -77,7 +77,7 @@ def labelled(found: Sequence[tuple[Path, int]]) -> LabelledImages:
 def drawn(
     found: Sequence[tuple[Path, int]], groups: Sequence[str], seed: int
 ) -> dict[SplitName, LabelledImages]:
-    """Splits drawn from pictures by group, spread by class."""
+    """Splits drawn from images by group, stratified by class."""
     given = draw_splits(groups, [str(label) for _, label in found], seed=seed)
     return {
         split: labelled([each for each, its in zip(found, given, strict=True) if its == split])
@@ -86,7 +86,7 @@ def drawn(
 
 
 def paths(images: LabelledImages) -> list[Path]:
-    """The pictures' files; none where the pictures are an array."""
+    """The images' files; empty if the images are an array."""
     return (
         [each for each in images.images if isinstance(each, Path)] if isinstance(images.images, list) else []
     )

@@ -13,7 +13,7 @@ from mlops.errors import DataFault
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# what both Ultralytics and Pillow read, to the format that Pillow finds in such a file
+# suffixes that both Ultralytics and Pillow read, and Pillow's name of the format
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -30,15 +30,15 @@ _BROKEN_EXIF = (SyntaxError, ValueError, TypeError, struct.error)
 
 
 def is_picture(name: str) -> bool:
-    """By its name: a known suffix, and not hidden (`._a.jpg` is how macOS keeps a file's attributes)."""
+    """By name: a known suffix, and not hidden (macOS keeps file attributes in `._a.jpg`)."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 times)
 
 
 def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
-    """Every picture in `folder`, and below it when `deep`, in the order of their names.
+    """Every image in `folder`, and below it if `deep`, sorted by name.
 
-    None where there is no such folder. Raises PermissionError where one may not be looked into, DataFault
-    for a name that is no UTF-8, as old archives leave them: no table or label could name it.
+    Empty if the folder does not exist. Raises PermissionError for an unreadable folder, DataFault for a name
+    that is not valid UTF-8 (from old archives), as no table or label could refer to it.
     """
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_unless_gone):
@@ -48,7 +48,9 @@ def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
             folders.clear()
     odd = next((each for each in found if not _is_unicode(str(each.relative_to(folder)))), None)
     if odd is not None:
-        raise DataFault(f"{folder}: the name {str(odd.relative_to(folder))!a} is not in UTF-8; rename it")
+        raise DataFault(
+            f"{folder}: the file name {str(odd.relative_to(folder))!a} is not valid UTF-8; rename the file"
+        )
     return sorted(found)
 
 
@@ -62,7 +64,7 @@ def _unless_gone(error: OSError) -> None:
 
 
 def upright_size(picture: Path) -> tuple[int, int]:
-    """Width and height in pixels as the picture is shown, turned by its EXIF orientation. Raises OSError."""
+    """Width and height in pixels after applying the EXIF orientation. Raises OSError."""
     from PIL import Image
 
     with Image.open(picture) as opened:
@@ -71,7 +73,7 @@ def upright_size(picture: Path) -> tuple[int, int]:
 
 
 def upright(opened: Image) -> Image:
-    """The picture as it is shown, turned by its EXIF orientation."""
+    """The image after applying its EXIF orientation."""
     from PIL import ImageOps
 
     try:
@@ -81,7 +83,7 @@ def upright(opened: Image) -> Image:
 
 
 def lies_on_its_side(opened: Image) -> bool:
-    """Whether EXIF says that rows are columns; a block that cannot be read turns nothing."""
+    """Whether the EXIF orientation swaps rows and columns; unreadable EXIF data are ignored."""
     try:
         return opened.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
     except _BROKEN_EXIF:
@@ -89,14 +91,14 @@ def lies_on_its_side(opened: Image) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders directly in `folder` that are not hidden, in the order of their names."""
+    """The folders directly in `folder` that are not hidden, sorted by name."""
     return sorted(
         each for each in folder.iterdir() if each.is_dir() and not each.name.startswith((".", "__"))
     )
 
 
 def folder_of_split(root: Path, split: SplitName) -> Path | None:
-    """The folder of a split directly in `root`, under whichever of its usual names."""
+    """The folder of a split directly in `root`, by any of its usual names."""
     for name in SPLIT_WORDS[split]:
         if (root / name).is_dir():
             return root / name
@@ -116,7 +118,7 @@ LABEL_COLUMNS = ("label", "class", "class_name", "target", "category", "diagnosi
 
 
 def only_file(folder: Path, suffixes: tuple[str, ...]) -> Path | None:
-    """The one file with such a suffix in `folder`; None where there is none or more than one."""
+    """The only file with such a suffix in `folder`; None if there is none or more than one."""
     found = [
         each for each in folder.iterdir() if each.suffix.lower() in suffixes and not each.name.startswith(".")
     ]
@@ -124,7 +126,7 @@ def only_file(folder: Path, suffixes: tuple[str, ...]) -> Path | None:
 
 
 def yolo_yaml(folder: Path) -> Path | None:
-    """data.yaml, dataset.yaml, or the one YAML file in `folder` that says `train:`."""
+    """data.yaml, dataset.yaml, or the only YAML file in `folder` with the key `train`."""
     for name in ("data.yaml", "data.yml", "dataset.yaml"):
         if (folder / name).is_file():
             return folder / name
@@ -149,7 +151,7 @@ def coco_files(folder: Path) -> list[Path]:
 
 
 def _is_coco(file: Path) -> bool:
-    """By its beginning or end: a file of millions of annotations is not read to know what it is."""
+    """By the beginning or end of the file, so that millions of annotations need not be read."""
     with file.open("rb") as stream:
         head = stream.read(65536)
         stream.seek(max(0, file.stat().st_size - 65536))
@@ -158,7 +160,7 @@ def _is_coco(file: Path) -> bool:
 
 
 def table_file(folder: Path) -> Path | None:
-    """labels.csv, or the one table in `folder` whose header names a picture and a label."""
+    """labels.csv, or the only table in `folder` with an image and a label column."""
     named = folder / "labels.csv"
     only = named if named.is_file() else only_file(folder, (".csv", ".tsv"))
     if only is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
-# the file has numbers only; the names are medmnist.com's, without brackets and spaces
+# the file has only numbers; the names are medmnist.com's, without brackets and spaces
 KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
     "bloodmnist": (
         "basophil",
@@ -34,16 +34,16 @@ KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
 
 
 def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> ClassificationSource:
-    """Read the splits of an npz, or of the one npz in a folder.
+    """Read the splits of an npz, or of the only npz in a folder.
 
-    classes: the labels' names; used where neither a `classes` array in the file nor the file's name tells
-        them. Else they are `class_0` and so on.
-    Raises DataFault where the file is no npz, or has no train pictures.
+    classes: the labels' names, used if neither a `classes` array in the file nor the file's name gives them.
+        Without names they are `class_0` and so on.
+    Raises DataFault if the file is not an npz, or has no train images.
     """
 
     file = path if path.is_file() else only_file(path, (".npz",))
     if file is None:
-        raise DataFault(f"{path}: no single .npz file in it")
+        raise DataFault(f"{path}: expected exactly one .npz file in the folder")
     try:
         with _opened(file) as stored:
             arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
@@ -51,10 +51,10 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     except PermissionError:
         raise
     except (ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataFault(f"{file}: no npz of plain arrays: {error}") from error
+        raise DataFault(f"{file}: not an npz of plain arrays: {error}") from error
     if "train_images" not in arrays:
         raise DataFault(
-            f"{file}: no train_images in it; an npz needs MedMNIST's keys, train_images, train_labels, ..."
+            f"{file}: train_images is missing; expected MedMNIST's keys train_images, train_labels, ..."
         )
 
     splits = {split: _split(file, arrays, split) for split in SPLITS if f"{split}_images" in arrays}
@@ -63,7 +63,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     named = own or known
     if len(set(named)) < len(named):
         twice = next(name for name in named if named.count(name) > 1)
-        raise DataFault(f"{file}: classes names {twice!r} twice; each label needs a name of its own")
+        raise DataFault(f"{file}: classes has {twice!r} twice; write a unique name for each label")
     faults: list[Fault] = []
     if named and count > len(named):
         says = f"label {count - 1} is unknown; the set has {len(named)} classes, 0 to {len(named) - 1}"
@@ -77,7 +77,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
         faults=(
             *faults,
             *(
-                fault("empty-split", file, f"no pictures in {k}_images")
+                fault("empty-split", file, f"no images in {k}_images")
                 for k, v in splits.items()
                 if not len(v)
             ),
@@ -90,7 +90,7 @@ def _opened(file: Path) -> NpzFile:
 
     stored = np.load(file, allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("it holds a single array")
+        raise ValueError("it is a single array")
     return stored
 
 
@@ -99,7 +99,7 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
 
     images, labels = arrays[f"{split}_images"], arrays.get(f"{split}_labels")
     if labels is None:
-        raise DataFault(f"{file}: {split}_images has no {split}_labels beside it")
+        raise DataFault(f"{file}: {split}_labels is missing; {split}_images needs labels")
     if (
         images.dtype != np.uint8
         or images.ndim not in (3, 4)
@@ -113,11 +113,11 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
         labels = labels[:, 0]
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise DataFault(
-            f"{file}: {split}_labels is {labels.dtype} {labels.shape} beside {len(images)} pictures; "
-            "expected one whole number a picture (several labels a picture are not supported)"
+            f"{file}: {split}_labels is {labels.dtype} {labels.shape} for {len(images)} images; "
+            "expected one integer per image (several labels per image are not supported)"
         )
     if len(labels) and int(labels.min()) < 0:
-        raise DataFault(f"{file}: {split}_labels holds {int(labels.min())}; labels are counted from 0")
+        raise DataFault(f"{file}: {split}_labels contains {int(labels.min())}; expected 0 or more")
     if images.ndim == 3 or images.shape[3] == 1:
         images = np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3)
     return LabelledImages(images.view(np.uint8), labels.astype(np.int64))

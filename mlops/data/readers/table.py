@@ -1,4 +1,4 @@
-"""Read a CSV of pictures and labels, with a split and a group (patient, sequence) where columns give them."""
+"""Read a CSV of images and labels, with optional columns for split and group (patient, sequence)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case"
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One picture of a table. split: "" where the table has no such column; group: "" likewise."""
+    """One image of a table. split, group: "" if the table has no such column."""
 
     line: int
     picture: Path
@@ -38,18 +38,18 @@ class TableRow:
 
 
 def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
-    """Read a table, or the one in a folder. Pictures are named relative to it, or to images/ beside it.
+    """Read a table, or the one in a folder. Image paths are relative to the table, or to images/ beside it.
 
-    Raises DataFault where the header names no picture and label.
+    Raises DataFault if the header has no image and label column.
     """
     file = path if path.is_file() else table_file(path)
     if file is None:
-        raise DataFault(f"{path}: no table with columns image and label in it")
+        raise DataFault(f"{path}: no table with columns image and label found")
     file = file.resolve()
     faults: list[Fault] = []
     rows = list(_rows(file, faults))
     if not rows:
-        raise DataFault(f"{file}: no row names a picture that is there; {_first(faults)}")
+        raise DataFault(f"{file}: no row has an existing image; {_first(faults)}")
     classes = _sorted_classes({row.label for row in rows})
     number = {each: position for position, each in enumerate(classes)}
     rows = _without_conflicts(rows, file, faults)
@@ -57,7 +57,7 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
     made_split = all(row.split is None for row in rows)
     if made_split:
         faults.append(
-            fault("made-split", file, "no split column: train, val and test are drawn by group and seed")
+            fault("made-split", file, "no split column; train, val and test are drawn by group and seed")
         )
         names = own_names([row.picture for row in rows])
         splits = drawn(found, [row.group or name for row, name in zip(rows, names, strict=True)], seed)
@@ -68,7 +68,7 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
 
 
 def _rows(file: Path, faults: list[Fault]) -> Iterator[TableRow]:
-    """The rows that can be used; the others become faults."""
+    """The valid rows; the others become faults."""
     places, rows = Pictures(file.parent), read_table(file)
     columns = _Columns.of(next(rows, (1, []))[1], file)
     for line, cells in rows:
@@ -80,7 +80,7 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[TableRow]:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where each column is; None where the table has none of its names."""
+    """The position of each column; None if the table does not have it."""
 
     count: int
     image: int
@@ -97,7 +97,7 @@ class _Columns:
 
         image, label = position(IMAGE_COLUMNS), position(LABEL_COLUMNS)
         if image is None or label is None:
-            raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; it needs image and label")
+            raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; expected image and label")
         return cls(len(names), image, label, position(SPLIT_COLUMNS), position(GROUP_COLUMNS))
 
     def row(
@@ -105,30 +105,30 @@ class _Columns:
     ) -> TableRow | None:
         if len(cells) != self.count:
             faults.append(
-                fault("wrong-columns", file, f"{len(cells)} columns, the header has {self.count}", line)
+                fault("wrong-columns", file, f"expected {self.count} columns, got {len(cells)}", line)
             )
             return None
         name, label = cells[self.image].strip(), cells[self.label].strip()
         picture = places.find(name)
         if picture is None:
-            faults.append(fault("missing-image", file, f"picture {name!r} is not there", line))
+            faults.append(fault("missing-image", file, f"image {name!r} is missing", line))
             return None
         if not label:
-            faults.append(fault("missing-label", file, f"{name} has no label and is left out", line))
+            faults.append(fault("missing-label", file, f"{name} has no label and is omitted", line))
             return None
         split: SplitName | None = None
         if self.split is not None:
             word = cells[self.split].strip().lower()
             split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word) == each), None)
             if split is None:
-                says = f"split {cells[self.split]!r} is none of train, val, test"
+                says = f"split is {cells[self.split]!r}; expected train, val or test"
                 faults.append(fault("unknown-split", file, says, line))
                 return None
         return TableRow(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
 
 
 class Pictures:
-    """Finds a table's pictures: by path, in images/, or by their stem anywhere below."""
+    """Finds a table's images: by path, in images/, or by stem in any subfolder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -150,7 +150,7 @@ class Pictures:
 def _given(
     rows: Sequence[TableRow], found: Sequence[tuple[Path, int]], file: Path, faults: list[Fault]
 ) -> dict[SplitName, LabelledImages]:
-    """The splits as the table gives them; a group that is in two of them is a fault."""
+    """The splits in the table; a group in more than one of them is a fault."""
     splits_of: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row.group and row.split:
@@ -167,14 +167,14 @@ def _given(
 
 
 def _without_conflicts(rows: Sequence[TableRow], file: Path, faults: list[Fault]) -> list[TableRow]:
-    """Each picture once per split; a second row with another label is a fault."""
+    """Each image once per split; another row with a different label is a fault."""
     first: dict[Path, TableRow] = {}
     seen: set[tuple[Path, SplitName | None]] = set()
     kept: list[TableRow] = []
     for row in rows:
         before = first.setdefault(row.picture, row)
         if before.label != row.label:
-            says = f"{row.picture.name} is {row.label} here and {before.label} in line {before.line}"
+            says = f"{row.picture.name} is {row.label}, but {before.label} in line {before.line}"
             faults.append(fault("conflicting-label", file, says, row.line))
         elif (row.picture, row.split) not in seen:
             seen.add((row.picture, row.split))
@@ -183,7 +183,7 @@ def _without_conflicts(rows: Sequence[TableRow], file: Path, faults: list[Fault]
 
 
 def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
-    """By number where all are numbers (2 before 10), else by name."""
+    """By number if all are numbers (2 before 10), else by name."""
     if all(each.isdecimal() for each in labels):
         return tuple(sorted(labels, key=lambda each: (int(each), each)))
     return tuple(sorted(labels))

@@ -1,4 +1,4 @@
-"""Read Pascal VOC (Everingham et al., IJCV 2010) and what LabelImg and Roboflow write in its format."""
+"""Read Pascal VOC (Everingham et al., IJCV 2010), also as LabelImg and Roboflow write it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
-    """Read a VOC folder. The classes are the objects' names, sorted; difficult objects are read like others.
+    """Read a VOC folder. The classes are the sorted object names; difficult objects are included.
 
     Splits: ImageSets/Main/{train,val,test}.txt, else folders train/, valid/, test/, else drawn by seed.
-    Raises DataFault where there are no pictures or no objects.
+    Raises DataFault if there are no images or no objects.
     """
     root = path.resolve()
     places = VocFolders(root)
@@ -36,7 +36,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     made_split = not pictures
     if made_split:
         pictures = {"train": sorted(places.pictures.values())}
-        says = "no splits: train, val and test are drawn from all pictures by seed"
+        says = "no splits; train, val and test are drawn from all images by seed"
         faults = [fault("made-split", root, says)]
     read_from = _Annotations(places)
     found = {split: [read_from.objects(picture) for picture in own] for split, own in pictures.items()}
@@ -65,7 +65,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
 
 
 class VocFolders:
-    """Where pictures and annotations lie, by stem."""
+    """Images and annotations by stem."""
 
     def __init__(self, root: Path) -> None:
         images, annotations = root / "JPEGImages", root / "Annotations"
@@ -79,7 +79,7 @@ class VocFolders:
         return (self._annotations or picture.parent) / f"{picture.stem}.xml"
 
     def orphans(self) -> list[Fault]:
-        """Annotations of pictures that are not there."""
+        """Annotations without an image."""
         inner = [found for split in SPLITS if (found := folder_of_split(self._root, split)) is not None]
         folders = [self._annotations] if self._annotations else [self._root, *inner]
         lost: list[Fault] = []
@@ -90,7 +90,7 @@ class VocFolders:
                 else {Path(name).stem for name in os.listdir(folder) if is_picture(name)}  # noqa: PTH208
             )
             lost += [
-                fault("orphan-label", each, "no picture belongs to this annotation")
+                fault("orphan-label", each, "the image of this annotation is missing")
                 for each in sorted(folder.glob("*.xml"))
                 if each.stem not in stems
             ]
@@ -98,7 +98,7 @@ class VocFolders:
 
 
 class _Annotations:
-    """Reads each picture's annotation once, and remembers what it read and what was wrong."""
+    """Reads each image's annotation once; collects files and faults."""
 
     def __init__(self, places: VocFolders) -> None:
         self.places = places
@@ -117,7 +117,7 @@ class _Annotations:
         file = self.places.annotation(picture)
         if not file.is_file():
             self.faults.append(
-                fault("missing-label", picture, f"no annotation {file.name}; taken as background")
+                fault("missing-label", picture, f"annotation {file.name} is missing; used as background")
             )
             return ()
         self.files.append(file)
@@ -134,7 +134,7 @@ def _boxes(objects: Iterable[VocObject], classes: tuple[str, ...]) -> tuple[Box,
 
 
 def _listed(root: Path, places: VocFolders) -> tuple[dict[SplitName, list[Path]], list[Fault]]:
-    """The pictures that ImageSets/Main names."""
+    """The images listed in ImageSets/Main."""
     found: dict[SplitName, list[Path]] = {}
     faults: list[Fault] = []
     for split in SPLITS:
@@ -148,7 +148,7 @@ def _listed(root: Path, places: VocFolders) -> tuple[dict[SplitName, list[Path]]
                 continue
             picture = places.pictures.get(stem) or places.pictures.get(stem.split()[0])
             if picture is None:
-                faults.append(fault("missing-image", file, f"{stem} has no picture in JPEGImages", number))
+                faults.append(fault("missing-image", file, f"image {stem} is missing in JPEGImages", number))
             else:
                 found[split].append(picture)
     return found, faults
@@ -161,7 +161,7 @@ def _in_folders(root: Path) -> dict[SplitName, list[Path]]:
 
 def _empty(splits: Mapping[SplitName, tuple[BoxedImage, ...]], root: Path) -> list[Fault]:
     return [
-        fault("empty-split", root, f"no pictures in the {split} split")
+        fault("empty-split", root, f"no images in the {split} split")
         for split, own in splits.items()
         if not own
     ]
@@ -172,7 +172,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True, slots=True)
 class VocObject:
-    """One object; box: with class 0, since the classes are known only when all files are read."""
+    """One object; box: with class 0, since the classes are known only after all files are read."""
 
     name: str
     box: Box
@@ -180,7 +180,7 @@ class VocObject:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """declared_size: width and height in pixels; None where the file does not state them."""
+    """declared_size: width and height in pixels; None if the file does not state them."""
 
     objects: tuple[VocObject, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -188,7 +188,7 @@ class Annotation:
 
 
 def read_annotation(file: Path, picture: Path) -> Annotation:
-    """The objects of one annotation; one with an error or without area is left out, with a fault."""
+    """The objects of one annotation; one with an error or without area is omitted, with a fault."""
     from xml.etree.ElementTree import ParseError
 
     from defusedxml.common import DefusedXmlException
@@ -198,19 +198,20 @@ def read_annotation(file: Path, picture: Path) -> Annotation:
         content = file.read_bytes()
         tree = fromstring(content)
     except ParseError as error:
-        says = f"no XML: {error.msg}"
+        says = f"not valid XML: {error.msg}"
         return Annotation(faults=(fault("unreadable-label", file, says, error.position[0]),))
     except DefusedXmlException as error:
         return Annotation(
-            faults=(fault("unreadable-label", file, f"XML that is not to be trusted: {error}"),)
+            faults=(fault("unreadable-label", file, f"the XML has an unsafe construct: {error}"),)
         )
     except (ValueError, LookupError) as error:  # an encoding that expat does not know, such as GB2312
-        return Annotation(faults=(fault("unreadable-label", file, f"no XML: {error}; save it as UTF-8"),))
+        says = f"not valid XML: {error}; re-save it as UTF-8"
+        return Annotation(faults=(fault("unreadable-label", file, says),))
     declared = _declared_size(tree)
     try:
         width, height = declared or upright_size(picture)
     except OSError:
-        says = "states no picture size, and the picture cannot be read"
+        says = "the image size is missing, and the image cannot be read"
         return Annotation(faults=(fault("unreadable-label", file, says),))
     lines = [content.count(b"\n", 0, each.start()) + 1 for each in re.finditer(rb"<object[\s>]", content)]
     objects: list[VocObject] = []
@@ -238,7 +239,7 @@ def _read_object(
     texts = [element.findtext(f"bndbox/{corner}") for corner in _CORNERS]
     if any(text is None for text in texts):
         lost = _CORNERS[texts.index(None)]
-        return None, [fault("wrong-columns", file, f"{name}: the box has no {lost}", line)]
+        return None, [fault("wrong-columns", file, f"{name}: {lost} of the box is missing", line)]
     try:
         values = [float(text or "") for text in texts]
     except ValueError as error:
@@ -248,7 +249,7 @@ def _read_object(
     corners = [each / side for each, side in zip(values, (width, height) * 2, strict=True)]
     if min(corners) < -TOLERANCE or max(corners) > 1 + TOLERANCE:
         given = ", ".join(f"{each:g}" for each in values)
-        says = f"{name}: the box ({given}) leaves the {width}x{height} picture"
+        says = f"{name}: the box ({given}) is outside the {width}x{height} image"
         return None, [fault("outside-image", file, says, line)]
     left, top, right, bottom = corners
     box, faults = box_of_corners(0, left, top, right, bottom, file, line)

@@ -20,9 +20,9 @@ _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "tes
 
 
 def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
-    """Read a data.yaml, or the folder of one; without one, folders tell the splits, classes.txt the names.
+    """Read a data.yaml or its folder; without one, splits come from folders and class names from classes.txt.
 
-    Raises DataFault where data.yaml is broken, or there are neither pictures nor class names.
+    Raises DataFault if data.yaml is invalid, or there are no images or no class names.
     """
     file = path if path.is_file() else yolo_yaml(path)
     config = read_config(file) if file is not None else _config_of_folder(path)
@@ -32,7 +32,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
         pictures[split], wrong = _pictures(places)
         faults.extend(wrong)
         if not pictures[split]:
-            faults.append(fault("empty-split", places[0], f"no pictures in the {split} split"))
+            faults.append(fault("empty-split", places[0], f"no images in the {split} split"))
 
     read_from = _Labels(config.classes)
     labelled = {split: tuple(map(read_from.picture, found)) for split, found in pictures.items()}
@@ -42,7 +42,7 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     if made_split:
         labelled = draw_detection(labelled["train"], seed)
         faults.append(
-            fault("made-split", path, "no splits: train, val and test are drawn from all pictures by seed")
+            fault("made-split", path, "no splits; train, val and test are drawn from all images by seed")
         )
     return DetectionSource(
         name=name,
@@ -56,13 +56,13 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
 
 
 def label_file(picture: Path) -> Path:
-    """Where a picture's label file lies: the last `images` in its path is `labels` (Ultralytics' rule)."""
+    """An image's label file: the last `images` in its path becomes `labels` (Ultralytics' rule)."""
     before, found, after = str(picture).rpartition(f"{os.sep}images{os.sep}")
     return Path(f"{before}{os.sep}labels{os.sep}{after}" if found else picture).with_suffix(".txt")
 
 
 class _Labels:
-    """Reads each picture's labels once, and remembers what it read and what was wrong."""
+    """Reads each image's labels once; collects files and faults."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
@@ -82,7 +82,7 @@ class _Labels:
             boxes, faults = read_labels(label, self.classes)
         except (FileNotFoundError, NotADirectoryError):
             self.faults.append(
-                fault("missing-label", image, f"no label file {label.name}; taken as background")
+                fault("missing-label", image, f"label file {label.name} is missing; used as background")
             )
             return ()
         self.files.append(label)
@@ -106,7 +106,7 @@ def _pictures(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
 
 
 def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
-    """The pictures that a .txt names, one a line, relative to the file."""
+    """The images listed in a .txt, one per line, relative to the file."""
     lines = read_text(file).splitlines()
     found: list[Path] = []
     faults: list[Fault] = []
@@ -117,18 +117,18 @@ def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
         if picture.is_file():
             found.append(Path(os.path.abspath(picture)))  # noqa: PTH100 (a symlink keeps its name)
         else:
-            faults.append(fault("missing-image", file, f"{line.strip()} is not there", number))
+            faults.append(fault("missing-image", file, f"{line.strip()} does not exist", number))
     return found, faults
 
 
 def _orphans(pictures: Iterable[Path]) -> list[Fault]:
-    """Label files that no picture belongs to, in the folders where labels were looked for."""
+    """Label files without an image, in the folders of the labels."""
     stems_of: dict[Path, set[str]] = {}
     for folder in {picture.parent for picture in pictures}:
         stems = {each.stem for each in folder.iterdir() if is_picture(each.name)}
         stems_of.setdefault(label_file(folder / "x.jpg").parent, set()).update(stems)
     return [
-        fault("orphan-label", label, "no picture belongs to this label file")
+        fault("orphan-label", label, "the image of this label file is missing")
         for folder, stems in sorted(stems_of.items())
         if folder.is_dir()
         for label in sorted(folder.glob("*.txt"))
@@ -137,11 +137,11 @@ def _orphans(pictures: Iterable[Path]) -> list[Fault]:
 
 
 def _config_of_folder(folder: Path) -> YoloConfig:
-    """What a data.yaml would say of a folder that has none."""
+    """The content of a data.yaml, derived from a folder without one."""
     places = _places_of_folder(folder)
     if not places:
         raise DataFault(
-            f"{folder}: no pictures beside labels; expected images/ and labels/, or train/images/ and so on"
+            f"{folder}: no images found; expected images/ and labels/, or train/images/ and train/labels/"
         )
     return YoloConfig(folder, _classes_of_folder(folder, places), places)
 
@@ -164,7 +164,7 @@ def _inner(folder: Path) -> Path:
 
 
 def _classes_of_folder(folder: Path, places: Mapping[SplitName, tuple[Path, ...]]) -> tuple[str, ...]:
-    """classes.txt (as LabelImg writes it), else as many unnamed classes as the labels use."""
+    """classes.txt (as LabelImg writes it), else numbered classes up to the highest in the labels."""
     for place in (folder, folder / "labels"):
         file = place / "classes.txt"
         if file.is_file():

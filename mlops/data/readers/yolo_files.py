@@ -20,7 +20,7 @@ from mlops.files.text_files import read_yaml
 
 @dataclass(frozen=True, slots=True)
 class YoloConfig:
-    """root: the folder that data.yaml lies in. places: folders or list files (.txt) of each split."""
+    """root: the folder of data.yaml. places: folders or list files (.txt) of each split."""
 
     root: Path
     classes: tuple[str, ...]
@@ -31,9 +31,9 @@ class YoloConfig:
 def read_config(file: Path) -> YoloConfig:
     """Read data.yaml.
 
-    A `path:` from another machine is passed over: places are looked for under it, then beside data.yaml, then
-    with leading parts taken off. Raises DataFault where the file is broken, or train or val is named and not
-    there.
+    A `path:` from another machine is ignored: entries are searched under it, then relative to data.yaml, then
+    without leading parts. Raises DataFault if the file is invalid, or the entry of train or val is missing on
+    disk.
     """
     fields = _fields(file)
     classes = _classes(file, fields)
@@ -49,22 +49,22 @@ def read_config(file: Path) -> YoloConfig:
             places[split] = tuple(each for each in found if each is not None)
         elif split == "test":
             faults.append(
-                fault("no-test-split", file, f"test: {entry} is not there; going on without a test split")
+                fault("no-test-split", file, f"test: {entry} does not exist; continuing without a test split")
             )
         else:
             lost = entries[found.index(None)]
             raise DataFault(
-                f"{file}: {split}: {lost} is not there; write where it is, relative to {file.parent}"
+                f"{file}: {split}: {lost} does not exist; write its path, relative to {file.parent}"
             )
     if "train" not in places:
-        raise DataFault(f"{file}: no train: entry; name the folder of training pictures")
+        raise DataFault(f"{file}: train: is missing; add the folder of training images")
     return YoloConfig(file.parent, classes, places, tuple(faults))
 
 
 def _fields(file: Path) -> dict[str, object]:
     fields = read_yaml(file)
     if not isinstance(fields, dict):
-        raise DataFault(f"{file}: holds no keys; a data.yaml names train, val and names")
+        raise DataFault(f"{file}: expected a mapping with the keys train, val and names")
     return {str(key): value for key, value in fields.items()}
 
 
@@ -74,10 +74,10 @@ def _classes(file: Path, fields: Mapping[str, object]) -> tuple[str, ...]:
         try:
             named = {int(key): str(value) for key, value in names.items()}
         except (TypeError, ValueError) as error:
-            raise DataFault(f"{file}: names: {error}; the keys are class numbers, counted from 0") from error
+            raise DataFault(f"{file}: names: {error}; keys must be class numbers from 0") from error
         if sorted(named) != list(range(len(named))):
             raise DataFault(
-                f"{file}: names: the numbers are {sorted(named)}; they go from 0 on with none left out"
+                f"{file}: names: class numbers are {sorted(named)}; expected 0, 1, 2, ... without gaps"
             )
         classes = tuple(named[index] for index in range(len(named)))
     elif isinstance(names, list):
@@ -85,19 +85,19 @@ def _classes(file: Path, fields: Mapping[str, object]) -> tuple[str, ...]:
     elif names is None and isinstance(count, int) and count > 0:
         classes = tuple(f"class_{index}" for index in range(count))
     else:
-        raise DataFault(f"{file}: names is {names!r}; give a list of class names, or numbers and names")
+        raise DataFault(f"{file}: names is {names!r}; expected a list, or a mapping of number to name")
     if not classes:
-        raise DataFault(f"{file}: names is empty; give one name a class")
+        raise DataFault(f"{file}: names is empty; write one name per class")
     if isinstance(count, int) and count != len(classes):
-        raise DataFault(f"{file}: nc is {count}, but names has {len(classes)}")
+        raise DataFault(f"{file}: nc is {count}, but names has {len(classes)} names; fix one of them")
     if len(set(classes)) != len(classes):
         twice = next(each for each in classes if classes.count(each) > 1)
-        raise DataFault(f"{file}: names has {twice!r} twice; give each class a name of its own")
+        raise DataFault(f"{file}: names has {twice!r} twice; write a unique name for each class")
     return classes
 
 
 def _place(file: Path, base: object, entry: str) -> Path | None:
-    """Where an entry lies on this machine; None where it is nowhere."""
+    """The path of an entry on this machine; None if it does not exist."""
     home = file.resolve().parent
     roots = [home / str(base), home] if base else [home]
     for variant in _spellings(entry):
@@ -108,7 +108,7 @@ def _place(file: Path, base: object, entry: str) -> Path | None:
 
 
 def _spellings(entry: str) -> list[str]:
-    """The entry as it stands, then with leading parts off (Roboflow's `../train/images`, a foreign path)."""
+    """The entry, then without leading parts (Roboflow's `../train/images`, a path of another machine)."""
     parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     tails = [tail for tail in tails if "/" in tail or tail.split(".")[0] in SPLIT_OF_WORD]
@@ -127,11 +127,11 @@ _EDGE_TOLERANCE = 1e-2
 
 
 def read_labels(file: Path, classes: Sequence[str]) -> tuple[tuple[Box, ...], list[Fault]]:
-    """The boxes of one label file, and what is wrong with it; a row with an error gives no box."""
+    """The boxes of one label file and its faults; a row with an error gives no box."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        return (), [fault("unreadable-label", file, "the label file is no text (UTF-8)")]
+        return (), [fault("unreadable-label", file, "the label file is not valid UTF-8; re-save it as UTF-8")]
     boxes: list[Box] = []
     faults: list[Fault] = []
     for line, row in enumerate(text.splitlines(), start=1):
@@ -147,17 +147,17 @@ def read_labels(file: Path, classes: Sequence[str]) -> tuple[tuple[Box, ...], li
 def read_row(
     tokens: Sequence[str], classes: Sequence[str], file: Path, line: int
 ) -> tuple[Box | None, list[Fault]]:
-    """One row's box (None where it has an error or no area) and its faults."""
+    """One row's box (None if it has an error or no area) and its faults."""
     count = len(tokens)
     if count != 5 and (count < 7 or count % 2 == 0):
-        says = f"{count} columns; a box has 5 (class x y w h), an outline an odd number from 7 on"
+        says = f"{count} columns; expected 5 (class x y w h), or an odd number from 7 for an outline"
         return None, [fault("wrong-columns", file, says, line)]
     try:
         numbers = [float(token) for token in tokens]
     except ValueError:
         wrong = next(token for token in tokens if not _is_number(token))
         what = "class" if wrong == tokens[0] else "coordinate"
-        return None, [fault("not-a-number", file, f"{what} {wrong!r} is no number", line)]
+        return None, [fault("not-a-number", file, f"{what} {wrong!r} is not a number", line)]
     if not all(map(math.isfinite, numbers)):
         return None, [fault("not-a-number", file, "a value is NaN or infinite", line)]
     index, points = numbers[0], numbers[1:]
@@ -175,7 +175,7 @@ def read_row(
 def box_of_outline(
     index: int, points: Sequence[float], file: Path, line: int | None
 ) -> tuple[Box | None, list[Fault]]:
-    """The box around an outline, which is kept with it; coordinates just outside are moved to the edge."""
+    """The box around an outline, with the outline; coordinates just outside are moved to the edge."""
     inside = tuple(min(max(value, 0.0), 1.0) for value in points)
     left, right = min(inside[0::2]), max(inside[0::2])
     top, bottom = min(inside[1::2]), max(inside[1::2])
@@ -192,27 +192,27 @@ def box_of_corners(
     line: int | None,
     polygon: tuple[float, ...] = (),
 ) -> tuple[Box | None, list[Fault]]:
-    """A box from its corners, cut at the picture's edge; None, with a fault, where no area is left."""
+    """A box from its corners, clipped to the image; None, with a fault, if no area is left."""
     left, right = max(left, 0.0), min(right, 1.0)
     top, bottom = max(top, 0.0), min(bottom, 1.0)
     if right <= left or bottom <= top:
-        return None, [fault("zero-area", file, "the box has no area and is left out", line)]
+        return None, [fault("zero-area", file, "the box has no area and is omitted", line)]
     return Box(index, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, polygon), []
 
 
 def _box(index: int, numbers: Sequence[float], file: Path, line: int) -> tuple[Box | None, list[Fault]]:
     x, y, width, height = numbers
     if width <= 0 or height <= 0:
-        return None, [fault("zero-area", file, "the box has no area and is left out", line)]
+        return None, [fault("zero-area", file, "the box has no area and is omitted", line)]
     over = max(width / 2 - x, height / 2 - y, x + width / 2 - 1, y + height / 2 - 1)
-    if over <= 1e-6:  # rounding of the writer: left as it is
+    if over <= 1e-6:  # rounding in the label file
         return Box(index, x, y, width, height), []
     box, faults = box_of_corners(
         index, x - width / 2, y - height / 2, x + width / 2, y + height / 2, file, line
     )
     if over > _EDGE_TOLERANCE and box is not None:
         faults.append(
-            fault("over-edge", file, f"the box reaches {over:.3f} past the edge and is cut there", line)
+            fault("over-edge", file, f"the box extends {over:.3f} beyond the edge and is clipped", line)
         )
     return box, faults
 

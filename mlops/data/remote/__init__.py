@@ -1,1 +1,1 @@
-"""Data sets in an object store: fetched once, checked every time, whatever interrupts it."""
+"""Data sets in an object store: fetched once, verified at every use, resumed after an interruption."""

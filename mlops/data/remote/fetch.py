@@ -1,4 +1,4 @@
-"""Data sets in an S3-compatible store: fetched once, checked every time, fetched again when changed."""
+"""Data sets in an S3-compatible store: fetched once, verified at every use, fetched again if changed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OnBytes = Callable[[int], None]
 
 
 def fetch(url: str, cache: Path) -> Path:
-    """Bring `s3://bucket/prefix`, a folder or one object, to this machine; returns the folder or the file.
+    """Download `s3://bucket/prefix`, a folder or one object. Returns the local folder or file.
 
-    What is held already is compared with the store by size and etag, and with itself by SHA-256; only objects
-    that are missing, changed there or damaged here are fetched, `THREADS` at a time. Objects deleted in the
-    store disappear from the folder. A bar on stderr shows long work when that is a terminal.
+    Files that are present are compared with the store by size and etag and verified by SHA-256. Only objects
+    that are missing, changed in the store or damaged locally are fetched, `THREADS` at a time. Objects that
+    were deleted in the store are deleted here. A progress bar is shown if stderr is a terminal.
 
-    Credentials, region and endpoint are boto3's: AWS_* variables and profiles; MLFLOW_S3_ENDPOINT_URL is also
-    taken. Raises DataFault: no credentials, no such bucket, no answer within ten seconds, nothing there.
+    Credentials, region and endpoint are boto3's: AWS_* variables and profiles. MLFLOW_S3_ENDPOINT_URL also
+    works. Raises DataFault: no credentials, no such bucket, no answer within ten seconds, no objects.
     """
     store = Store(parse_location(url))
     objects = store.objects()
@@ -56,7 +56,7 @@ def fetch(url: str, cache: Path) -> Path:
 
 
 def _folder_name(store: Store) -> str:
-    """One folder for an endpoint and address, that a person can tell from the next."""
+    """A readable folder name, unique for an endpoint and address."""
     address = f"{store.endpoint or ''}\n{store.location.url}"
     last = store.location.prefix.rpartition("/")[2] or store.location.bucket
     readable = "".join(c if c.isalnum() or c in "-_" else "-" for c in last)[:40]
@@ -78,12 +78,12 @@ class _Shelf:
         return self.files / thing.name
 
     def part(self, thing: RemoteObject) -> Path:
-        """Where an unfinished fetch of this version of the object is kept."""
+        """The file of an unfinished download of this version of the object."""
         version = hashlib.sha256(f"{thing.key}\n{thing.etag}".encode()).hexdigest()
         return self.home / "parts" / version
 
     def missing(self, objects: list[RemoteObject]) -> list[RemoteObject]:
-        """What is not held, is another version than the store's, or has other bytes than were fetched."""
+        """The objects that are not present, differ from the store's version, or are damaged."""
         with ThreadPoolExecutor(THREADS) as pool:
             intact = list(pool.map(self._is_held, objects))
         return [thing for thing, here in zip(objects, intact, strict=True) if not here]
@@ -94,7 +94,7 @@ class _Shelf:
         return held is not None and same and is_intact(self.file(thing), held)
 
     def keep_only(self, objects: list[RemoteObject]) -> None:
-        """Drop what the store no longer has, and what interruptions left of other versions."""
+        """Delete what the store no longer has, and unfinished downloads of other versions."""
         wanted = {self.file(thing) for thing in objects}
         for path in sorted(self.files.rglob("*"), reverse=True):
             if path.is_dir():
@@ -108,7 +108,7 @@ class _Shelf:
 
 
 def _fetch_all(store: Store, shelf: _Shelf, missing: list[RemoteObject], on_bytes: OnBytes) -> None:
-    """Fetch in parallel; the first failure, or Ctrl-C, ends the others after their chunk."""
+    """Fetch in parallel; after the first failure, or Ctrl-C, the others stop at the end of their chunk."""
     stop = threading.Event()
     with ThreadPoolExecutor(THREADS) as pool:
         running = [pool.submit(_fetch_one, store, shelf, thing, on_bytes, stop) for thing in missing]
@@ -131,7 +131,7 @@ def _fetch_one(
     if not _complete(store, thing, part, on_bytes, stop):
         return
     if resumed and (_size(part) != thing.size_bytes or not may_be(part, thing.etag)):
-        part.write_bytes(b"")  # what the interruption left was damaged
+        part.write_bytes(b"")  # the unfinished file was damaged
         if not _complete(store, thing, part, lambda _: None, stop):
             return
     digest = sha256_of(part)
@@ -143,7 +143,7 @@ def _fetch_one(
 def _complete(
     store: Store, thing: RemoteObject, part: Path, on_bytes: OnBytes, stop: threading.Event
 ) -> bool:
-    """Append to `part` until it is whole, through broken connections; False when told to stop before."""
+    """Append to `part` until it is complete, retrying broken connections; False if stopped before."""
     attempts = 0
     while _size(part) < thing.size_bytes:
         attempts += 1
@@ -166,7 +166,7 @@ def _size(part: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One object in the cache, as it was when it was fetched."""
+    """One object in the cache, as fetched."""
 
     key: str
     size_bytes: int
@@ -175,7 +175,7 @@ class Held:
 
 
 class Manifest:
-    """A file of one JSON line an object; a later line of the same key stands, a torn last one is left out."""
+    """A file of one JSON line per object. The last line of a key counts; a truncated line is ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -195,7 +195,7 @@ class Manifest:
                 stream.write("\n" + json.dumps(asdict(held)))
 
     def rewrite(self, keep: Iterable[str]) -> None:
-        """Keep these keys only, one line each, in one move."""
+        """Keep only these keys, one line each, by an atomic replacement."""
         self._held = {key: self._held[key] for key in sorted(keep)}
         lines = (json.dumps(asdict(held)) for held in self._held.values())
         write_durably(self._path, "\n".join(lines).encode())
@@ -208,12 +208,12 @@ def _read(path: Path) -> Iterable[tuple[str, Held]]:
         try:
             held = Held(**json.loads(line))
         except (ValueError, TypeError):
-            continue  # blank, or torn by an interruption: the object is fetched again
+            continue  # blank, or truncated by an interruption: the object is fetched again
         yield held.key, held
 
 
 def may_be(path: Path, etag: str) -> bool:
-    """False where the store's etag is an MD5 and the file has another; other etags tell nothing."""
+    """False if the store's etag is an MD5 that differs from the file's; True for other kinds of etag."""
     if not re.fullmatch("[0-9a-f]{32}", etag):
         return True
     with path.open("rb") as stream:
@@ -221,7 +221,7 @@ def may_be(path: Path, etag: str) -> bool:
 
 
 def is_intact(path: Path, held: Held) -> bool:
-    """Whether the file has the bytes that were fetched."""
+    """Whether the file still has the bytes that were fetched."""
     try:
         return path.stat().st_size == held.size_bytes and sha256_of(path) == held.sha256
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):

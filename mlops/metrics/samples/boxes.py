@@ -99,7 +99,7 @@ def pair_up(boxes: Boxes, *, threshold: float = 0.0, any_class: bool = False) ->
         best[given] = (iou * same).max(1)
         open_to = iou if any_class else iou * same
         for row, at in zip(open_to, given, strict=True):
-            nearest = len(row) - 1 - int(row[::-1].argmax())  # of two alike the later, as pycocotools
+            nearest = len(row) - 1 - int(row[::-1].argmax())  # of two equal ones the later, as in pycocotools
             if row[nearest] >= IOU:
                 partner[at], partner[truths[nearest]] = truths[nearest], at
                 open_to[:, nearest] = 0
@@ -107,7 +107,7 @@ def pair_up(boxes: Boxes, *, threshold: float = 0.0, any_class: bool = False) ->
 
 
 def by_picture(boxes: Boxes) -> Iterator[NDArray[np.int64]]:
-    """The row numbers of each picture that has any, in the order of the pictures' names."""
+    """The row numbers of each image with rows, ordered by image name."""
     order = np.argsort(boxes.image, kind="stable")
     if not len(order):
         return

@@ -1,4 +1,4 @@
-"""The name of an image in per-sample tables, and whether two tables hold the same images."""
+"""The name of an image in per-sample tables, and whether two tables have the same images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture_names(dataset: Dataset, split: SplitName) -> tuple[str, ...]:
 
 
 def shared_folder(dataset: DetectionDataset) -> Path:
-    """The folder that all pictures of the data set lie below."""
+    """The common folder of all images of the data set."""
     pictures = [picture.image.absolute() for split in dataset.splits.values() for picture in split]
     return Path(os.path.commonpath([picture.parent for picture in pictures]))
 
@@ -43,7 +43,7 @@ def below(image: Path, top: Path) -> str:
 
 
 def image_names(images: Sequence[Path] | NDArray[np.uint8]) -> tuple[str, ...]:
-    """As `picture_names`, of a classifier's pictures."""
+    """As `picture_names`, for a classifier's images."""
     if isinstance(images, np.ndarray):
         return tuple(str(index) for index in range(len(images)))
     if not len(images):
@@ -52,7 +52,7 @@ def image_names(images: Sequence[Path] | NDArray[np.uint8]) -> tuple[str, ...]:
     return tuple(below(image, top) for image in images)
 
 
-_PIXELS = 0.5  # corners pass through the model's size and back, which moves them by less
+_PIXELS = 0.5  # scaling corners to the model's size and back changes them by less
 
 
 def common_folder(names: NDArray[np.str_]) -> str:
@@ -93,7 +93,7 @@ def same_truths(first: Detections, second: Detections) -> bool:
 def _cells(
     boxes: Detections, classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of each picture and class with objects: its number, how many, and the sums of their corners."""
+    """For each image and class with objects: its index, number of objects, and sums of their corners."""
     cell = boxes.truth_picture * classes + boxes.truth_class
     cells, place, counts = np.unique(cell, return_inverse=True, return_counts=True)
     sides = [np.bincount(place, boxes.truth_box[:, side], minlength=len(cells)) for side in range(4)]

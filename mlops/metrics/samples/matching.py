@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """T annotated boxes and P predicted ones on M pictures.
+    """T annotated boxes and P predicted ones on M images.
 
     pictures: (M,) names, sorted. truth_picture, picture: (T,), (P,) indices into it. truth_class,
     class_index: (T,), (P,). truth_box, box: (T, 4), (P, 4) x1, y1, x2, y2 in pixels. score: (P,).
-    Predictions are sorted by class and then by score, the surest first; equals by picture, as pycocotools
-    has them, and on one picture as in the table.
+    Predictions are sorted by class, then by descending score, then by image as in pycocotools, then in the
+    order of the table.
     """
 
     pictures: NDArray[np.str_]
@@ -41,11 +41,11 @@ class Detections:
     box: NDArray[np.float64]
 
     def on(self, pictures: NDArray[np.str_]) -> Detections:
-        """The same boxes with `pictures` (sorted, all of ours among them) as the list."""
+        """The same boxes with the image list `pictures` (sorted, a superset of this one's)."""
         return self.named(self.pictures, pictures)
 
     def named(self, names: NDArray[np.str_], pictures: NDArray[np.str_]) -> Detections:
-        """As `on`, with our pictures called `names` (M,) there."""
+        """As `on`, with `names` (M,) for the images of this object."""
         place = np.searchsorted(pictures, names)
         return replace(
             self, pictures=pictures, truth_picture=place[self.truth_picture], picture=place[self.picture]
@@ -53,7 +53,7 @@ class Detections:
 
 
 def detections_of(boxes: Boxes) -> Detections:
-    """From the rows of a table as `mlops.metrics.samples.boxes` has them."""
+    """From the rows of a table (see `mlops.metrics.samples.boxes`)."""
     names, picture = np.unique(boxes.image, return_inverse=True)
     return _sorted(names, picture, boxes.truth, boxes.class_index, boxes.score, boxes.corners)
 
@@ -124,14 +124,14 @@ def _sorted(
     )
 
 
-IOUS = tuple(float(iou) for iou in np.linspace(0.5, 0.95, 10))  # pycocotools' own numbers, to the last bit
+IOUS = tuple(float(iou) for iou in np.linspace(0.5, 0.95, 10))  # exactly pycocotools' values
 
-_PAIRS = 2_000_000  # looked at in one go
+_PAIRS = 2_000_000  # processed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Predictions and objects that overlap enough, (N,) each: by prediction, its best object first."""
+    """Predictions and objects with sufficient IoU, (N,) each: by prediction, its best object first."""
 
     given: NDArray[np.int64]
     truth: NDArray[np.int64]
@@ -139,7 +139,7 @@ class _Pairs:
 
 
 def match(boxes: Detections, ious: tuple[float, ...] = IOUS) -> NDArray[np.bool_]:
-    """Whether each prediction is true at each IoU: (len(ious), P). An object is found once at most."""
+    """Whether each prediction is true at each IoU: (len(ious), P). An object is found at most once."""
     pairs = _overlapping(boxes, min(ious))
     return np.stack([_taken(pairs, iou, len(boxes.score), len(boxes.truth_class)) for iou in ious])
 
@@ -152,7 +152,7 @@ def _overlapping(boxes: Detections, least: float) -> _Pairs:
     order = np.argsort(truth_cell, kind="stable")
     objects = np.bincount(truth_cell, minlength=cells)
     first = np.cumsum(objects) - objects
-    asked = np.flatnonzero(objects[cell])  # predictions where an object of their class is
+    asked = np.flatnonzero(objects[cell])  # predictions on images with an object of their class
     count = objects[cell[asked]]
     ends = np.cumsum(count)
     parts = []
@@ -172,7 +172,7 @@ def _overlapping(boxes: Detections, least: float) -> _Pairs:
         none = np.zeros(0, np.int64)
         return _Pairs(none, none, np.zeros(0))
     given, truth, iou = (np.concatenate(each) for each in zip(*parts, strict=True))
-    best_first = np.lexsort((-truth, -iou, given))  # of two objects alike pycocotools takes the later
+    best_first = np.lexsort((-truth, -iou, given))  # of two equal objects pycocotools takes the later
     return _Pairs(given[best_first], truth[best_first], iou[best_first])
 
 
@@ -187,12 +187,12 @@ def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _taken(pairs: _Pairs, iou: float, predictions: int, truths: int) -> NDArray[np.bool_]:
-    """(predictions,): which of them hold an object in the end. A lower number is surer."""
+    """(predictions,): which of them have an object at the end. A lower index has a higher score."""
     near = pairs.iou >= min(iou, 1 - 1e-10)
     truth, given = pairs.truth[near], pairs.given[near]
-    at = np.flatnonzero(np.diff(given, prepend=-1))  # where each box's own objects begin
+    at = np.flatnonzero(np.diff(given, prepend=-1))  # the first object of each box
     box, end = given[at], np.append(at[1:], len(truth))
-    holder = np.full(truths, predictions)  # of each object: nobody yet
+    holder = np.full(truths, predictions)  # of each object: none yet
     holds = np.full(len(box), -1)
     free = np.arange(len(box))
     while len(free):
@@ -246,13 +246,13 @@ class Counted:
 def count_at(boxes: Detections, threshold: float, matched: NDArray[np.bool_] | None = None) -> Counted:
     """Count on each of `boxes.pictures` with boxes of at least `threshold`, matched at IoU 0.5.
 
-    matched: (P,) whether each prediction is true, where that is known already.
-    A picture without any row (nothing annotated, nothing predicted) is a true negative: neither figure
-    needs it.
+    matched: (P,) whether each prediction is true, if known.
+    An image without rows (no annotated and no predicted box) is a true negative, which affects neither
+    metric.
     """
     sure = boxes.score >= threshold
     true = match(boxes, IOUS[:1])[0] if matched is None else matched
-    hit = true & sure  # what is less sure takes no object from what is surer
+    hit = true & sure  # a lower score takes no object from a higher one
     objects, found, given = (
         np.bincount(pictures, minlength=len(boxes.pictures))
         for pictures in (boxes.truth_picture, boxes.picture[hit], boxes.picture[sure])

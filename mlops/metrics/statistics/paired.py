@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Literal["better", "not worse", "worse", "not distinguishable"]
 
-# Weights (draws, units), how often each unit was drawn, to one score a draw, (draws,); NaN: none is defined.
+# Weights (draws, units), how often each unit was drawn, to one score per draw, (draws,); NaN if undefined.
 Score: TypeAlias = "Callable[[NDArray[np.int64]], NDArray[np.float64]]"
 
 _WEIGHTS_AT_ONCE = 4_000_000  # of a chunk of weights: 32 MB

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mlops.metrics.samples.matching import Detections
 
-# Weights (D, U), how often each unit was drawn, to K scores a draw, (D, K); NaN where one is not defined.
+# Weights (D, U), how often each unit was drawn, to K scores per draw, (D, K); NaN if undefined.
 Scores: TypeAlias = "Callable[[NDArray[np.int64]], NDArray[np.float64]]"
 Progress: TypeAlias = Callable[[int, int], None]
 

@@ -1,1 +1,1 @@
-"""Pure functions over curves and numbers; nothing here asks a server or draws."""
+"""Pure functions over curves and numbers, without server access or drawing."""

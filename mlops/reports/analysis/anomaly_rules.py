@@ -1,13 +1,13 @@
-"""What went wrong in a training, found by rule. Each rule says its threshold; none guesses.
+"""Find anomalies of a training by rules with fixed thresholds.
 
 | rule | threshold |
 |---|---|
 | loss spike | a training loss more than 30 % above the median of the five epochs before it |
 | divergence | a training loss that ends more than 50 % above its lowest value |
-| NaN | any loss that is no finite number |
-| oscillation | a validation figure that turns at 60 % of 20 epochs, by more than one picture or 0.25 points |
-| over-fitting gap | a training figure more than 5 points above validation's at the end |
-| over-fitting loss | a validation loss ending over 10 % above its lowest while training's fell |
+| NaN | any loss that is not finite |
+| oscillation | a validation metric changes direction at 60 % of 20 epochs, by over one image or 0.25 points |
+| over-fitting gap | a training metric more than 5 points above validation's at the end |
+| over-fitting loss | a validation loss that ends over 10 % above its lowest while training's fell |
 | class left behind | a class that ends 2 points or more below the mean of the others |
 | data-loader starvation | a GPU busy less than 70 % of the time |
 """
@@ -33,9 +33,9 @@ WINDOW, TURNS, LEAST_SWING = 20, 0.6, 0.0025
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One finding. first, last: its epochs; 0 for the training as a whole. keys: the metrics read for it.
+    """One finding. first, last: its epochs; 0 for the whole training. keys: the metrics used.
 
-    figure, threshold: as text with units.
+    figure, threshold: the value and its limit, as text with units.
     """
 
     rule: str
@@ -50,7 +50,7 @@ class Anomaly:
 
 
 def spikes(curve: Curve) -> tuple[Anomaly, ...]:
-    """Epochs in a row are one spike, and none of them counts as usual for those after it."""
+    """Consecutive epochs are one spike; they are excluded from the median for later epochs."""
     loss = curve.finite()
     found: list[tuple[int, float]] = []
     calm = list(loss.values[:2])
@@ -68,7 +68,7 @@ def spikes(curve: Curve) -> tuple[Anomaly, ...]:
             group[-1][0],
             f"{max(rise for _, rise in group) * 100:.0f} % above the epochs before",
             f"{SPIKE:.0%}",
-            "a longer warm-up, a lower learning rate or gradient clipping; look at the pictures there",
+            "a longer warm-up, a lower learning rate or gradient clipping; check the images of these epochs",
             max(rise for _, rise in group),
             (curve.key,),
         )
@@ -77,7 +77,7 @@ def spikes(curve: Curve) -> tuple[Anomaly, ...]:
 
 
 def divergence(curve: Curve) -> tuple[Anomaly, ...]:
-    """The lowest of the last three epochs counts as the end: a loss that still falls has not diverged."""
+    """The lowest of the last three epochs counts as the end, as a falling loss has not diverged."""
     loss = curve.finite()
     if len(loss.values) < 4:
         return ()
@@ -88,7 +88,7 @@ def divergence(curve: Curve) -> tuple[Anomaly, ...]:
     at = loss.steps[loss.values.index(lowest)]
     rise = end / lowest - 1
     figure = f"{rise * 100:.0f} % above epoch {at}"
-    advice = "a lower learning rate or gradient clipping; take the weights of the best epoch"
+    advice = "a lower learning rate or gradient clipping; use the weights of the best epoch"
     return (
         Anomaly(
             "divergence", curve.key, at, loss.steps[-1], figure, f"{DIVERGED:.0%}", advice, rise, (curve.key,)
@@ -104,7 +104,7 @@ def not_finite(curve: Curve) -> tuple[Anomaly, ...]:
     advice = (
         "train without AMP, with a lower learning rate or gradient clipping, and check the labels"
         if half == "training"
-        else "half precision may overflow in validation where the training is sound; validate without AMP"
+        else "half precision may overflow in validation of a valid training; validate without AMP"
     )
     figure = f"{len(bad)} epochs without a finite value" if len(bad) > 1 else "1 epoch without a finite value"
     return (
@@ -113,9 +113,9 @@ def not_finite(curve: Curve) -> tuple[Anomaly, ...]:
 
 
 def oscillation(curve: Curve, pictures: int | None) -> tuple[Anomaly, ...]:
-    """Windows of 20 epochs that overlap by half, those that touch as one.
+    """Windows of 20 epochs that overlap by half; adjacent findings are merged.
 
-    pictures: validated on; a swing of less than one picture's worth (or 0.25 points) is no oscillation.
+    pictures: number of validation images; a change of less than one image (or 0.25 points) does not count.
     """
     figure = curve.finite()
     least = max(LEAST_SWING, 1 / pictures if pictures else 0.0)
@@ -138,7 +138,7 @@ def oscillation(curve: Curve, pictures: int | None) -> tuple[Anomaly, ...]:
             last,
             f"±{swing * 100:.1f} points",
             f"±{least * 100:.2f} points",
-            "a lower learning rate there (cosine decay), a larger batch, or more validation pictures",
+            "a lower learning rate there (cosine decay), a larger batch, or more validation images",
             swing,
             (curve.key,),
         )
@@ -147,7 +147,7 @@ def oscillation(curve: Curve, pictures: int | None) -> tuple[Anomaly, ...]:
 
 
 def gap(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
-    """The last epoch that both have counts."""
+    """Uses the last epoch that both have."""
     both = sorted(set(train.finite().steps) & set(val.finite().steps))
     if not both:
         return ()
@@ -172,7 +172,7 @@ def gap(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
 
 
 def rising_validation(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
-    """The lowest of the last three epochs counts as the end, for both."""
+    """For both, the lowest of the last three epochs counts as the end."""
     learnt, checked = train.finite(), val.finite()
     if len(learnt.values) < 4 or len(checked.values) < 4:
         return ()
@@ -201,7 +201,7 @@ def rising_validation(train: Curve, val: Curve) -> tuple[Anomaly, ...]:
 
 
 def left_behind(classes: Mapping[str, Curve], samples: Mapping[str, int]) -> tuple[Anomaly, ...]:
-    """classes: the figure of each. samples: of each in training, where known, for the advice."""
+    """classes: the metric of each. samples: training samples of each, if known, for the advice."""
     final = {name: c.finite().values[-1] for name, c in classes.items() if c.finite().values}
     found = []
     for name, value in sorted(final.items(), key=lambda item: item[1]):
@@ -213,9 +213,9 @@ def left_behind(classes: Mapping[str, Curve], samples: Mapping[str, int]) -> tup
         advice = (
             f"more of its samples ({samples[name]:,} against {max(samples.values()):,}), or class weights"
             if few
-            else "look at its misses (it is not for want of samples)"
+            else "check its misses (it has enough samples)"
             if samples
-            else "look at its misses, and at how many samples it has"
+            else "check its misses and its number of samples"
         )
         curve = classes[name]
         found.append(
@@ -239,7 +239,7 @@ def starved(gpu: Curve) -> tuple[Anomaly, ...]:
     if not busy or statistics.fmean(busy) >= IDLE_GPU:
         return ()
     mean = statistics.fmean(busy)
-    advice = "more workers, a cache or a faster disk; `mlops train --profile` measures what each brings"
+    advice = "more workers, a cache or a faster disk; `mlops train --profile` measures their effect"
     return (
         Anomaly(
             "data-loader starvation",

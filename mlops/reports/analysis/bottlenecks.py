@@ -1,4 +1,4 @@
-"""Where the time went: what held the training up, and where it stood still."""
+"""Find the bottleneck and the interruptions of a training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL_MEMORY = 90.0  # per cent of it
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Means over the training in per cent; None where not recorded. gpu_memory, memory: the peak's share."""
+    """Means over the training in percent; None if not recorded. gpu_memory, memory: share at the peak."""
 
     cpu: float | None = None
     gpu: float | None = None
@@ -33,17 +33,17 @@ class Bottleneck:
 
 
 def bottleneck(use: Use) -> Bottleneck | None:
-    """What to widen first; None where no figure tells.
+    """The limiting part; None if nothing was recorded.
 
-    A GPU that is busy most of the time is the limit; one that waits is fed too slowly, by a CPU that is
-    busy or by storage and too few loading processes. Without a GPU the CPU does both.
+    A GPU that is busy most of the time is the limit. If it waits, data loading is too slow, because of a busy
+    CPU, of storage, or of too few loading processes. Without a GPU the CPU does both.
     """
     if use.gpu is not None:
         return _with_gpu(use, use.gpu)
     if use.cpu is None:
         return None
     if use.memory is not None and use.memory >= FULL_MEMORY:
-        return Bottleneck("memory", f"{use.memory:.0f} % of the machine's memory was taken at its peak")
+        return Bottleneck("memory", f"{use.memory:.0f} % of the machine's memory was in use at the peak")
     if use.cpu >= BUSY_CPU:
         return Bottleneck("CPU", f"the CPU was busy {use.cpu:.0f} % of the time, and no GPU was recorded")
     return Bottleneck(
@@ -59,12 +59,12 @@ def _with_gpu(use: Use, gpu: float) -> Bottleneck:
     if use.gpu_memory is not None and use.gpu_memory >= FULL_MEMORY:
         return Bottleneck(
             "GPU memory",
-            f"{use.gpu_memory:.0f} % of the GPU's memory was taken while it was busy {gpu:.0f} % of the time",
+            f"{use.gpu_memory:.0f} % of the GPU's memory was in use, and it was busy {gpu:.0f} % of the time",
         )
     if gpu < IDLE_GPU and use.cpu is not None and use.cpu >= BUSY_CPU:
         return Bottleneck(
             "data loading",
-            f"the GPU was busy {gpu:.0f} % of the time and the CPU {use.cpu:.0f} %: pictures come too slowly",
+            f"the GPU was busy {gpu:.0f} % of the time and the CPU {use.cpu:.0f} %: data loading is too slow",
         )
     if gpu < IDLE_GPU:
         cpu = "not recorded" if use.cpu is None else f"busy {use.cpu:.0f} %"
@@ -72,12 +72,12 @@ def _with_gpu(use: Use, gpu: float) -> Bottleneck:
             "input",
             f"the GPU was busy {gpu:.0f} % of the time and the CPU {cpu}: storage, or too few workers",
         )
-    return Bottleneck("none", f"the GPU was busy {gpu:.0f} % of the time: no single part holds it up")
+    return Bottleneck("none", f"the GPU was busy {gpu:.0f} % of the time: no single bottleneck")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPause:
-    """Time between two epochs that no epoch accounts for."""
+    """Time between two epochs that is not part of an epoch."""
 
     after: int
     before: int
@@ -85,7 +85,7 @@ class TrainingPause:
 
 
 def pauses(epoch_s: Curve, least_s: float = 60.0) -> tuple[TrainingPause, ...]:
-    """Gaps longer than `least_s` and than two epochs: the training was interrupted there and gone on with."""
+    """Gaps longer than `least_s` and than two epochs, in which the training was interrupted."""
     if len(epoch_s.steps) < 2:
         return ()
     usual = statistics.median(epoch_s.values)
@@ -99,7 +99,7 @@ def pauses(epoch_s: Curve, least_s: float = 60.0) -> tuple[TrainingPause, ...]:
 
 
 def slow_epochs(epoch_s: Curve, factor: float = 1.5) -> Sequence[int]:
-    """Epochs that took more than `factor` times the median; the first, which fills caches, is not counted."""
+    """Epochs that took more than `factor` times the median, without the first one, which fills caches."""
     if len(epoch_s.values) < 4:
         return ()
     limit = factor * statistics.median(epoch_s.values)

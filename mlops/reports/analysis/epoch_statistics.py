@@ -1,4 +1,4 @@
-"""Which epochs a report shows, which was best, how much values scatter, how a loss converged."""
+"""Milestones, best epoch, scatter of values, and convergence of a loss."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _STEPS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
 def milestones(epochs: Sequence[int]) -> tuple[int, ...]:
-    """The first, the last, and those between at the finest round distance that gives no more than fourteen.
+    """The first, the last, and epochs in between at the smallest round distance with at most fourteen in all.
 
-    Where no more than fourteen are known at all, all of them.
+    All of them if there are at most fourteen.
 
     >>> milestones(range(1, 96))
     (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
@@ -34,7 +34,7 @@ def milestones(epochs: Sequence[int]) -> tuple[int, ...]:
 
 
 def mean_of(curves: Sequence[Curve]) -> Curve:
-    """Their mean at the steps that all have; of one, itself."""
+    """The mean curve at the common steps; a single curve is returned unchanged."""
     first, others = curves[0], [curve.by_step() for curve in curves[1:]]
     shared = [i for i, step in enumerate(first.steps) if all(step in other for other in others)]
     values = [(first.values[i] + sum(o[first.steps[i]] for o in others)) / len(curves) for i in shared]
@@ -43,7 +43,7 @@ def mean_of(curves: Sequence[Curve]) -> Curve:
 
 
 def best_epoch(fitness: Curve) -> int | None:
-    """The epoch with the highest finite value, the later one of equals: the one whose weights are kept."""
+    """The epoch with the highest finite value, the latest of equals, whose weights are kept."""
     finite = fitness.finite()
     if not finite.steps:
         return None
@@ -52,10 +52,10 @@ def best_epoch(fitness: Curve) -> int | None:
 
 
 def plateau(values: Sequence[float], tolerance: float = 0.005) -> int | None:
-    """The index from which on nothing rises by more than `tolerance` (a fraction) above what was reached.
+    """The index from which the values rise by at most the fraction `tolerance`.
 
-    values: finite, more is better. None where that leaves less than a tenth of them, or fewer than three:
-    then it still rises.
+    values: finite, higher is better. None if this is less than a tenth of them, or fewer than three: they are
+    still rising.
     """
     if not values:
         return None
@@ -74,7 +74,7 @@ def first_reaching(curve: Curve, level: float) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """mean, sd: in the figure's unit. cv: sd / |mean| (as `scipy.stats.variation`), NaN for a mean of 0."""
+    """mean, sd: in the metric's unit. cv: sd / |mean| (as `scipy.stats.variation`), NaN for a mean of 0."""
 
     mean: float
     sd: float
@@ -110,7 +110,7 @@ def quarters(epochs: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple((int(part[0]), int(part[-1])) for part in parts)
 
 
-# Where ranges end, as fractions of the training. Localisation is looked at in four, classification in three.
+# Ends of the ranges as fractions of the training: four for localisation, three for classification.
 FOUR = (0.10, 0.30, 0.60, 1.0)
 THREE = (0.20, 0.50, 1.0)
 _SPEEDS = ((0.30, "rapid"), (0.20, "moderate"), (0.10, "slow"))
@@ -121,7 +121,7 @@ _VARIANCES = ((0.05, "high"), (0.01, "moderate"))
 class Range:
     """Epochs `first` to `last`.
 
-    change: of the loss, from the end of the range before (or the first epoch) to `last`, as a fraction.
+    change: of the loss, from the end of the previous range (or the first epoch) to `last`, as a fraction.
     scatter: `spread.fluctuation` within the range; NaN for fewer than three epochs.
     before: the epoch that the change is measured from.
     """
@@ -134,26 +134,28 @@ class Range:
 
     @property
     def speed(self) -> str:
-        """rapid from 30 % down, moderate from 20 %, slow from 10 %, else minimal; rising where it rose."""
+        """rapid from a decrease of 30 %, moderate from 20 %, slow from 10 %, else minimal; rising if it
+        rose.
+        """
         if self.change > 0:
             return "rising"
         return next((word for floor, word in _SPEEDS if -self.change >= floor - 1e-9), "minimal")
 
     @property
     def variance(self) -> str:
-        """high above 5 % of the mean, moderate above 1 %, else low; "" where too few epochs tell."""
+        """high above 5 % of the mean, moderate above 1 %, else low; "" for too few epochs."""
         if math.isnan(self.scatter):
             return ""
         return next((word for floor, word in _VARIANCES if self.scatter > floor), "low")
 
 
 def ranges_for(loss: str) -> tuple[float, ...]:
-    """Where the ranges of the loss named so end."""
+    """The ends of the ranges for a loss of this name."""
     return THREE if "cls" in loss or "class" in loss else FOUR
 
 
 def decreases(curve: Curve, ends: tuple[float, ...]) -> tuple[Range, ...]:
-    """The ranges of a loss. Epochs without a finite value are left out; () for fewer than two of them."""
+    """The ranges of a loss, without epochs without a finite value; () for fewer than two epochs."""
     loss = curve.finite()
     if len(loss.steps) < 2:
         return ()

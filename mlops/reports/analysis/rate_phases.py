@@ -1,4 +1,4 @@
-"""The learning rate's phases: where it rises, stays and falls, and how it falls."""
+"""The learning rate's phases: warm-up, constant and decay, with the kind of decay."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mlops.store.histories import Curve
 
 _MAIN = ("lr/weight", "lr/pg0", "lr/head", "lr/pg1", "lr/shared")
-_FLAT = 1e-6  # relative change between two epochs that counts as none
-_SHORT = 3  # epochs of standing still that a schedule's rounding may bring about
+_FLAT = 1e-6  # a smaller relative change between two epochs counts as constant
+_SHORT = 3  # constant epochs that may result from a schedule's rounding
 HIGH, LOW = 0.5, 0.1  # fractions of the peak
 
 
@@ -36,19 +36,19 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Epochs from the peak on whose rate is high (above half of it), low (below a tenth) or mid."""
+    """Epochs from the peak on with a high (above half of the peak), low (below a tenth) or mid rate."""
 
     name: str
     epochs: tuple[int, ...]
 
 
 def main_rate(names: Sequence[str]) -> str | None:
-    """The group that the report shows: the weights', else the head's, else the first."""
+    """The parameter group in the report: weights, else head, else the first."""
     return next((name for name in _MAIN if name in names), next(iter(sorted(names)), None))
 
 
 def phases(rate: Curve) -> tuple[Phase, ...]:
-    """Stretches of one direction, in order; a phase begins where the one before ends."""
+    """Ranges of one direction, in order; a phase begins at the end of the previous one."""
     steps, values = rate.finite().steps, rate.finite().values
     if len(steps) < 2:
         return ()
@@ -66,7 +66,7 @@ def phases(rate: Curve) -> tuple[Phase, ...]:
 
 
 def bands(rate: Curve) -> tuple[Band, ...]:
-    """High, mid and low epochs, those that there are. () for a rate that is never above 0."""
+    """High, mid and low epochs, without empty bands. () for a rate that is never above 0."""
     finite = rate.finite()
     peak = max(finite.values, default=0.0)
     if peak <= 0:
@@ -82,7 +82,7 @@ def bands(rate: Curve) -> tuple[Band, ...]:
 
 
 def _without_pauses(directions: list[int]) -> list[int]:
-    """A pause of a few epochs takes the direction of what follows, or at the end of what was before."""
+    """Give a short constant range the direction of the next range, or of the previous one at the end."""
     parts = [(direction, len(list(same))) for direction, same in groupby(directions)]
     whole: list[int] = []
     for i, (direction, length) in enumerate(parts):

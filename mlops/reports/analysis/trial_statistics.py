@@ -1,4 +1,4 @@
-"""What a search found out: which settings mattered, and what its pruning saved."""
+"""Statistics of a search: importance of settings, and epochs saved by pruning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """epochs: those that pruned trials did not train. share: of all that were planned, 0..1.
+    """epochs: not trained because of pruning. share: of all planned epochs, 0..1.
 
-    seconds: at the trials' mean epoch; None where no time was recorded.
+    seconds: by the trials' mean epoch time; None if no time was recorded.
     """
 
     pruned: int
@@ -27,16 +27,16 @@ class Saved:
 def saved_by_pruning(
     done: Sequence[int], planned: Sequence[int], pruned: Sequence[bool], epoch_s: Sequence[float]
 ) -> Saved:
-    """done, planned: epochs of each trial. epoch_s: mean seconds of an epoch, of the trials that have it."""
+    """done, planned: epochs of each trial. epoch_s: mean seconds of an epoch, for trials that have it."""
     left = [max(plan - did, 0) for did, plan, cut in zip(done, planned, pruned, strict=True) if cut]
     seconds = sum(left) * sum(epoch_s) / len(epoch_s) if epoch_s else None
     return Saved(sum(pruned), sum(left), sum(planned), seconds)
 
 
 def importances(settings: Sequence[Mapping[str, object]], values: Sequence[float]) -> dict[str, float]:
-    """How much of the variation of `values` each setting accounts for, by Optuna's fANOVA.
+    """The share of the variation of `values` by setting, by Optuna's fANOVA.
 
-    They sum to 1, the greatest first. {} for fewer than four trials, or where nothing varied.
+    They sum to 1, the largest first. {} for fewer than four trials, or without variation.
     """
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution

@@ -1,4 +1,4 @@
-"""How task weights settled under GradNorm (Chen et al., ICML 2018): their ratio and its phases."""
+"""The ratio of task weights with GradNorm (Chen et al., ICML 2018) and its phases."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class WeightPhase:
 
 
 def weight_phases(steps: Sequence[int], ratios: Sequence[float]) -> tuple[WeightPhase, ...]:
-    """From the ratio of two weights over time to its phases, those that there are.
+    """The phases of the ratio of two weights over time, without empty ones.
 
-    Quick search lasts as long as the ratio is more than a quarter away from where it ends, fine adjustment
-    as long as it is more than 5 % away, and what follows is stable. Every course ends where it
-    ends: less than a fifth of the steps is not called stable, it belongs to the phase before.
+    Quick search lasts while the ratio differs by more than 25 % from its final value, fine adjustment while
+    it differs by more than 5 %; the rest is stable. A rest of less than a fifth of the steps is not stable,
+    but belongs to the previous phase.
     """
     kept = [(s, r) for s, r in zip(steps, ratios, strict=True) if math.isfinite(r) and r > 0]
     if len(kept) < 3:
@@ -47,7 +47,7 @@ def weight_phases(steps: Sequence[int], ratios: Sequence[float]) -> tuple[Weight
 
 
 def _last_above(away: Sequence[float], limit: float) -> int:
-    """The index after the last one that is further away than `limit`."""
+    """The index after the last value above `limit`."""
     return max((i + 1 for i, each in enumerate(away) if each > limit), default=0)
 
 

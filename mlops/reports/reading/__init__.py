@@ -1,1 +1,1 @@
-"""From an MLflow store to `mlops.reports.tracked_facts`."""
+"""Read an MLflow store into `mlops.reports.tracked_facts`."""

@@ -1,4 +1,4 @@
-"""What a name given to `mlops report` means: a run, a study, or a version of a model."""
+"""Find the run, study or model version for an argument of `mlops report`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FIRST_ALIASES = ("production", "staging")
 
 @dataclass(frozen=True, slots=True)
 class NamedSubject:
-    """run_id: of the run, of the study's parent run, or of the run that trained the version."""
+    """run_id: the run, the study's parent run, or the run that trained the version."""
 
     run_id: str
     version: ReportedVersion | None = None
 
 
 def find(client: MlflowClient, name: str) -> NamedSubject:
-    """A run's id, MODEL/VERSION, MODEL@ALIAS, a study's, a model's or a run's name, in this order.
+    """Find a run id, MODEL/VERSION, MODEL@ALIAS, or the name of a study, model or run, in this order.
 
     A model without a version means @production, else @staging, else its newest. Raises UserError.
     """
@@ -40,13 +40,13 @@ def find(client: MlflowClient, name: str) -> NamedSubject:
         if found is not None:
             return found
     raise UserError(
-        f"there is no run, study or registered model {name!r} in this store; `mlops registry status` lists "
-        "the models, the MLflow UI (`mlops server`) the runs"
+        f"no run, study or registered model {name!r} in this store; list models with "
+        "`mlops registry status`, and runs with the MLflow UI (`mlops server`)"
     )
 
 
 def _version_named(client: MlflowClient, name: str) -> NamedSubject | None:
-    """`MODEL/3`, `MODEL@alias`, with or without `models:/`; None for a name that is no such thing."""
+    """`MODEL/3`, `MODEL@alias`, with or without `models:/`; None for other names."""
     if not (name.startswith("models:/") or re.search(r"/\d+$|@[^@/]+$", name)):
         return None
     try:
@@ -93,7 +93,7 @@ def _run_named(client: MlflowClient, name: str) -> NamedSubject | None:
 def _only(runs: list[Run], what: str, name: str) -> NamedSubject | None:
     if len(runs) > 1:
         ids = ", ".join(run.info.run_id for run in runs)
-        raise UserError(f"{len(runs)} {what} are called {name!r}; give the id of one: {ids}")
+        raise UserError(f"{len(runs)} {what} have the name {name!r}; pass the id of one: {ids}")
     return NamedSubject(runs[0].info.run_id) if runs else None
 
 
@@ -110,7 +110,7 @@ def _experiments(client: MlflowClient) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    """`name` for a filter; one with both kinds of quotes names nothing that can be asked for."""
+    """`name` quoted for a filter. Raises UserError if it has both kinds of quotes."""
     if "'" in name and '"' in name:
-        raise UserError(f"{name!r} cannot be asked for by name; give the run's id")
+        raise UserError(f"{name!r} has both kinds of quotes and cannot be searched; pass the run's id")
     return f'"{name}"' if "'" in name else f"'{name}'"

@@ -1,4 +1,4 @@
-"""Everything that the report of one name is made of, read from the store."""
+"""Read the data of a report from the store."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MOST_SESSIONS = 200
 
 
 def read_subject(client: MlflowClient, name: str, *, equal_weights: str = "") -> ReportData:
-    """Find `name` and read it. equal_weights: a run to hold a GradNorm run against.
+    """Find `name` and read it. equal_weights: a run to compare a GradNorm run with.
 
-    Raises UserError for a name that is nothing, a run that was deleted, or one without a figure of an epoch;
+    Raises UserError for an unknown name, a deleted run, or one without metrics of an epoch;
     ServerUnavailable.
     """
     found = find(client, name)
@@ -54,8 +54,8 @@ def _of_study(client: MlflowClient, parent: RunFacts) -> ReportData:
     if best is None:
         trials = len(study.trials)
         raise UserError(
-            f"study {parent.name}: none of its {trials} trials has a figure of an epoch, so there is nothing "
-            f"to report on{_why(study.trials)}"
+            f"study {parent.name}: none of its {trials} trials has metrics of an epoch, so there is nothing "
+            f"to report{_why(study.trials)}"
         )
     run = read_run(client, best)
     _has_epochs(run)
@@ -63,7 +63,7 @@ def _of_study(client: MlflowClient, parent: RunFacts) -> ReportData:
 
 
 def _study(client: MlflowClient, parent: RunFacts) -> tuple[StudyFacts, str | None]:
-    """The study, and the id of the run that fitted its best at full length, if there is one."""
+    """The study, and the id of the run that trained its best with all epochs, if any."""
     with asking(f"study {parent.name}"):
         experiment = client.get_run(parent.run_id).info.experiment_id
     children = search(client, [experiment], f"tags.mlflow.parentRunId = '{parent.run_id}'")
@@ -88,7 +88,7 @@ def _study(client: MlflowClient, parent: RunFacts) -> tuple[StudyFacts, str | No
 
 
 def _objective(parent: RunFacts, children: list[Run]) -> str:
-    """What the search maximised: the study's own `best/...`, else the first fitness that a trial has."""
+    """The objective of the search: the study's `best/...`, else the first fitness metric of a trial."""
     said = [key.removeprefix("best/") for key in parent.latest if key.startswith("best/val/")]
     if said:
         return said[0]
@@ -97,7 +97,7 @@ def _objective(parent: RunFacts, children: list[Run]) -> str:
 
 
 def _best(study: StudyFacts) -> str | None:
-    """The run id of the best trial: the one that the study names, else the one with the highest figure."""
+    """The run id of the best trial: the one named by the study, else the one with the highest objective."""
     with_figures = [trial for trial in study.trials if trial.curves]
     named = study.run.tags.get("mlops.best_trial")
     for trial in with_figures:
@@ -114,7 +114,7 @@ def highest(trial: RunFacts, objective: str) -> float:
 
 
 def _sessions(client: MlflowClient, run: RunFacts) -> tuple[RunFacts, ...]:
-    """The trainings of the run's experiment, with the history of its headline each."""
+    """The trainings of the run's experiment, each with the history of the main metric."""
     with asking(f"the runs beside {run.run_id}"):
         experiment = client.get_run(run.run_id).info.experiment_id
     found = [
@@ -136,7 +136,7 @@ def _sessions(client: MlflowClient, run: RunFacts) -> tuple[RunFacts, ...]:
 
 
 def _parent(client: MlflowClient, run_id: str) -> RunFacts | None:
-    """The study's run; None where it was deleted."""
+    """The study's run; None if it was deleted."""
     try:
         return read_run(client, run_id)
     except UserError:
@@ -146,8 +146,8 @@ def _parent(client: MlflowClient, run_id: str) -> RunFacts | None:
 def _has_epochs(run: RunFacts) -> None:
     if not run.epochs:
         raise UserError(
-            f"run {run.run_id} ({run.name}, {run.status}) has no figure of any epoch, so there is nothing to "
-            f"report on{_why((run,))}"
+            f"run {run.run_id} ({run.name}, {run.status}) has no metrics of any epoch, so there is nothing "
+            f"to report{_why((run,))}"
         )
 
 

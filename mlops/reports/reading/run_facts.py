@@ -20,12 +20,12 @@ _MOST_FOLDERS = 40
 
 
 def read_run(client: MlflowClient, run_id: str) -> RunFacts:
-    """A run with all its curves and the list of its files. Raises UserError for one that is not there."""
+    """A run with all its curves and the list of its files. Raises UserError for a missing run."""
     with asking(f"run {run_id}"):
         run = client.get_run(run_id)
         if run.info.lifecycle_stage == "deleted":
             raise UserError(
-                f"run {run_id} was deleted; `mlflow runs restore --run-id {run_id}` brings it back"
+                f"run {run_id} was deleted; restore it with `mlflow runs restore --run-id {run_id}`"
             )
         keys = [key for key in run.data.metrics if key.startswith((*RUN_PREFIXES, "system/"))]
         curves = curves_of(client, run_id, keys)
@@ -35,12 +35,12 @@ def read_run(client: MlflowClient, run_id: str) -> RunFacts:
 
 
 def listed(run: Run, experiment: str, curves: Mapping[str, Curve] | None = None) -> RunFacts:
-    """A run as a search gave it, with no more curves than are handed in; its files are not known."""
-    return _facts(run, experiment, curves or {}, None, "they were not asked for")
+    """A run from a search, with the given curves only; its files are unknown."""
+    return _facts(run, experiment, curves or {}, None, "they were not requested")
 
 
 def search(client: MlflowClient, experiments: list[str], wanted: str, most: int | None = None) -> list[Run]:
-    """Runs that are not deleted and match the filter, oldest first; with `most`, that many of the newest."""
+    """Existing runs that match the filter, oldest first; `most` limits them to the newest ones."""
     found: list[Run] = []
     token: str | None = None
     while True:
@@ -111,7 +111,7 @@ def _json(text: str | None) -> dict[str, Any]:
 
 
 def _files(client: MlflowClient, run_id: str) -> tuple[tuple[StoredFile, ...] | None, str]:
-    """Every file of a run but an earlier report's; None with the reason where they cannot be listed."""
+    """All files of a run except an earlier report's; None with the reason if they cannot be listed."""
     found: list[StoredFile] = []
     folders = [""]
     try:

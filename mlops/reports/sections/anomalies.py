@@ -1,4 +1,4 @@
-"""What went wrong, found by rule; and which rules found nothing, or had nothing to look at."""
+"""Anomalies found by rules, and the rules that found nothing or had no data."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def build(data: ReportData) -> Section | MissingSection:
         looked.add(rule)
         found += anomalies
     if not looked:
-        return MissingSection(TITLE, "No losses, validation figures or GPU figures were recorded to look at.")
+        return MissingSection(TITLE, "No losses, validation metrics or GPU metrics were recorded.")
     quiet = sorted(looked - {each.rule for each in found})
     blind = [rule for rule in (*_LOSSES, *_OTHERS) if rule not in looked]
     texts = []
     if quiet:
-        texts.append(Text(f"Looked for and not found: {', '.join(quiet)}."))
+        texts.append(Text(f"Checked and not found: {', '.join(quiet)}."))
     if blind:
-        texts.append(Text(f"Not looked for, as their figures were not recorded: {', '.join(blind)}."))
+        texts.append(Text(f"Not checked, as their metrics were not recorded: {', '.join(blind)}."))
     if not found:
-        return Section(TITLE, (Text("None was found."), *texts))
+        return Section(TITLE, (Text("No anomaly was found."), *texts))
     cells = Cells(data.run)
     rows = tuple(_row(cells, each) for each in sorted(found, key=lambda each: (each.first, each.rule)))
-    columns = ("anomaly", "where", "epochs", "figure", "threshold", "advice")
+    columns = ("anomaly", "where", "epochs", "value", "threshold", "advice")
     return Section(TITLE, (ReportTable(columns, rows), *texts))
 
 
@@ -59,7 +59,7 @@ def _row(cells: Cells, found: Anomaly) -> tuple[Cell, ...]:
 
 
 def _all(data: ReportData) -> Iterator[tuple[str, tuple[Anomaly, ...]]]:
-    """Each rule that had something to look at, with what it found."""
+    """Each rule with data, with its findings."""
     run = data.run
     for key in run.names("train/"):
         if is_loss(key):

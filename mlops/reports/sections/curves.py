@@ -1,4 +1,4 @@
-"""How losses and metrics developed: milestones, convergence, stability."""
+"""Development of losses and metrics: milestones, convergence, stability."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def build(data: ReportData) -> Section | MissingSection:
     texts = _plateau(data)
     if not tables and not texts:
         return MissingSection(
-            TITLE, "Fewer than two epochs with a loss or a validation figure were recorded."
+            TITLE, "Fewer than two epochs with a loss or a validation metric were recorded."
         )
     legend = Text(
-        "A decrease is measured from the end of the range before: rapid from 30 % down, moderate from 20 %, "
+        "A decrease is measured from the end of the previous range: rapid from 30 %, moderate from 20 %, "
         "slow from 10 %, else minimal. Scatter is the standard deviation about a straight line, as a "
-        "share of the mean: high above 5 %, moderate above 1 %."
+        "fraction of the mean: high above 5 %, moderate above 1 %."
     )
     return Section(TITLE, (*texts, *tables, *((legend,) if tables else ())))
 
@@ -78,10 +78,10 @@ def _plateau(data: ReportData) -> tuple[Text, ...]:
     finite = curve.finite()
     last = finite.steps[-1]
     source = Cells(data.run).source(key, spanning(finite.steps))
-    says = f"{label(key)} is highest at epoch {best} of {last} ({best / last * 100:.0f} % of the way)."
+    says = f"{label(key)} is highest at epoch {best} of {last} ({best / last * 100:.0f} % of all epochs)."
     start = plateau(finite.values)
     if start is None:
-        says += " It still rose at the end: more epochs may bring more."
+        says += " It was still rising at the end; more epochs may improve it."
     else:
         left = last - finite.steps[start]
         says += (
@@ -134,12 +134,12 @@ _PROGRESSION = "Progression"
 def build_progression(data: ReportData) -> Section | MissingSection:
     run, cells, keys = data.run, Cells(data.run), headlines(data.run)
     if not keys:
-        return MissingSection(_PROGRESSION, "No validation figures were recorded with this run.")
+        return MissingSection(_PROGRESSION, "No validation metrics were recorded with this run.")
     epochs = run.curves[keys[0]].steps
     rows = tuple(
         (cells.epoch(epoch), *(cells.at(key, epoch) for key in keys)) for epoch in milestones(epochs)
     )
-    table = ReportTable(("epoch", *map(short, keys)), rows, "validation figures at milestone epochs")
+    table = ReportTable(("epoch", *map(short, keys)), rows, "validation metrics at milestone epochs")
     if len(epochs) < 2:
         return Section(_PROGRESSION, (table,))
     first, last = epochs[0], epochs[-1]
@@ -147,7 +147,7 @@ def build_progression(data: ReportData) -> Section | MissingSection:
         (words(label(key)), cells.at(key, first), cells.at(key, last), cells.change(key, first, last))
         for key in keys
     )
-    columns = ("figure", f"epoch {first}", f"epoch {last}", "change")
+    columns = ("metric", f"epoch {first}", f"epoch {last}", "change")
     return Section(_PROGRESSION, (table, ReportTable(columns, changes, "first against last epoch")))
 
 
@@ -161,7 +161,7 @@ def build_stability(data: ReportData) -> Section | MissingSection:
     key = next((key for key in (*_FIRST, *HEADLINES) if key in run.curves), None)
     curve = run.curves[key].finite() if key else None
     if key is None or curve is None or len(curve.steps) < 2:
-        return MissingSection(_STABILITY, "Fewer than two epochs with a validation figure were recorded.")
+        return MissingSection(_STABILITY, "Fewer than two epochs with a validation metric were recorded.")
     cells = Cells(run)
     parts = [curve.between(first, last) for first, last in quarters(curve.steps)]
     rows = tuple(_row(cells, part, f"{part.steps[0]}-{part.steps[-1]}") for part in parts)

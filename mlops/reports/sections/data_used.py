@@ -1,4 +1,4 @@
-"""The data: which, how many, how even the classes are."""
+"""The data set: name, number of images, class balance."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def build(data: ReportData) -> Section | MissingSection:
     for split, pictures in known.pictures.items():
         held = ValueSource(run.run_id, "dataset", f"pictures.{split}")
         number = Cell(number_format.count(pictures), float(pictures), "read", (held,))
-        rows.append((words(f"pictures, {split}"), number))
+        rows.append((words(f"images, {split}"), number))
     return Section(TITLE, (ReportTable(("", ""), tuple(rows)), *_classes(run.run_id, known)))
 
 
 def _classes(run_id: str, known: DatasetFacts) -> tuple[Block, ...]:
     if not known.counts:
-        return (Text("How many samples each class has was not recorded with this run."),)
+        return (Text("The number of samples per class was not recorded with this run."),)
     splits = list(known.counts)
     names = known.classes or tuple(next(iter(known.counts.values())))
     first = splits[0]

@@ -1,4 +1,4 @@
-"""How much better the network is on what it learnt from than on what it did not see."""
+"""The gap between training metrics and validation or test metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlops.reports.tracked_facts import ReportData
 
 TITLE = "Generalisation"
-GRADES = ((0.02, "excellent"), (0.05, "good"))  # seed 003; above them it over-fits
+GRADES = ((0.02, "excellent"), (0.05, "good"))  # seed 003; larger gaps are over-fitting
 
 
 def grade(gap: float) -> str:
@@ -33,7 +33,7 @@ def build(data: ReportData) -> Section | MissingSection:
     shares = [name for name in names if is_share(f"val/{name}")]
     pairs = shares or [name for name in names if is_loss(name)]
     if not pairs:
-        return MissingSection(TITLE, "No figure was recorded of both training and validation.")
+        return MissingSection(TITLE, "No metric was recorded for both training and validation.")
     rows = [_row(cells, name) for name in pairs]
     for name in shares:
         tested, last = run.latest.get(f"test/{name}"), run.curves[f"val/{name}"]
@@ -44,13 +44,13 @@ def build(data: ReportData) -> Section | MissingSection:
     curves = [(run.curves[f"train/{name}"], run.curves[f"val/{name}"]) for name in pairs]
     sources = tuple(cells.source(c.key, spanning(c.steps)) for pair in curves for c in pair)
     blocks: list[Block] = [
-        ReportTable(("figure", "training", "validation", "gap", "grade"), tuple(rows)),
-        Text("A gap below 2 points is excellent, below 5 good; above, the network over-fits.")
+        ReportTable(("metric", "training", "validation", "gap", "grade"), tuple(rows)),
+        Text("A gap below 2 points is excellent, below 5 points good; a larger gap is over-fitting.")
         if shares
-        else Text("Only losses were recorded of both; a gap between losses has no grade."),
+        else Text("Only losses were recorded for both; a gap between losses has no grade."),
     ]
-    if shares:  # the losses of both are in the section on losses
-        says = "Training against validation by epoch."
+    if shares:  # losses are in the section on losses
+        says = "Training and validation by epoch."
         blocks.append(FigureFile("generalisation", says, lambda: draw_pairs(curves), sources))
     return Section(TITLE, tuple(blocks))
 

@@ -1,4 +1,4 @@
-"""The learning rate's phases, and what happened in each."""
+"""The learning rate's phases, and the changes of loss and metric in each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def build(data: ReportData) -> Section | MissingSection:
     main = main_rate(names)
     found = phases(run.curves[main]) if main else ()
     if main is None or not found:
-        return MissingSection(TITLE, "No learning rate of two or more epochs was recorded with this run.")
+        return MissingSection(
+            TITLE, "Fewer than two epochs with a learning rate were recorded with this run."
+        )
     rows = tuple(
         (
             words(f"{each.first}-{each.last}" if each.last > each.first else str(each.first)),
@@ -61,7 +63,7 @@ def build(data: ReportData) -> Section | MissingSection:
 
 
 def _before(first: int, steps: tuple[int, ...]) -> int:
-    """The epoch that a phase sets out from: the one before it, or its own where it is the first."""
+    """The epoch before a phase, or its first epoch if there is none."""
     earlier = [step for step in steps if step < first]
     return earlier[-1] if earlier else first
 
@@ -74,7 +76,7 @@ def _band(cells: Cells, band: Band) -> tuple[Cell, ...]:
 
 
 def _followed(cells: Cells) -> tuple[str | None, str | None]:
-    """The loss and the validation figure that are told of in each phase."""
+    """The loss and the validation metric reported for each phase."""
     losses = [key for key in cells.run.names("train/") if is_loss(key)]
     figures = headlines(cells.run)
     return (losses[0] if losses else None), (figures[0] if figures else None)

@@ -1,4 +1,4 @@
-"""What was trained, by whom, when, with which settings, and what it reached."""
+"""Overview: what was trained, by whom, when, with which settings, and the result."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _sentence(data: ReportData) -> str:
     what = run.params.get("model") or run.tags.get("mlops.system") or run.name
     done = run.epochs[-1] if run.epochs else 0
     state = {
-        "RUNNING": f"is still running; its figures reach epoch {done}",
+        "RUNNING": f"is still running; its last recorded epoch is {done}",
         "FAILED": f"failed after epoch {done}",
         "KILLED": f"was killed after epoch {done}",
     }.get(run.status, f"ended after epoch {done}")
@@ -90,9 +90,9 @@ def _best(data: ReportData, cells: Cells) -> list[tuple[Cell, ...]]:
     if not keys or found is None:
         return []
     best, source = found
-    text = f"{best} ({best / data.run.epochs[-1] * 100:.0f} % of the way), by {fitness_label(data.run)}"
+    text = f"{best} ({best / data.run.epochs[-1] * 100:.0f} % of all epochs), by {fitness_label(data.run)}"
     epoch = cells.worked(text, float(best), "epoch", source)
-    there = [(words(f"{label(key)} there"), cells.at(key, best)) for key in keys]
+    there = [(words(f"{label(key)} at the best epoch"), cells.at(key, best)) for key in keys]
     return [(words("best epoch"), epoch), *there]
 
 

@@ -1,4 +1,4 @@
-"""Each class: where it ended, how soon it got there, and on how many samples."""
+"""Each class: final value, epochs to reach it, and number of samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build(data: ReportData) -> Section | MissingSection:
     prefix, keys = per_class(run)
     curves = {name: run.curves[key] for name, key in keys.items() if run.curves[key].finite().steps}
     if not curves:
-        return MissingSection(TITLE, "No validation figures of single classes were recorded with this run.")
+        return MissingSection(TITLE, "No validation metrics per class were recorded with this run.")
     figure = label(prefix.strip("/"))
     final = {name: curve.finite().values[-1] for name, curve in curves.items()}
     order = sorted(curves, key=lambda name: -final[name])
@@ -45,9 +45,7 @@ def build(data: ReportData) -> Section | MissingSection:
         f"best: {order[0]} at {cells.text(keys[order[0]], final[order[0]])}."
     )
     if not _samples(data):
-        says += (
-            " How many training samples each class has was not recorded, so none are set against its figure."
-        )
+        says += " The number of training samples per class was not recorded."
     sources = tuple(
         cells.source(keys[name], str(curves[name].finite().steps[-1])) for name in (hardest, order[0])
     )
@@ -83,7 +81,7 @@ def _reaching(cells: Cells, key: str, level: float, last: int) -> Cell:
 
 
 def _per_point(data: ReportData, name: str, final: float, key: str, last: int) -> tuple[Cell, Cell]:
-    """Training samples, and of them for each point (hundredth) of the class's final figure."""
+    """Training samples, and samples per point (hundredth) of the class's final metric."""
     samples, run = _samples(data), data.run
     if name not in samples:
         return UNKNOWN, UNKNOWN
@@ -102,7 +100,7 @@ def _samples(data: ReportData) -> dict[str, int]:
 
 
 def _tested(cells: Cells, order: list[str]) -> ReportTable | None:
-    """Held-out figures of each class, one column a figure."""
+    """Held-out metrics of each class, one column per metric."""
     latest = cells.run.latest
     figures = sorted({key.split("/")[1] for key in latest if key.startswith("test/") and key.count("/") == 2})
     named = [name for name in order if any(f"test/{figure}/{name}" in latest for figure in figures)]
@@ -120,7 +118,7 @@ def _tested(cells: Cells, order: list[str]) -> ReportTable | None:
             value = latest[key]
             found.append(cells.worked(cells.text(key, value), value, "read", cells.source(key, "0")))
         rows.append(tuple(found))
-    return ReportTable(("class", *shown), tuple(rows), "held-out figures of each class (test split)")
+    return ReportTable(("class", *shown), tuple(rows), "held-out metrics of each class (test split)")
 
 
 def _picture(cells: Cells, figure: str, keys: list[str]) -> FigureFile:

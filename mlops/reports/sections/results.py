@@ -28,7 +28,7 @@ from mlops.reports.metric_labels import (
 if TYPE_CHECKING:
     from mlops.reports.tracked_facts import Criterion, ReportData
 
-TITLE = "Final and best figures"
+TITLE = "Final and best metrics"
 
 
 def build(data: ReportData) -> Section | MissingSection:
@@ -51,7 +51,7 @@ def build(data: ReportData) -> Section | MissingSection:
             for name in shown
         )
         kept = f"epoch {best}, best" if best is not None else "best"
-        blocks.append(ReportTable(("figure", kept, f"epoch {last}, last", "best of all epochs"), rows))
+        blocks.append(ReportTable(("metric", kept, f"epoch {last}, last", "best of all epochs"), rows))
         if best is not None and key is not None:
             blocks.append(
                 Text(
@@ -64,9 +64,9 @@ def build(data: ReportData) -> Section | MissingSection:
     if tested is not None:
         blocks.append(tested)
     elif shown:
-        blocks.append(Text("No figures on held-out data (the test split) were recorded with this run."))
+        blocks.append(Text("No metrics on held-out data (the test split) were recorded with this run."))
     if not blocks:
-        return MissingSection(TITLE, "No validation and no test figures were recorded with this run.")
+        return MissingSection(TITLE, "No validation or test metrics were recorded with this run.")
     return Section(TITLE, tuple(blocks))
 
 
@@ -93,7 +93,7 @@ def _tested(data: ReportData, cells: Cells) -> ReportTable | None:
         )
         for key in names
     )
-    return ReportTable(("held-out figure", "test split"), rows)
+    return ReportTable(("held-out metric", "test split"), rows)
 
 
 def _picture(data: ReportData, keys: tuple[str, ...], best: int | None) -> FigureFile:
@@ -103,7 +103,7 @@ def _picture(data: ReportData, keys: tuple[str, ...], best: int | None) -> Figur
     cells = Cells(data.run)
     return FigureFile(
         "validation",
-        "Validation figures by epoch" + ("." if best is None else "; the dotted line is the best epoch."),
+        "Validation metrics by epoch" + ("." if best is None else "; the dotted line is the best epoch."),
         lambda: draw_figures(curves, best),
         tuple(cells.source(key, f"{c.steps[0]}..{c.steps[-1]}") for key, c in zip(keys, curves, strict=True)),
     )
@@ -121,9 +121,9 @@ def build_criteria(data: ReportData) -> Section | MissingSection:
     columns = ("criterion", "for", "minimum", "target", "stretch", "reached", "level")
     known = [each for each in data.criteria if each.level != "not measured"]
     missed = [each.name for each in known if each.level in ("none", "refused")]
-    says = f"{len(known)} of {len(data.criteria)} criteria could be judged on what was recorded"
+    says = f"{len(known)} of {len(data.criteria)} criteria could be evaluated from the recorded data"
     says += (
-        f"; not reached: {', '.join(missed)}." if missed else "; all of those were reached." if known else "."
+        f"; not reached: {', '.join(missed)}." if missed else "; all of them were reached." if known else "."
     )
     return Section(_CRITERIA, (ReportTable(columns, rows), Text(says)))
 

@@ -1,4 +1,4 @@
-"""Which trainings were completed, failed or killed, how long each took, and why it ended."""
+"""Completed, failed and killed trainings, their durations, and why they ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATUS = {
 
 def build(data: ReportData) -> Section | MissingSection:
     if not data.sessions:
-        return MissingSection(TITLE, "No other training is recorded beside this one.")
+        return MissingSection(TITLE, "No other training is recorded in this experiment.")
     headline = next((key for session in data.sessions for key in session.curves), "")
     done = [session for session in data.sessions if session.status == "FINISHED"]
     others = [session for session in data.sessions if session.status != "FINISHED"]

@@ -1,4 +1,4 @@
-"""The files of a run: the weights that were kept, and all others."""
+"""The files of a run: weights, and all others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build(data: ReportData) -> Section | MissingSection:
         return MissingSection(TITLE, f"The files of this run could not be listed: {run.files_problem}.")
     kept = [file for file in run.files if file.path.endswith(_WEIGHTS)]
     if not kept:
-        return MissingSection(TITLE, "No weights are kept among the files of this run.")
+        return MissingSection(TITLE, "This run has no weights among its files.")
     rows = tuple(
         (
             words(file.path),
@@ -60,7 +60,7 @@ def build_files(data: ReportData) -> Section | MissingSection:
     if run.files is None:
         return MissingSection(_FILES, f"The files of this run could not be listed: {run.files_problem}.")
     if not run.files:
-        return MissingSection(_FILES, "No files are kept with this run.")
+        return MissingSection(_FILES, "This run has no files.")
     rows = tuple(
         (
             words(file.path),

@@ -28,9 +28,7 @@ def build(data: ReportData) -> Section | MissingSection:
     run, cells = data.run, Cells(data.run)
     tasks = [key.removeprefix(_WEIGHT) for key in run.names(_WEIGHT)]
     if len(tasks) < 2:
-        return MissingSection(
-            TITLE, "No weights of several tasks were recorded with this run: it has one loss to learn by."
-        )
+        return MissingSection(TITLE, "No task weights were recorded with this run, which has only one loss.")
     weights = {task: run.curves[_WEIGHT + task].finite() for task in tasks}
     heavy = sorted(tasks, key=lambda task: -(weights[task].values or (0.0,))[-1])
     blocks: list[Block] = [_weights(cells, heavy, weights), *_ratio(cells, heavy, weights)]
@@ -63,12 +61,12 @@ def _weights(cells: Cells, tasks: list[str], weights: dict[str, Curve]) -> Repor
 
 
 def _ratio(cells: Cells, tasks: list[str], weights: dict[str, Curve]) -> list[Block]:
-    """The heaviest task's weight to the lightest one's."""
+    """The ratio of the largest to the smallest task weight."""
     over, under = weights[tasks[0]], weights[tasks[-1]]
     below = under.by_step()
     pairs = [(s, v / below[s]) for s, v in zip(over.steps, over.values, strict=True) if below.get(s, 0) > 0]
     if not pairs:
-        return [Text("The ratio of the weights is not known: no step has two that are above zero.")]
+        return [Text("The ratio of the weights is unknown: no step has two weights above zero.")]
     steps, ratios = [s for s, _ in pairs], [r for _, r in pairs]
     sources = tuple(cells.source(_WEIGHT + task, spanning(steps)) for task in (tasks[0], tasks[-1]))
     says = (
@@ -96,9 +94,9 @@ def _ratio(cells: Cells, tasks: list[str], weights: dict[str, Curve]) -> list[Bl
         )
         blocks.append(
             Text(
-                "Quick search: the ratio is more than 25 % away from where it ends; fine adjustment: "
-                "more than 5 %; then stable, where that lasts for a fifth of the training."
-                + ("" if phases[-1].name == "stable" else " It had not settled when the training ended.")
+                "Quick search: the ratio differs by more than 25 % from its final value; fine adjustment: "
+                "by more than 5 %; stable: the rest, if it is at least a fifth of the training."
+                + ("" if phases[-1].name == "stable" else " It was not stable at the end of the training.")
             )
         )
     title = f"weight, {tasks[0]} : {tasks[-1]}"
@@ -127,7 +125,7 @@ def _pictures(cells: Cells, name: str, says: str, tasks: list[str], prefix: str,
 
 
 def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
-    """Each task's loss from first to last, beside those of a run with equal weights where one is named."""
+    """First and last loss of each task, compared with a run with equal weights if one is given."""
     from mlops.reports.report_figures import draw_beside
 
     run, other = data.run, data.equal_weights
@@ -144,7 +142,7 @@ def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
         rows.append(tuple(row))
     columns: tuple[str, ...] = ("loss", "first", "last", "change")
     if other is None:
-        note = Text("Losses with equal weights are not shown: no such run was named with --equal-weights.")
+        note = Text("Losses with equal weights are not shown: no run was passed with --equal-weights.")
         return [ReportTable(columns, tuple(rows), "training losses"), note]
     named = other.name if other.name != run.name else f"run {other.run_id[:8]}"
     columns += (
@@ -155,7 +153,7 @@ def _losses(data: ReportData, tasks: list[str]) -> list[Block]:
     )
     pairs = {key: (run.curves[key], other.curves[key]) for key in keys if key in other.curves}
     blocks: list[Block] = [
-        ReportTable(columns, tuple(rows), f"training losses, beside {named} with equal weights")
+        ReportTable(columns, tuple(rows), f"training losses, compared with {named} with equal weights")
     ]
     if pairs:
         sources = tuple(

@@ -1,4 +1,4 @@
-"""Where the time went, how busy the machine was, and what held the training up."""
+"""Time of the training, machine utilisation, and the bottleneck."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TITLE = "Time and machine"
 _EPOCH, _SPEED = "time/epoch_s", "time/images_per_s"
-_PANELS = {_EPOCH: "the time of an epoch", _SPEED: "pictures a second"}
+_PANELS = {_EPOCH: "the time of an epoch", _SPEED: "images per second"}
 _CPU, _MEMORY = "system/cpu_utilization_percentage", "system/system_memory_usage"
 _READ, _WRITTEN = "system/disk_read_megabytes_per_second", "system/disk_write_megabytes_per_second"
 
@@ -27,12 +27,10 @@ def build(data: ReportData) -> Section | MissingSection:
     rows += _epochs(cells)
     used, use = _machine(cells)
     if not (rows[1:] or used):
-        return MissingSection(
-            TITLE, "Neither the time of an epoch nor the machine's figures were recorded with this run."
-        )
+        return MissingSection(TITLE, "Neither epoch times nor system metrics were recorded with this run.")
     blocks: list[Block] = [ReportTable(("", ""), (*rows, *used))]
     if not run.names("system/gpu_"):
-        blocks.append(Text("No GPU figures were recorded with this run."))
+        blocks.append(Text("No GPU metrics were recorded with this run."))
     if not any(key in run.curves for key in (_READ, _WRITTEN)):
         blocks.append(Text("Disk reads and writes were not recorded with this run."))
     held_up = bottleneck(use)
@@ -42,7 +40,7 @@ def build(data: ReportData) -> Section | MissingSection:
     blocks.append(
         Text(f"Bottleneck: {held_up.name}; {held_up.says}.", tuple(cells.source(key) for key in named))
         if held_up
-        else Text("The bottleneck is not known: how busy the machine was is not recorded with this run.")
+        else Text("The bottleneck is unknown: no system metrics were recorded with this run.")
     )
     blocks += _stops(cells)
     curves = [run.curves[key] for key in (_EPOCH, _SPEED, _CPU, *_gpu_use(cells)) if key in run.curves]
@@ -50,7 +48,7 @@ def build(data: ReportData) -> Section | MissingSection:
         from mlops.reports.report_figures import draw_time
 
         sources = tuple(cells.source(c.key, spanning(c.steps)) for c in curves)
-        told = [_PANELS.get(curve.key, "how busy the machine was") for curve in curves]
+        told = [_PANELS.get(curve.key, "machine utilisation") for curve in curves]
         says = f"By epoch and over time: {', '.join(dict.fromkeys(told))}."
         blocks.append(FigureFile("time", says, lambda: draw_time(curves, run.started_ms), sources))
     return Section(TITLE, tuple(blocks))
@@ -82,7 +80,7 @@ def _epochs(cells: Cells) -> list[tuple[Cell, ...]]:
         mean = statistics.fmean(speed.values)
         rows.append(
             (
-                words("pictures a second in training, mean"),
+                words("images per second in training, mean"),
                 cells.over(_SPEED, "mean", mean, cells.text(_SPEED, mean)),
             )
         )
@@ -123,7 +121,7 @@ def _machine(cells: Cells) -> tuple[list[tuple[Cell, ...]], Use]:
 
 
 def _peak(cells: Cells, base: str) -> Cell | None:
-    """The most that was taken, in GB of 10^9 bytes, with its share where that is recorded."""
+    """Peak use in GB of 10^9 bytes, with its share if recorded."""
     used, share = _finite(cells, f"{base}_megabytes"), _finite(cells, f"{base}_percentage")
     if used is None:
         return None
@@ -152,8 +150,8 @@ def _stops(cells: Cells) -> list[Text]:
         return []
     texts = [
         Text(
-            f"The training stood still for {number_format.duration(p.pause_s)} between epochs {p.after} "
-            f"and {p.before}: it was interrupted there and gone on with.",
+            f"The training was interrupted for {number_format.duration(p.pause_s)} between epochs {p.after} "
+            f"and {p.before} and then resumed.",
             (cells.source(_EPOCH, f"{p.after},{p.before}"),),
         )
         for p in pauses(seconds)

@@ -1,4 +1,4 @@
-"""The search: its best trials, which settings mattered, what was pruned and what that saved."""
+"""The search: best trials, importance of settings, pruned trials and saved epochs."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def build(data: ReportData) -> Section | MissingSection:
     study = data.study
     if study is None:
         return MissingSection(
-            TITLE, "This report is of one training; `mlops report STUDY` tells of a search."
+            TITLE, "This report covers one training; run `mlops report STUDY` for a search."
         )
     trials = [t for t in study.trials if t.tags.get("mlops.trial") != "final"]
     scored = [t for t in trials if math.isfinite(_score(study, t))]
     if len(scored) < 2:
         return MissingSection(
-            TITLE, f"Study {study.run.name} has {len(scored)} scored trial: nothing to compare."
+            TITLE, f"Study {study.run.name} has {len(scored)} scored trial, so there is nothing to compare."
         )
     best = sorted(scored, key=lambda t: -_score(study, t))
     shown = [name for name in study.searched if any(name in t.params for t in scored)]
@@ -51,11 +51,11 @@ def build(data: ReportData) -> Section | MissingSection:
         ReportTable(columns, rows[:_BEST], f"the best {min(_BEST, len(rows))} of {len(trials)} trials"),
     ]
     if len(rows) > _BEST:
-        blocks.append(ReportTable(columns, rows, "all trials with a figure", folded=True))
+        blocks.append(ReportTable(columns, rows, "all trials with a value", folded=True))
     blocks += _importances(study, scored, shown)
     blocks.append(_pruned(study, trials))
     if study.lost:
-        blocks.append(Text(f"Omitted, as they were deleted meanwhile: {', '.join(study.lost)}."))
+        blocks.append(Text(f"Omitted, as they were deleted in the meantime: {', '.join(study.lost)}."))
     blocks.append(_picture(study, scored))
     return Section(TITLE, tuple(blocks))
 
@@ -91,7 +91,7 @@ def _state(trial: RunFacts) -> str:
 
 
 def _setting(trial: RunFacts, name: str) -> Cell:
-    """A searched value, a number with three significant digits."""
+    """A searched value; numbers have three significant digits."""
     value = trial.params.get(name, "-")
     try:
         text = f"{float(value):.3g}"
@@ -153,7 +153,7 @@ def _pruned(study: StudyFacts, trials: list[RunFacts]) -> Text:
 
 
 def _epoch_s(trial: RunFacts, objective: str) -> float | None:
-    """Mean seconds from one epoch's end to the next's; None for fewer than two epochs."""
+    """Mean seconds between the ends of epochs; None for fewer than two epochs."""
     times = trial.curves[objective].times_ms
     return statistics.fmean(b - a for a, b in pairwise(times)) / 1000 if len(times) > 1 else None
 
@@ -164,5 +164,5 @@ def _picture(study: StudyFacts, scored: list[RunFacts]) -> FigureFile:
     values = [_score(study, t) for t in scored]
     states = [_state(t) for t in scored]
     sources = tuple(ValueSource(t.run_id, "metric", study.objective) for t in scored)
-    says = "Each trial's best figure, and the best so far."
+    says = "Each trial's best value, and the best so far."
     return FigureFile("search", says, lambda: draw_history(values, states, label(study.objective)), sources)

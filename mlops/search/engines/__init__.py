@@ -1,1 +1,1 @@
-"""Who works on the trials: this process, or worker processes on this machine."""
+"""Engines that run the trials: this process, worker processes on this machine, or a Ray cluster."""

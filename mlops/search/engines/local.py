@@ -1,4 +1,4 @@
-"""The local engines: this process takes trial after trial, or N worker processes share the study."""
+"""The local engines: this process runs all trials, or N worker processes share the study."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ WORKER = "mlops.search.engines.worker"
 
 
 def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
-    """Start `request.parallel` workers and wait until the study holds `budget` trials.
+    """Start `request.parallel` workers and wait until the study has `budget` trials.
 
-    Raises TrainingCrashed, or UserError for what the user can mend, when a worker leaves with an error of its
-    own (its message went to the terminal).
+    Raises TrainingCrashed, or UserError for errors that the user can fix, if a worker exits with an error
+    (its message was printed on the terminal).
     """
     request = bench.study.request
     file = bench.study.folder / "request.json"
     file.unlink(missing_ok=True)
-    file.touch(0o600)  # a database's URI may hold a password
+    file.touch(0o600)  # a database's URI may contain a password
     file.write_text(request.model_dump_json(), encoding="utf-8")
     running = {number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)}
     next_number = request.parallel + 1
@@ -51,10 +51,10 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
                     left_with = code
                 if code >= 0:
                     continue
-                # ended by a signal: its trial fails alone, and a new worker takes its place
+                # killed by a signal: only its trial fails, and a new worker replaces it
                 fruitless += not _fail_trial_of(bench, process.pid, -code)
-                if fruitless > request.parallel:  # it is not the trials that end them
-                    raise TrainingCrashed(f"workers are ended by signal {-code} before they take a trial")
+                if fruitless > request.parallel:  # the trials are not the cause
+                    raise TrainingCrashed(f"workers are killed by signal {-code} before they start a trial")
                 running[next_number] = _start(file, next_number, budget, forgiven)
                 next_number += 1
     except BaseException:
@@ -65,23 +65,23 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
         raise
     if left_with:
         kind = UserError if left_with == UserError.exit_code else TrainingCrashed
-        raise kind(f"a worker of study {bench.study.name} gave up; its reason stands above")
+        raise kind(f"a worker of study {bench.study.name} failed; see its message above")
 
 
 def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
     given = (file, os.getpid(), number, budget, forgiven)
     command = [sys.executable, "-P", "-m", WORKER, *map(str, given)]
-    return subprocess.Popen(command, start_new_session=True, stdout=2)  # our output is the result alone
+    return subprocess.Popen(command, start_new_session=True, stdout=2)  # our stdout has only the result
 
 
 def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
-    """Close the trial that a dead worker held, with the reason on its run; False where it held none."""
+    """Close the trial of a dead worker, with the reason on its run; False if it had none."""
     import optuna
 
     study = bench.study
     reason = f"its worker was ended by signal {signal_number}"
     if signal_number == signal.SIGKILL:
-        reason += " (often the system's answer to too little memory)"
+        reason += " (often for lack of memory)"
     for frozen in study.optuna_study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         if frozen.user_attrs.get("pid") != pid:
             continue
@@ -102,7 +102,7 @@ def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:
 
 
 def work(bench: Bench, budget: int, forgiven: int, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Run trials until the study holds `budget` of them, see `Study.claim`, or `stopped` says so."""
+    """Run trials until the study has `budget` of them (see `Study.claim`) or `stopped` returns True."""
     while not stopped() and (claim := bench.study.claim(budget, forgiven)) is not None:
         try:
             run_trial(bench, claim)
@@ -112,7 +112,7 @@ def work(bench: Bench, budget: int, forgiven: int, stopped: Callable[[], bool] =
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does: cleanly, with runs marked KILLED."""
+    """Handle SIGTERM like Ctrl-C: end cleanly and mark runs as KILLED."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""The Ray engine: the trials of a study on the nodes of a Ray cluster, several at once.
+"""The Ray engine: runs the trials of a study in parallel on the nodes of a Ray cluster.
 
-The study, the outbox and the runs stay with this process; threads of it claim trials as worker processes of
-the local engine do, and each waits for the node that trains its trial. See `ray_fit`.
+This process owns the study, the outbox and the runs. Its threads claim trials like the worker processes of
+the local engine, and each waits for the node that trains its trial. See `ray_fit`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from mlops.search.trial import Bench
 
 _KNOCK_S, _POLL_S = 10.0, 0.2
-_WITH_CLUSTER = "the address of a Ray cluster that runs, e.g. ray://host:10001 or host:6379"
+_WITH_CLUSTER = "the address of a running Ray cluster, such as ray://host:10001 or host:6379"
 
 
 @contextmanager
 def cluster(request: StudyRequest) -> Iterator[RayFitter]:
-    """Be connected to the cluster at `request.address`, or to one started here for as long as the block.
+    """Connect to the cluster at `request.address`, or to one started here for the duration of the block.
 
-    Raises BadSetting for an address at which no cluster answers, or for a device that none of its nodes has.
+    Raises BadSetting if no cluster answers at the address, or if no node has the device.
     """
     require("--engine ray", "ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send usage figures
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
@@ -60,7 +60,7 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
             "the command line", "--address", request.address, f"{_WITH_CLUSTER} ({reason})"
         ) from error
     try:
-        with redirect_stdout(sys.stderr):  # Ray prints of nodes; our output is the result alone
+        with redirect_stdout(sys.stderr):  # Ray prints about nodes; our stdout has only the result
             cpus, gpus = _share(request, ray.nodes())
             yield RayFitter(mailbox_here(), cpus, gpus)
     finally:
@@ -68,14 +68,14 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody listens: Ray itself would go on asking for minutes."""
+    """Raise OSError if nothing listens, as Ray would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _share(request: StudyRequest, nodes: list[dict[str, Any]]) -> tuple[int, float]:
-    """Processors and GPUs of one trial: a GPU where there are any, else an even part of a node."""
+    """Processors and GPUs of one trial: a GPU if there is any, else an equal part of a node."""
     able = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     if not able:
         raise BadSetting(
@@ -93,9 +93,9 @@ def _share(request: StudyRequest, nodes: list[dict[str, Any]]) -> tuple[int, flo
 
 
 def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
-    """Run trials until the study holds `budget` of them, `request.parallel` at once; see `cluster`.
+    """Run trials until the study has `budget` of them, `request.parallel` at a time; see `cluster`.
 
-    Ctrl-C ends every training and closes its run as KILLED; a user's mistake in one of them ends them all.
+    Ctrl-C ends every training and closes its run as KILLED; a UserError in one of them ends them all.
     """
     from mlops.search.engines.ray_fit import RayFitter
 
@@ -104,7 +104,7 @@ def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
     failures: list[BaseException] = []
 
     def take_trials() -> None:
-        study = Study(request, bench.study.identity)  # Optuna's study and its sampler are one thread's
+        study = Study(request, bench.study.identity)  # Optuna's study is not shared between threads
         study.open()
         own = replace(bench, study=study, runs=RunBook(bench.tracker, study, bench.dataset))
         try:
@@ -121,7 +121,7 @@ def work_on_ray(bench: Bench, budget: int, forgiven: int) -> None:
         thread.start()
     try:
         while any(thread.is_alive() for thread in threads):
-            time.sleep(_POLL_S)  # waiting in `join` was deaf to Ctrl-C
+            time.sleep(_POLL_S)  # `join` would block Ctrl-C
     except KeyboardInterrupt:
         fitter.stop.set()
         for thread in threads:

@@ -1,8 +1,8 @@
-"""Training a trial on a Ray cluster, seen from the process that owns the study.
+"""Train a trial on a Ray cluster: the side of the process that owns the study.
 
-That process alone writes the outbox and the study: a node reports each epoch and waits for the verdict, as a
-trainer in this process would. A node that dies loses its trial's checkpoint and nothing of its record; the
-trial is tried again, on the same node where it is back, else on another.
+Only that process writes the outbox and the study: a node reports each epoch and waits for the verdict, like a
+trainer in this process. If a node dies, the trial's checkpoint is lost but its record is not; the trial is
+repeated, on the same node if it is back, else on another.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class NodeLost(Exception):
 class RayFitter:
     """Implements `mlops.search.trial.Fitter`.
 
-    mailbox: see `ray_mailbox`. cpus, gpus: what one trial is given. stop: set to end all training.
+    mailbox: see `ray_messages`. cpus, gpus: resources of one trial. stop: set to end all training.
     """
 
     mailbox: Any
@@ -63,23 +63,23 @@ class RayFitter:
                 done = attempt.run(self, task)
             except NodeLost as lost:
                 said = str(lost)
-                sys.stderr.write(f"mlops: {folder.name}: {said}; it is tried again\n")
+                sys.stderr.write(f"mlops: {folder.name}: {said}; retrying\n")
                 attempt.wait_for_word_of_node(self.stop)
                 continue
             attempt.forget(task)
             return _result(done, folder)
-        raise TrainingCrashed(f"its node was lost {_TRIES} times, the last time: {said}")
+        raise TrainingCrashed(f"its node was lost {_TRIES} times; the last reason: {said}")
 
 
 class _Attempt:
-    """One try of a trial on some node."""
+    """One attempt of a trial on a node."""
 
     def __init__(self, run: Run, trial: optuna.Trial | None, folder: Path, on_epoch: OnEpoch) -> None:
         self._run, self._trial, self._folder, self._on_epoch = run, trial, folder, on_epoch
         self._node = str(trial.user_attrs.get("node", "")) if trial is not None else ""
 
     def run(self, fitter: RayFitter, task: Task) -> Done:
-        """Raises NodeLost, the training's own error, or KeyboardInterrupt when the fitter was stopped."""
+        """Raises NodeLost, the training's error, or KeyboardInterrupt if the fitter was stopped."""
         import ray
         from ray.exceptions import RayError
 
@@ -88,7 +88,7 @@ class _Attempt:
         remote = ray.remote(train_here).options(
             num_cpus=fitter.cpus,
             num_gpus=fitter.gpus,
-            max_retries=0,  # the owner must know of each try
+            max_retries=0,  # the owner must know of each attempt
             scheduling_strategy=_on(self._node) if self._node in _alive() else "SPREAD",
         )
         answer = remote.remote(task, mailbox, attempt)
@@ -97,14 +97,14 @@ class _Attempt:
             return _understood(_got(answer))
         except RayError as error:  # the mailbox is gone
             raise ServerUnavailable(
-                "the connection to the Ray cluster was lost; once it is back, the same command goes on"
+                "lost the connection to the Ray cluster; run the same command to resume when it is back"
             ) from error
         finally:
             ray.cancel(answer, force=True)
             mailbox.close.remote(attempt)
 
     def _listen(self, answer: Any, mailbox: Any, attempt: str, stop: threading.Event) -> None:
-        """Take messages until the task has ended and none is left."""
+        """Take messages until the task has ended and no message is left."""
         import ray
 
         while True:
@@ -132,13 +132,13 @@ class _Attempt:
             _write(message, self._folder)
 
     def wait_for_word_of_node(self, stop: threading.Event) -> None:
-        """A dead node is known to be dead some seconds later; one that is not lost its process alone."""
+        """Ray reports a lost node after some seconds; if the node is still alive, only its worker died."""
         ends = time.monotonic() + _WORD_S
         while self._node in _alive() and time.monotonic() < ends and not stop.wait(_POLL_S):
             pass
 
     def forget(self, task: Task) -> None:
-        """Let the node drop its copy; that a node is gone meanwhile does not matter."""
+        """Let the node delete its copy, if the node still exists."""
         import ray
 
         if self._node in _alive():
@@ -149,7 +149,7 @@ class _Attempt:
 def _task_of(bench: Bench, recipe: AnyRecipe, folder: Path) -> Task:
     request = bench.study.request
     changed = {
-        "tracking_uri": "",  # nodes have no business with the store
+        "tracking_uri": "",  # nodes do not use the store
         "adopt_run": "",
         "progress": False,
         "home": Path(),
@@ -169,7 +169,7 @@ def _task_of(bench: Bench, recipe: AnyRecipe, folder: Path) -> Task:
 def _write(part: FilePart, folder: Path) -> None:
     target = (folder / part.name).resolve()
     if not target.is_relative_to(folder.resolve()):
-        raise TrainingCrashed(f"its node sent a file named {part.name!r}")
+        raise TrainingCrashed(f"its node sent a file with the invalid name {part.name!r}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb" if part.first else "ab") as stream:
         stream.write(part.data)
@@ -194,11 +194,13 @@ def _got(answer: Any) -> Done | Failed:
     try:
         said: Done | Failed = ray.get(answer)
     except exceptions.OutOfMemoryError as error:
-        raise OutOfMemory("its node ended it for too little memory; a smaller batch needs less") from error
+        raise OutOfMemory("its node killed it for lack of memory; use a smaller batch") from error
     except exceptions.RayTaskError as error:
         cause = error.cause if isinstance(error.cause, BaseException) else error
         if isinstance(cause, ModuleNotFoundError):
-            raise UserError(f"a Ray node lacks {cause.name}: install vision-mlops[ray] there") from error
+            raise UserError(
+                f"package {cause.name} is missing on a Ray node; install vision-mlops[ray] there"
+            ) from error
         raise TrainingCrashed(f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}") from error
     except exceptions.RayError as error:
         raise NodeLost(" ".join(str(error).split())[:200]) from error
@@ -213,7 +215,7 @@ def _understood(said: Done | Failed) -> Done:
     if issubclass(found, errors.TrialFailed):
         kind = found
     elif issubclass(found, UserError):
-        kind = UserError  # some of its kinds are made of more than a sentence
+        kind = UserError  # some subclasses have other constructor arguments
     raise kind(said.says)
 
 

@@ -12,11 +12,11 @@ from mlops.training.protocol import EpochReport
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One training for a node.
+    """One training on a node.
 
     request: a StudyRequest as JSON, without the store's address. recipe: all of its values.
-    name: of the trial's folder on the node, the same whenever the trial is tried again.
-    data_digest: what the data must be there. version: of this product, which must be the node's too.
+    name: the trial's folder on the node, the same for every attempt.
+    data_digest: required digest of the node's data. version: required version of this product on the node.
     """
 
     request: str
@@ -36,7 +36,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """Metrics beside the epochs: the node's processors, memory and GPU."""
+    """Metrics other than those of epochs: the node's processors, memory and GPU."""
 
     series: str
     step: int
@@ -45,7 +45,7 @@ class EpochMetrics:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The next bytes of a file; name: relative to the trial's folder, with `/`. first: begin it anew."""
+    """The next bytes of a file; name: relative to the trial's folder, with `/`. first: overwrite the file."""
 
     name: str
     first: bool
@@ -54,7 +54,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A TrainResult with its files by name; they were sent before it."""
+    """A TrainResult with the names of its files, which were sent before."""
 
     best_weights: str
     last_weights: str
@@ -76,11 +76,11 @@ class Failed:
 Message: TypeAlias = Begun | EpochReport | EpochMetrics | FilePart
 
 
-_WAITING = 4  # parts of files on their way, for each try
+_WAITING = 4  # parts of files in transit, for each attempt
 
 
 class Mailbox:
-    """A box for each try of a trial. One that was given up has none: what goes on there ends by KeyError."""
+    """A box for each attempt of a trial. An abandoned attempt has no box, so it ends with a KeyError."""
 
     def __init__(self) -> None:
         self._messages: dict[str, asyncio.Queue[Message]] = {}
@@ -94,11 +94,11 @@ class Mailbox:
         del self._messages[attempt], self._answers[attempt]
 
     async def send(self, attempt: str, message: Message) -> None:
-        """Returns once there is room for it."""
+        """Returns when the box has capacity for the message."""
         await self._messages[attempt].put(message)
 
     async def next(self, attempt: str, wait_s: float) -> Message | None:
-        """The oldest message that was not taken; None where there is none within `wait_s`."""
+        """The oldest message not yet taken; None if there is none within `wait_s`."""
         try:
             return await asyncio.wait_for(self._messages[attempt].get(), wait_s)
         except TimeoutError:
@@ -113,7 +113,7 @@ class Mailbox:
 
 
 def mailbox_here() -> Any:
-    """A new mailbox, on the node that this process is connected to: where it dies, the owner has died too."""
+    """A new mailbox on the node of this process, so that it only dies together with the owner."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -1,8 +1,8 @@
-"""The part of a trial that runs on a Ray node: read the data there, train, report, send the files.
+"""The part of a trial that runs on a Ray node: read the data, train, report, send the files.
 
-A node gets no address of the store and writes nothing but its own scratch folder, `mlops-ray` among its
-temporary files or MLOPS_RAY_SCRATCH. A trial's folder there has a name of its own: tried again on the same
-node, the trial goes on from its checkpoint.
+A node does not get the store's address and writes only to its scratch folder: `mlops-ray` in its temporary
+folder, or MLOPS_RAY_SCRATCH. A trial has its own folder there: another attempt on the same node resumes from
+its checkpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HELD_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The study's owner, as one try of a trial sees it. mailbox: the handle of its `Mailbox`."""
+    """Access to the study's owner from one attempt of a trial. mailbox: the handle of its `Mailbox`."""
 
     mailbox: Any
     attempt: str
@@ -51,7 +51,7 @@ class Owner:
 
 
 def train_here(task: Task, mailbox: Any, attempt: str) -> Done | Failed:
-    """Train `task` and tell its owner all about it."""
+    """Train `task` and send everything to its owner."""
     import ray
 
     host, owner = platform.node(), Owner(mailbox, attempt)
@@ -63,7 +63,7 @@ def train_here(task: Task, mailbox: Any, attempt: str) -> Done | Failed:
 
 
 def forget_here(name: str) -> None:
-    """Remove a trial's folder once its files have arrived."""
+    """Remove a trial's folder after its files have arrived."""
     shutil.rmtree(_scratch() / name, ignore_errors=True)
 
 
@@ -76,7 +76,7 @@ def _train(task: Task, owner: Owner) -> Done:
 
     if task.version != mlops.__version__:
         raise UserError(
-            f"it has vision-mlops {mlops.__version__}, the study {task.version}: install the same"
+            f"vision-mlops is {mlops.__version__}, but the study has {task.version}; install the same version"
         )
     folder = _scratch() / task.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ def _train(task: Task, owner: Owner) -> Done:
         dataset = read_data(request)
         if dataset.identity.digest != task.data_digest:
             raise DataFault(
-                f"{' '.join(request.data)} holds other data there ({dataset.identity.digest[:12]}) than the "
-                f"study's ({task.data_digest[:12]}); give every node the same, or name an s3:// prefix"
+                f"{' '.join(request.data)} has the digest {dataset.identity.digest[:12]}, but the study's "
+                f"data have {task.data_digest[:12]}; copy the same data to every node, or use an s3:// prefix"
             )
         recipe = type(request.spec.recipe).model_validate(dict(task.recipe))
         trainer = trainer_for(request.spec.task)
@@ -101,10 +101,10 @@ def _train(task: Task, owner: Owner) -> Done:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Have the trial's folder alone: what a lost connection left running there must end first."""
+    """Lock the trial's folder: an earlier attempt that still runs after a lost connection must end first."""
     lock = ProcessLock(folder / "lock")
     if not lock.take(wait_s=_HELD_S):
-        raise UserError("an earlier try of this trial is still running there; end it, then start again")
+        raise UserError("an earlier attempt of this trial is still running; end it, then run again")
     try:
         yield
     finally:
@@ -112,14 +112,14 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 class _Forwarded:
-    """Stands for the run, which the study's owner writes."""
+    """Stand-in for the run, which only the study's owner writes."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._began = int(time.time())
 
     def last_step(self, _series: str) -> int:
-        """Steps are seconds since 1970 here, so that those of a second try follow those of the first."""
+        """Steps are seconds since 1970 here, so that those of a second attempt follow those of the first."""
         return self._began
 
     def log_metrics(self, series: str, step: int, metrics: dict[str, float]) -> None:
@@ -127,7 +127,7 @@ class _Forwarded:
 
 
 def _sent(result: TrainResult, folder: Path, owner: Owner) -> Done:
-    """Send every file that the result names, in parts."""
+    """Send every file of the result, in parts."""
     files = {result.best_weights, result.last_weights, *result.artifacts}
     for file in sorted(files):
         with file.open("rb") as stream:

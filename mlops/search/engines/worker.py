@@ -19,7 +19,7 @@ _POLL_S = 0.5
 
 
 def end_with_parent(parent: int) -> None:
-    """A worker never outlives the command that started it."""
+    """Exit when the command that started this worker has ended."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -30,18 +30,18 @@ def end_with_parent(parent: int) -> None:
 
 
 def _device(request: StudyRequest, number: int) -> str:
-    """Workers take the CUDA devices in turn; any other device is shared."""
+    """The device of a worker: CUDA devices in turn; any other device is shared."""
     import torch
 
     share = max(1, (os.cpu_count() or 1) // request.parallel)
-    torch.set_num_threads(min(torch.get_num_threads(), share))  # fewer where the user said so
+    torch.set_num_threads(min(torch.get_num_threads(), share))  # fewer if the user set so
     if request.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
         return f"cuda:{(number - 1) % torch.cuda.device_count()}"
     return request.device
 
 
 def main(file: str, parent: str, number: str, budget: str, forgiven: str) -> int:
-    """Take trials until there is none left to take. Returns the exit code."""
+    """Run trials until none is left. Returns the exit code."""
     request = StudyRequest.model_validate_json(Path(file).read_text(encoding="utf-8"))
     request = request.model_copy(update={"progress": False, "adopt_run": ""})
     try:

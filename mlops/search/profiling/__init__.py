@@ -1,4 +1,4 @@
-"""How fast a recipe trains on this machine, and which settings would make it faster. Records nothing."""
+"""Measure how fast a recipe trains on this machine and which settings are faster. Records nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which settings are worth measuring, and which to use, from what was measured. Pure.
+"""Settings to measure, and the settings to use according to the measurements. Pure.
 
-Not measured: pinned memory, persistent workers and channels_last, which the trainers always use where they
-help; and settings without effect, as mixed precision and loading processes on a CPU (the classifier keeps its
+Not measured: pinned memory, persistent workers and channels_last, which the trainers use wherever they help;
+and settings without effect, such as mixed precision and loading processes on a CPU (the classifier keeps its
 decoded images in memory on every device).
 """
 
@@ -17,15 +17,15 @@ from mlops.terminal.tables import aligned
 if TYPE_CHECKING:
     from mlops.systems.recipe import AnyRecipe
 
-WORTH = 1.05  # of the recipe's speed: what is closer changes from one minute to the next
+WORTH = 1.05  # of the recipe's speed: smaller differences are noise
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """images_per_s: training images over the time of training, None where it failed or was not measured.
+    """images_per_s: training images per second of training, None if it failed or was not measured.
 
-    memory_bytes: the most that was held: the GPU's on CUDA, else the process's and its loaders'.
-    says: why there is no figure, "" where there is one.
+    memory_bytes: peak memory: of the GPU on CUDA, else of the process and its loaders.
+    says: why it was not measured, or "".
     """
 
     variant: SettingsVariant
@@ -36,9 +36,9 @@ class MeasuredSpeed:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """settings: what to give to `--set`, () where the recipe's own is the one to use.
+    """settings: values for `--set`, () if the recipe's settings are best.
 
-    ratio: its speed over the recipe's; None where the recipe could not be measured.
+    ratio: speed relative to the recipe's; None if the recipe could not be measured.
     """
 
     settings: tuple[str, ...]
@@ -47,26 +47,26 @@ class Advice:
 
 
 def winners(measured: Sequence[MeasuredSpeed]) -> list[SettingsVariant]:
-    """The single changes that are worth it, the fastest first."""
+    """The single changes that are clearly faster, the fastest first."""
     base = speed_of_recipe(measured)
     faster = [m for m in measured if base and (m.images_per_s or 0) >= WORTH * base]
     return [m.variant for m in sorted(faster, key=lambda m: -(m.images_per_s or 0)) if m.variant.changes]
 
 
 def advise(measured: Sequence[MeasuredSpeed]) -> Advice:
-    """The fastest of all, if it is worth it; of equals within 2 % the one that changes least."""
+    """The fastest of all, if clearly faster; among those within 2 %, the one with the fewest changes."""
     done = [m for m in measured if m.images_per_s is not None]
     base = speed_of_recipe(measured)
     if not done:
-        return Advice((), None, "Nothing could be measured.")
+        return Advice((), None, "No variant could be measured.")
     top = max(m.images_per_s or 0 for m in done)
     near = [m for m in done if (m.images_per_s or 0) >= 0.98 * top]
     best = min(near, key=lambda m: (len(m.variant.changes), -(m.images_per_s or 0)))
     ratio = (best.images_per_s or 0) / base if base else None
     if ratio is None:
-        return Advice(best.variant.settings, None, "The recipe's own setting could not be measured here.")
+        return Advice(best.variant.settings, None, "The recipe's settings could not be measured here.")
     if ratio < WORTH:
-        return Advice((), 1.0, "The recipe's own setting is the one to use: nothing else is 5 % faster.")
+        return Advice((), 1.0, "Use the recipe's settings: no variant is 5 % faster.")
     return Advice(best.variant.settings, ratio, f"{ratio:.2f} times the recipe's speed.")
 
 
@@ -77,7 +77,7 @@ def speed_of_recipe(measured: Sequence[MeasuredSpeed]) -> float | None:
 def as_text(
     system: str, device: str, pictures: int, measured: Sequence[MeasuredSpeed], advice: Advice
 ) -> str:
-    """The table, and the line to use."""
+    """The table and the options to use."""
     base = speed_of_recipe(measured)
     rows = [("setting", "images/s", "to recipe", "memory", "")]
     for m in measured:
@@ -86,19 +86,19 @@ def as_text(
             continue
         ratio = f"{m.images_per_s / base:.2f}" if base else "-"
         rows.append((_name(m), f"{m.images_per_s:.1f}", ratio, f"{(m.memory_bytes or 0) / 1e9:.1f} GB", ""))
-    lines = [f"{system} on {device}, {pictures} training pictures", ""]
+    lines = [f"{system} on {device}, {pictures} training images", ""]
     lines += [aligned(rows, right=[1, 2, 3], indent=2), "", advice.says]
     if advice.settings:
         lines.append("  " + " ".join(f"--set {setting}" for setting in advice.settings))
         if any(setting.startswith("batch=") for setting in advice.settings):
             lines.append(
-                "  Another batch also changes what is learnt: compare the two before a long training."
+                "  Another batch size also changes the results; compare both before a long training."
             )
     return "\n".join(lines)
 
 
 def _name(measured: MeasuredSpeed) -> str:
-    return " ".join(measured.variant.settings) or "as the recipe says"
+    return " ".join(measured.variant.settings) or "recipe"
 
 
 Kind = Literal["recipe", "batch", "workers", "amp", "cache", "compile", "together"]
@@ -107,14 +107,14 @@ _MOST_WORKERS = 16
 
 @dataclass(frozen=True, slots=True)
 class SettingsVariant:
-    """changes: what differs from the recipe, in the recipe's names."""
+    """changes: values that differ from the recipe, by recipe key."""
 
     kind: Kind
     changes: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """As `--set` takes them.
+        """The changes as arguments of `--set`.
 
         >>> SettingsVariant("compile", {"compile": True}).settings
         ('compile=true',)
@@ -126,7 +126,7 @@ RECIPE = SettingsVariant("recipe")
 
 
 def variants_of(recipe: AnyRecipe, device: str, cores: int) -> tuple[SettingsVariant, ...]:
-    """The recipe itself, then one change at a time, those that usually bring most first.
+    """The recipe, then single changes, those with the largest usual effect first.
 
     device: as torch names it.
     """
@@ -150,7 +150,7 @@ def variants_of(recipe: AnyRecipe, device: str, cores: int) -> tuple[SettingsVar
 
 
 def _batch(recipe: AnyRecipe, batch: int) -> SettingsVariant:
-    """A classifier's gradients are added up over fewer batches, so that a step sees as many pictures."""
+    """For a classifier, gradients are summed over fewer batches, so that a step uses as many images."""
     changes: dict[str, object] = {"batch": batch}
     if isinstance(recipe, ClassificationRecipe):
         accumulate = max(1, round(recipe.accumulate * recipe.batch / batch))
@@ -160,7 +160,7 @@ def _batch(recipe: AnyRecipe, batch: int) -> SettingsVariant:
 
 
 def together(winners: Sequence[SettingsVariant]) -> SettingsVariant | None:
-    """The best of each kind at once; None where there are not two of them."""
+    """The best change of each kind combined; None if there are fewer than two."""
     first: dict[str, SettingsVariant] = {}
     for winner in winners:
         first.setdefault(winner.kind, winner)

@@ -1,4 +1,4 @@
-"""One variant, measured in a process of its own: an out-of-memory or a crashed compilation hurts no other.
+"""Measure one variant in a separate process, so that out of memory or a crash affects no other variant.
 
 Prints one line of JSON: `{"images_per_s": ..., "memory_bytes": ...}` or `{"failed": "why"}`.
 """
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _MOST_BATCHES = 64
 _LEAST_MEASURED = 3
-# without weights, patience and frozen layers: what the greater part of a training is like
+# without weights, patience and frozen layers, as in most of a training
 _AS_MEASURED = {"epochs": 1000, "patience": 0, "weights": "none", "freeze_epochs": 0, "freeze_layers": 0}
 
 
 @dataclass
 class Clock:
-    """Time from batch to batch within an epoch, after the first ones.
+    """Measures the time from batch to batch within an epoch, after a warm-up.
 
-    warm_up: batches that are not counted. wanted_s: what is measured before `enough` is true.
+    warm_up: batches that are not counted. wanted_s: measured time until `enough` is true.
     """
 
     warm_up: int
@@ -48,7 +48,7 @@ class Clock:
     _last: tuple[int, float] = (0, 0.0)
 
     def tick(self, epoch: int, now: float) -> None:
-        """A batch of `epoch` has ended at `now`, in seconds. What lies between two epochs is not counted."""
+        """Call when a batch of `epoch` ends at `now`, in seconds. Time between two epochs is not counted."""
         if self._seen >= self.warm_up and self._last[0] == epoch:
             self.intervals_s.append(now - self._last[1])
         self._seen += 1
@@ -60,7 +60,7 @@ class Clock:
 
 
 def main(request_file: str, changes: str, folder: str, parent: str, wanted_s: str) -> NoReturn:
-    """Train until enough is measured, and leave at once: nothing is finished, nothing is kept."""
+    """Train until enough is measured, then exit at once without keeping anything."""
     end_with_parent(int(parent))
     request = StudyRequest.model_validate_json(Path(request_file).read_text(encoding="utf-8"))
     try:
@@ -91,9 +91,9 @@ def _measure(request: StudyRequest, changes: dict[str, object], folder: Path, wa
 
 
 def first_batches(dataset: Dataset, batch: int) -> Dataset:
-    """As many whole batches of the training split as are needed, and no more to validate than must be.
+    """The data set with as many training batches as needed and as few validation images as possible.
 
-    An epoch needs four for one interval that counts; a smaller set is given as it is.
+    An epoch needs four batches for one counted interval; a smaller set is returned unchanged.
     """
     size = len(dataset.splits["train"])
     kept = min(max(size // batch, 1), _MOST_BATCHES) * batch
@@ -132,7 +132,7 @@ def _memory_bytes(on_cuda: bool) -> int:
 
 
 def _leave(said: Mapping[str, object]) -> NoReturn:
-    """Past every handler and thread of the libraries."""
+    """Print the result and exit without running handlers or waiting for threads of the libraries."""
     sys.__stdout__.write(json.dumps(said) + "\n")  # type: ignore[union-attr]
     sys.__stdout__.flush()  # type: ignore[union-attr]
     os._exit(0)

@@ -1,4 +1,4 @@
-"""`mlops train --profile` from top to bottom."""
+"""Implementation of `mlops train --profile`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from mlops.training import trainer_for
 from mlops.training.device import find_device
 
 PROBE = "mlops.search.profiling.probe"
-_WANTED_S = {"cuda": 6.0}  # of training, for one figure
+_WANTED_S = {"cuda": 6.0}  # of training, for one measurement
 _WANTED_ELSEWHERE_S = 4.0
-_LEAST_S = 45.0  # the recipe itself is given this long whatever the budget is
+_LEAST_S = 45.0  # minimum time for the recipe itself, whatever the budget
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """pictures: of the training split."""
+    """images: of the training split."""
 
     system: str
     device: str
@@ -49,11 +49,11 @@ class Profile:
 
 
 def profile_training(request: StudyRequest, budget_s: float, say: Say = lambda _: None) -> Profile:
-    """Measure the recipe and its variants, one after the other, for `budget_s` seconds at most.
+    """Measure the recipe and its variants one after the other, for at most `budget_s` seconds.
 
-    What has proved its worth alone is measured together at the end. Nothing is recorded, and nothing stays
-    on the disk but the digests of the data in a cache that is there already. say: told what is measured next.
-    Raises UserError for what the user can mend.
+    Changes that are faster alone are measured together at the end. Nothing is recorded, and nothing is left
+    on disk except digests of the data in an existing cache. say: called with the next variant.
+    Raises UserError for errors that the user can fix.
     """
     device = find_device(request.device)
     with tempfile.TemporaryDirectory(prefix="mlops-profile-") as folder:
@@ -83,11 +83,11 @@ def _measure_all(
         left_s = ends - time.monotonic()
         limit_s = max(left_s, _LEAST_S) if variant == RECIPE else left_s
         if pictures < 4 * int(str(variant.changes.get("batch", request.spec.recipe.batch))):
-            says = "not measured: the data hold fewer than four such batches"
+            says = "not measured: the data have fewer than four such batches"
         elif limit_s <= 0:
-            says = f"not measured: the {budget_s:.0f} s were spent (--profile-budget)"
+            says = f"not measured: the budget of {budget_s:.0f} s is used up (--profile-budget)"
         else:
-            say(f"{len(measured) + 1}: {' '.join(variant.settings) or 'as the recipe says'}")
+            say(f"{len(measured) + 1}: {' '.join(variant.settings) or 'recipe'}")
             measured.append(measure(variant, folder, limit_s, wanted_s))
             return
         measured.append(MeasuredSpeed(variant, says=says))
@@ -101,7 +101,9 @@ def _measure_all(
 
 
 def measure(variant: SettingsVariant, folder: Path, limit_s: float, wanted_s: float) -> MeasuredSpeed:
-    """Run one variant in a process of its own. folder: holds `request.json`; what the variant writes goes."""
+    """Run one variant in a separate process. folder: contains `request.json`; the variant's files are
+    deleted.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix="variant-") as own:
         given = (folder / "request.json", json.dumps(dict(variant.changes)), own, os.getpid(), wanted_s)
         command = [sys.executable, "-P", "-m", PROBE, *map(str, given)]
@@ -109,13 +111,13 @@ def measure(variant: SettingsVariant, folder: Path, limit_s: float, wanted_s: fl
             try:
                 out, err = process.communicate(timeout=limit_s)
             except subprocess.TimeoutExpired:
-                return MeasuredSpeed(variant, says=f"not measured: it takes longer than {limit_s:.0f} s")
+                return MeasuredSpeed(variant, says=f"not measured: takes longer than {limit_s:.0f} s")
     return _understood(variant, process.returncode, out, err)
 
 
 @contextmanager
 def _group(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """The process and all that it starts; none of them is left when the block is."""
+    """Run a process; at the end of the block it and its child processes are terminated."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -132,7 +134,7 @@ def _understood(variant: SettingsVariant, code: int, out: str, err: str) -> Meas
         said = json.loads(out.splitlines()[-1])
     except (IndexError, ValueError):
         if code == -signal.SIGKILL:
-            return MeasuredSpeed(variant, says="failed: ended by the system, often for too little memory")
+            return MeasuredSpeed(variant, says="failed: killed by the system, often for lack of memory")
         last = [line for line in err.splitlines() if line.strip()]
         return MeasuredSpeed(
             variant, says=f"failed: {last[-1].strip()[:120] if last else f'exit code {code}'}"

@@ -1,1 +1,1 @@
-"""From the outbox to MLflow: who delivers, in which order, and how each kind of entry is sent."""
+"""Delivery from the outbox to MLflow: by one process, in order, and by kind of entry."""

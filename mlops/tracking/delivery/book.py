@@ -1,4 +1,4 @@
-"""The outbox as delivery sees it: what waits, and the marks of what became of it."""
+"""The outbox for delivery: pending entries and delivery states."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _MARKS = "delivery's marks"
 
 
 class DeliveryBook(Outbox):
-    """What waits for each store, and for each entry whether it was delivered, refused or failed."""
+    """Pending entries of each store, and for each entry whether it was delivered, rejected or failed."""
 
     def waiting_runs(self, uri: str) -> list[RunRow]:
-        """Runs not made on the store yet or with pending entries, oldest first: parents before children."""
+        """Runs not yet created in the store or with pending entries, oldest first: parents before
+        children.
+        """
         sql = (
             f"SELECT {RUN_COLUMNS} FROM runs WHERE uri = ? AND (mlflow_id IS NULL"
             " OR EXISTS (SELECT 1 FROM entries WHERE state = 0 AND run = runs.id)) ORDER BY id"
@@ -28,7 +30,7 @@ class DeliveryBook(Outbox):
     def waiting_entries(
         self, run: int, kinds: Sequence[EntryKind], tried: bool, limit: int
     ) -> list[OutboxEntry]:
-        """Pending entries that never failed; or, if `tried`, that have, those that did least often first."""
+        """Pending entries that never failed; or, if `tried`, those that failed, fewest failures first."""
         marks = ", ".join("?" * len(kinds))
         sql = (
             f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 0 AND run = ?"
@@ -37,7 +39,7 @@ class DeliveryBook(Outbox):
         return [as_entry(row) for row in self._all(sql, (run, *(k.value for k in kinds), limit))]
 
     def pending(self, uri: str) -> int:
-        """Entries that wait, counted as in `counts`, but quick however long the record is."""
+        """Number of pending entries as in `counts`, but fast for a long record."""
         sql = (
             "SELECT (SELECT count(*) FROM runs WHERE uri = ?1 AND mlflow_id IS NULL)"
             " + (SELECT count(*) FROM entries"
@@ -46,7 +48,7 @@ class DeliveryBook(Outbox):
         return int(self._all(sql, (uri,))[0][0])
 
     def counts(self, uri: str | None = None) -> OutboxCounts:
-        """Entries in each state; a run that the server has not made yet counts as one pending."""
+        """Entries in each state; a run that does not exist on the server yet counts as one pending."""
         where, values = ("WHERE uri = ?", (uri,)) if uri is not None else ("", ())
         sql = f"SELECT state, count(*) FROM entries JOIN runs ON runs.id = entries.run {where} GROUP BY state"
         by_state = dict(self._all(sql, values))
@@ -74,7 +76,7 @@ class DeliveryBook(Outbox):
         ]
 
     def blocked(self, uri: str) -> list[tuple[str, str]]:
-        """Runs that the server will not make, with the reason."""
+        """Runs that cannot be created on the server, with the reason."""
         sql = (
             "SELECT key, blocked FROM runs WHERE uri = ? AND blocked <> '' AND mlflow_id IS NULL ORDER BY id"
         )
@@ -104,7 +106,7 @@ class DeliveryBook(Outbox):
         )
 
     def reject_part(self, seq: int, part: Any, reason: str) -> None:
-        """Reject only `part` of an entry's payload: the rest of it has been delivered."""
+        """Reject only `part` of an entry's payload; the rest has been delivered."""
         self._write(
             _MARKS,
             "UPDATE entries SET state = 2, payload = ?, reason = ? WHERE seq = ?",
@@ -112,7 +114,7 @@ class DeliveryBook(Outbox):
         )
 
     def reject_waiting(self, run: int, reason: str) -> None:
-        """Park all that waits for a run that is gone."""
+        """Reject all pending entries of a run that no longer exists."""
         self._write(
             _MARKS, "UPDATE entries SET state = 2, reason = ? WHERE state = 0 AND run = ?", [(reason, run)]
         )
@@ -134,7 +136,7 @@ class DeliveryBook(Outbox):
         self._write(_MARKS, "UPDATE runs SET blocked = ? WHERE id = ?", [(reason, run)])
 
     def retry_rejected(self, uri: str | None = None) -> int:
-        """Make rejected entries pending again; returns how many."""
+        """Make rejected entries pending again; returns their number."""
         with self._transaction(_MARKS) as db:
             return db.execute(
                 "UPDATE entries SET state = 0, attempts = 0 WHERE state = 2"
@@ -143,7 +145,7 @@ class DeliveryBook(Outbox):
             ).rowcount
 
     def spooled(self) -> set[str]:
-        """Spool folders that an undelivered entry names."""
+        """Spool folders of undelivered entries."""
         rows = self._all(
             "SELECT payload FROM entries"
             " WHERE kind <> 'metrics' AND kind IN ('artifact', 'model') AND state <> 1"

@@ -1,9 +1,9 @@
-"""Delivery: what waits in the outbox goes to MLflow, by one thread on this machine at a time.
+"""Delivery of the outbox to MLflow, by one thread on this machine at a time.
 
-Each round goes through the runs that wait. Metrics, params and tags of a run travel together in `log_batch`;
-files, data sets, models and the run's end follow one by one. An entry is marked delivered on the store's
-answer. A store that is away ends the round and is tried again later; an entry that the store refuses for what
-it is gets parked with the reason, and the others go on.
+Each round processes the runs with pending entries. Metrics, params and tags of a run are sent together by
+`log_batch`; files, data sets, models and the run's end follow one by one. An entry is marked as delivered
+after the store's answer. If the store is unavailable, the round ends and is retried later. An entry that the
+store rejects is kept with the reason, and the others continue.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync came to: entries delivered meanwhile, entries left, and why what is left could not go."""
+    """Result of a sync: entries delivered, entries left, and the reason for those left."""
 
     delivered: int
     left: int
@@ -46,7 +46,7 @@ class Deliverer:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._own_error: tuple[float, str] | None = None  # one that could not be written down
+        self._own_error: tuple[float, str] | None = None  # an error that could not be written to the outbox
 
     def start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -55,7 +55,7 @@ class Deliverer:
             self._thread.start()
 
     def stop(self, wait_s: float = 5.0) -> None:
-        """Let the batch on its way end, and leave the rest to the next deliverer."""
+        """Finish the current batch, and leave the rest to the next deliverer."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -68,7 +68,7 @@ class Deliverer:
     def sync(
         self, timeout_s: float | None, on_progress: Callable[[int, int], None] | None = None
     ) -> SyncReport:
-        """See `Tracker.sync`. Another process that delivers this outbox is waited for, not disturbed."""
+        """See `Tracker.sync`. If another process delivers this outbox, wait for it."""
         started = time.time()
         ends = None if timeout_s is None else time.monotonic() + timeout_s
         outbox = DeliveryBook(self._home)
@@ -84,7 +84,7 @@ class Deliverer:
                 if on_progress is not None:
                     on_progress(most - left, left)
                 if left and error is None and ends is not None and time.monotonic() > ends:
-                    error = "the time given was not enough"
+                    error = "the time limit was reached"
                 if not left or error is not None:
                     delivered = outbox.counts(self._uri).delivered - at_first.delivered
                     return SyncReport(delivered, left, error if left else None)
@@ -95,7 +95,7 @@ class Deliverer:
                 self.stop()
 
     def _error_since(self, outbox: DeliveryBook, moment: float) -> str | None:
-        """The error of a round that began after `moment`, by whichever process delivers."""
+        """The error of a round that began after `moment`, by any process."""
         if self._own_error is not None and self._own_error[0] >= moment:
             return self._own_error[1]
         note = outbox.note(self._error_note)
@@ -108,7 +108,7 @@ class Deliverer:
         outbox = DeliveryBook(self._home)
         try:
             while not self._stop.is_set() and not self._lock.take():
-                self._stop.wait(_POLL_S)  # another process delivers: take over when it is gone
+                self._stop.wait(_POLL_S)  # another process delivers: take over when it ends
             if not self._stop.is_set():
                 outbox.spool.drop_orphans(outbox.spooled())
                 self._deliver_until_stopped(outbox)
@@ -126,25 +126,25 @@ class Deliverer:
                 self._wake.wait(_POLL_S)
             elif report.error is None:
                 wait_s = _FIRST_WAIT_S
-                self._pause(outbox, _POLL_S, began)  # what is logged meanwhile travels together
+                self._pause(outbox, _POLL_S, began)  # entries logged in the meantime are sent together
             else:
                 self._pause(outbox, wait_s, began)
                 wait_s = _FIRST_WAIT_S if report.delivered else min(2 * wait_s, _LONGEST_WAIT_S)
 
     def _one_round(self, outbox: DeliveryBook, began: float) -> RoundReport | None:
-        """Deliver what waits and note what came of it; None where nothing waits."""
+        """Deliver pending entries and note the result; None if nothing is pending."""
         try:
             if not outbox.waiting_runs(self._uri):
                 return None
             report = Round(outbox, self._uri, self._stop.is_set).run()
             outbox.set_note(self._error_note, f"{began!r} {report.error or ''}")
-        except Exception as error:  # noqa: BLE001  whatever it is, delivery goes on trying and `sync` tells of it
+        except Exception as error:  # noqa: BLE001  delivery continues after any error; `sync` reports it
             self._own_error = (began, in_words(error, self._uri))
             return RoundReport(0, self._own_error[1])
         return report
 
     def _pause(self, outbox: DeliveryBook, wait_s: float, began: float) -> None:
-        """Wait before the next round, unless somebody asks for one."""
+        """Wait before the next round, unless one is requested."""
         ends = time.monotonic() + wait_s
         while time.monotonic() < ends and not self._stop.wait(0.1):
             if self._asked_after(outbox, began):

@@ -1,4 +1,4 @@
-"""Metrics of one run on their way: in batches as large as MLflow takes."""
+"""Send metrics of one run in batches as large as MLflow allows."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Batch = list[tuple[OutboxEntry, "Metric"]]
 
 
 class MetricDelivery:
-    """Sends metric entries; one that is refused is parted until only what is wrong in it is parked."""
+    """Sends metric entries. A rejected one is divided, so that only its invalid part is kept as rejected."""
 
     def __init__(self, client: MlflowClient, outbox: DeliveryBook, run_id: str) -> None:
         self._client, self._outbox, self._run_id = client, outbox, run_id
 
     def deliver(self, entries: Sequence[OutboxEntry], after: After, stopped: Callable[[], bool]) -> None:
-        """Send all; `after` is told what came of each group of entries and may raise to end it."""
+        """Send all; `after` gets the result of each group of entries and may raise to stop."""
         open_until = {entry.seq: len(entry.payload) for entry in entries}
-        spoilt: set[int] = set()  # entries of which a part has failed, or that have been settled alone
+        spoilt: set[int] = set()  # entries that failed in part, or were handled alone
         after([entry for entry in entries if not entry.payload], None)
         for batch in _batches(entries):
             for entry, _ in batch:
@@ -88,7 +88,7 @@ class MetricDelivery:
 
 
 def _is_of_one(meaning: Meaning, batch: Sequence[OutboxEntry]) -> bool:
-    """Whether a batch may have failed for one bad entry in it, so that each is to be sent alone."""
+    """Whether a batch may have failed because of one invalid entry, so that each must be sent alone."""
     failed_again = meaning is Meaning.FAILED and len(batch) > 1 and all(entry.attempts for entry in batch)
     return meaning is Meaning.REFUSED or failed_again
 
@@ -102,7 +102,7 @@ def metrics_of(entry: OutboxEntry) -> Iterator[Metric]:
 
 @lru_cache(maxsize=256)
 def _names(given: tuple[str, ...]) -> tuple[str, ...]:
-    """What MLflow is given for the names of one row; the rows of a run mostly have the same."""
+    """MLflow's names for the names of one row; cached, as most rows of a run have the same."""
     return tuple(entity_names(given).values())
 
 

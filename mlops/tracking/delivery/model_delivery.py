@@ -1,7 +1,7 @@
-"""Deliver a model folder as MLflow's LoggedModel, and register it as a version: each exactly once.
+"""Deliver a model folder as MLflow's LoggedModel and register it as a version, each exactly once.
 
-Every step that the server must do once leaves its id in the entry's memo; where an answer was lost, the next
-attempt looks for what the last one made by the entry's uid, which is on it as a tag.
+Every step that must happen once on the server stores its id in the entry's memo. If an answer was lost, the
+next attempt searches for the result of the last one by its tag, the entry's uid.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ModelDelivery:
-    """The delivery of one model entry, gone on with from its memo."""
+    """The delivery of one model entry; resumes from its memo."""
 
     def __init__(
         self, client: MlflowClient, outbox: DeliveryBook, uri: str, run: RunRow, entry: OutboxEntry
@@ -91,7 +91,7 @@ class ModelDelivery:
                 self._remember(version_tried=True)
                 version = self._client.create_model_version(
                     name,
-                    # a database used directly would look `models:/` up in MLflow's global store
+                    # with a direct database, MLflow would look up `models:/` in its global store
                     source=model.artifact_location if is_database(self._uri) else f"models:/{model.model_id}",
                     run_id=self._run.mlflow_id,
                     tags={**self._entry.payload["version_tags"], ENTRY_UID_TAG: self._entry.uid},
@@ -122,7 +122,7 @@ class ModelDelivery:
 
 
 def _name_model_inside(folder: Path, model: LoggedModel, run_id: str) -> None:
-    """Write the model's id and run into its MLmodel file, as `Model.log` does for a model logged at once."""
+    """Write the model's id and run into its MLmodel file, like MLflow's `Model.log`."""
     from mlflow.models import Model
 
     path = folder / "MLmodel"

@@ -1,4 +1,4 @@
-"""One round of delivery: every run that waits, once."""
+"""One round of delivery over all runs with pending entries."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ if TYPE_CHECKING:
 
 MAX_PARAMS = 100
 _ROWS_AT_ONCE = 2000
-_FAILURES_IN_A_ROW = 5  # these say that it is the store and not what it is given
+_FAILURES_IN_A_ROW = 5  # after these the store counts as unavailable
 _SLOW = (EntryKind.DATASET, EntryKind.ARTIFACT, EntryKind.MODEL, EntryKind.STATUS)
 
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """error: why something that waits could not be delivered, None if all went."""
+    """error: why an entry could not be delivered, None if all were delivered."""
 
     delivered: int
     error: str | None
 
 
 class StoreAway(Exception):
-    """The store cannot be used now; the message says why in one line."""
+    """The store is unavailable; the message is the reason in one line."""
 
 
 class RetryPause(Exception):
-    """Nothing more of this kind is given to this run in this round; all else goes on."""
+    """Send no more entries of this kind to this run in this round; others continue."""
 
 
 class RunGone(Exception):
-    """The run was deleted on the store."""
+    """The run was deleted in the store."""
 
 
 class Round:
-    """Delivers until nothing is left to try, the store is away, or `stopped` says so."""
+    """Delivers until nothing is left to try, the store is unavailable, or `stopped` returns True."""
 
     def __init__(self, outbox: DeliveryBook, uri: str, stopped: Callable[[], bool]) -> None:
         from mlflow import MlflowClient
@@ -68,8 +68,8 @@ class Round:
         self._client: MlflowClient = MlflowClient(uri, registry_uri=uri)
         self._delivered = 0
         self._error: str | None = None
-        self._failures = 0  # in a row
-        self._failed: set[int] = set()  # entries that failed: each is tried once in a round
+        self._failures = 0  # consecutive
+        self._failed: set[int] = set()  # entries that failed; each is tried once in a round
 
     def run(self) -> RoundReport:
         try:
@@ -92,7 +92,7 @@ class Round:
             self._outbox.reject_waiting(row.id, str(gone))
 
     def _deliver_entries(self, row: RunRow, run_id: str) -> None:
-        """Give the run what waits, first what never failed: what always fails must hold up nothing."""
+        """Send the run's pending entries, first those that never failed, so that failures block nothing."""
         for tried in (False, True):
             for deliver in (self._deliver_all_quick, self._deliver_all_slow):
                 with suppress(RetryPause):
@@ -109,14 +109,14 @@ class Round:
             self._attempt([entry], partial(self._deliver_slow, row, run_id, entry))
 
     def _waiting(self, row: RunRow, kinds: Sequence[EntryKind], tried: bool) -> list[OutboxEntry]:
-        """What to send next; nothing that failed in this round, and nothing once we are stopped."""
+        """The next entries to send, without those that failed in this round; none after a stop."""
         if self._stopped():
             return []
         found = self._outbox.waiting_entries(row.id, kinds, tried, _ROWS_AT_ONCE + len(self._failed))
         return [entry for entry in found if entry.seq not in self._failed]
 
     def _make(self, row: RunRow) -> bool:
-        """Have the run made on the store; False where that cannot be for now."""
+        """Create the run in the store; False if that is not possible now."""
         try:
             make_run(self._client, self._outbox, self._uri, row)
         except Blocked as blocked:
@@ -131,7 +131,7 @@ class Round:
         self._error = self._error or f"run {row.key}: {reason}"
         return False
 
-    # -- what travels in log_batch --------------------------------------------------------------------
+    # entries sent by log_batch
 
     def _deliver_quick(self, run_id: str, entries: Sequence[OutboxEntry]) -> None:
         tags = [entry for entry in entries if entry.kind is EntryKind.TAGS]
@@ -152,7 +152,7 @@ class Round:
             self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in part])
 
     def _send_params(self, run_id: str, entry: OutboxEntry) -> None:
-        """Send params; those that an adopted run has already with other values stay as they are there."""
+        """Send params; an adopted run keeps its existing values."""
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
 
@@ -171,7 +171,7 @@ class Round:
                 raise
             send(missing)
 
-    # -- what travels alone ---------------------------------------------------------------------------
+    # entries sent one by one
 
     def _deliver_slow(self, row: RunRow, run_id: str, entry: OutboxEntry) -> None:
         if entry.kind is EntryKind.DATASET:
@@ -183,10 +183,10 @@ class Round:
         else:
             send_status(self._client, self._outbox, run_id, entry)
 
-    # -- what becomes of an attempt -------------------------------------------------------------------
+    # results of an attempt
 
     def _attempt(self, entries: Sequence[OutboxEntry], send: Callable[[], Any]) -> None:
-        """Send, and mark what came of it. Raises as `_after` does."""
+        """Send, and mark the result. Raises as `_after`."""
         try:
             send()
         except Exception as error:  # noqa: BLE001  sorted by its meaning, none is dropped
@@ -195,7 +195,7 @@ class Round:
             self._after(entries, None)
 
     def _after(self, entries: Sequence[OutboxEntry], error: Exception | None) -> None:
-        """Mark what came of sending `entries`. Raises StoreAway, RunGone and Pause."""
+        """Mark the result of sending `entries`. Raises StoreAway, RunGone and RetryPause."""
         if error is not None:
             self._attempt_failed(entries, error)
             return
@@ -209,7 +209,7 @@ class Round:
     def _attempt_failed(self, entries: Sequence[OutboxEntry], error: Exception) -> None:
         meaning, reason = meaning_of(error), in_words(error, self._uri)
         if isinstance(error, FileNotFoundError):
-            meaning, reason = Meaning.REFUSED, f"its file is gone from the spool: {error.filename}"
+            meaning, reason = Meaning.REFUSED, f"its file is missing in the spool: {error.filename}"
         if meaning is Meaning.AWAY:
             raise StoreAway(reason) from error
         if meaning is not Meaning.REFUSED:
@@ -227,7 +227,7 @@ class Round:
             self._outbox.mark_rejected(entry.seq, reason)
 
     def _run_gone(self, run: int) -> str | None:
-        """Why nothing can be given to this run any more, or None."""
+        """Why nothing more can be sent to this run, or None."""
         from mlflow.exceptions import MlflowException
 
         run_id = str(self._outbox.run(run).mlflow_id)
@@ -238,11 +238,11 @@ class Round:
         if stage == "active":
             return None
         back = f"`mlflow runs restore --run-id {run_id}`, then `mlops sync --retry-rejected`"
-        return f"run {run_id} was deleted on the server: bring it back with {back}"
+        return f"run {run_id} was deleted on the server; restore it with {back}"
 
 
 def _parts(items: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Params or tags in the portions that one request may hold."""
+    """Params or tags in chunks that fit into one request."""
     part: list[tuple[str, str]] = []
     size = 0
     for name, value in items:

@@ -1,4 +1,4 @@
-"""How each kind of entry is given to MLflow, so that giving it again changes nothing."""
+"""Send each kind of entry to MLflow idempotently."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from mlops.tracking.delivery.book import DeliveryBook
 
 
-# tells MLflow's UI to open the experiment as training runs, not as traces of an agent
+# MLflow's UI shows the experiment as training runs, not as traces of an agent
 _KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
 
 
 class Blocked(Exception):
-    """A run that the store will not make as it stands; its entries wait."""
+    """A run that cannot be created in the store now; its entries stay pending."""
 
 
 def make_run(client: MlflowClient, outbox: DeliveryBook, uri: str, row: RunRow) -> str:
-    """The MLflow run of `row`: the adopted one, the one an earlier attempt made, or a new one. Its id.
+    """The id of the MLflow run of `row`: the adopted one, that of an earlier attempt, or a new one.
 
-    Raises Blocked with the reason where the store will not have it.
+    Raises Blocked with the reason if it cannot be created.
     """
     parent = None if row.parent is None else outbox.run(row.parent)
     if parent is not None and parent.mlflow_id is None:
@@ -52,7 +52,7 @@ def make_run(client: MlflowClient, outbox: DeliveryBook, uri: str, row: RunRow) 
 
 
 def _adopt(client: MlflowClient, row: RunRow, tags: dict[str, str]) -> str | None:
-    """Make the existing run ours; its experiment's id, or None where there is no such run to use."""
+    """Adopt the existing run; returns its experiment's id, or None if it cannot be used."""
     from mlflow.entities import RunTag
     from mlflow.exceptions import MlflowException
 
@@ -88,7 +88,7 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
                 raise
     if found.lifecycle_stage != "active":
         raise Blocked(
-            f"experiment {name!r} was deleted: bring it back with"
+            f"experiment {name!r} was deleted; restore it with"
             f" `mlflow experiments restore --experiment-id {found.experiment_id}`, then `mlops sync`"
         )
     return str(found.experiment_id)
@@ -100,7 +100,7 @@ def _made_before(client: MlflowClient, experiment_id: str, row: RunRow) -> str |
 
 
 def newest_tags(outbox: DeliveryBook, entries: list[OutboxEntry]) -> dict[str, str]:
-    """The tags of `entries`, each with the newest value accepted, so that a late retry sets nothing back."""
+    """The tags of `entries` with their newest accepted values, so that a late retry sets no old value."""
     if not entries:
         return {}
     wanted = {name for entry in entries for name in entry.payload}
@@ -127,7 +127,7 @@ def send_dataset(client: MlflowClient, run_id: str, payload: dict[str, Any]) -> 
 
 
 def send_artifact(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: OutboxEntry) -> None:
-    """Upload the file, unless one that was accepted later goes to the same place."""
+    """Upload the file, unless a later accepted one has the same path."""
     later = outbox.entries_of(entry.run, EntryKind.ARTIFACT, after=entry.seq)
     if any(other.payload["path"] == entry.payload["path"] for other in later):
         return
@@ -136,7 +136,7 @@ def send_artifact(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry
 
 
 def send_status(client: MlflowClient, outbox: DeliveryBook, run_id: str, entry: OutboxEntry) -> None:
-    """Set the newest status, and for an end the time at which it was."""
+    """Set the newest status, with the end time if the run ended."""
     if outbox.entries_of(entry.run, EntryKind.STATUS, after=entry.seq):
         return
     status = entry.payload["status"]

@@ -1,1 +1,1 @@
-"""What has been logged, kept on this machine's disk until the store has it: rows in SQLite, files beside."""
+"""Logged entries, kept on this machine's disk until the store has them: rows in SQLite, files beside it."""

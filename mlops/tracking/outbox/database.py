@@ -1,7 +1,7 @@
-"""The outbox's file: its tables, its connection, its transactions.
+"""The outbox's database: tables, connection and transactions.
 
-One SQLite file in WAL mode, written by any number of processes. With `synchronous = NORMAL` a row that was
-accepted survives the death of its process at any moment; `barrier` makes it survive a power cut too.
+One SQLite file in WAL mode, written by any number of processes. With `synchronous = NORMAL` an accepted row
+survives the death of its process at any moment; after `barrier` it also survives a power failure.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ _NO_ROOM = ("database or disk is full", "disk I/O error")
 
 
 class Database:
-    """One connection to the outbox in `home`. Any thread may use it, one at a time; open one in each process.
+    """One connection to the outbox in `home`. Threads may use it one at a time; each process must open its
+    own.
 
-    Raises DiskFull from every method that writes, and UserError where the file is not an outbox of ours.
+    Every method that writes may raise DiskFull; UserError if the file is not an outbox.
     """
 
     def __init__(self, home: Path) -> None:
@@ -70,18 +71,18 @@ class Database:
         self._connected()
 
     def close(self) -> None:
-        """Let go of the file; a later call opens it again."""
+        """Close the file; a later call opens it again."""
         with self._lock:
             if self._pid == os.getpid():
                 self._db.close()
                 self._pid = 0
 
     def barrier(self) -> None:
-        """Return once everything accepted is on the disk itself, safe from a power cut.
+        """Return when everything accepted is on disk, safe from a power failure.
 
-        SQLite syncs what a checkpoint moves out of the log by itself. The database file is not touched here:
-        closing a second descriptor of it would drop this process's locks on it
-        (sqlite.org/howtocorrupt.html, 2.2), and another process might take the log away.
+        SQLite syncs pages that a checkpoint moves out of the log. The database file is not opened here:
+        closing a second descriptor would release this process's locks on it (sqlite.org/howtocorrupt.html,
+        2.2), and another process might delete the log.
         """
         for path in (self.path.with_name("outbox.db-wal"), self.home):
             with suppress(FileNotFoundError):
@@ -106,10 +107,10 @@ class Database:
                     )
         except sqlite3.DatabaseError as error:
             raise UserError(
-                f"{self.path} cannot be used as an outbox: {error}; move it away to begin anew"
+                f"{self.path} cannot be used as an outbox: {error}; move the file to start with a new outbox"
             ) from error
         if found > SCHEMA_VERSION:
-            raise UserError(f"{self.path} was written by a later version of this product: upgrade it")
+            raise UserError(f"{self.path} was written by a later version of vision-mlops; upgrade it")
         return db
 
     @contextmanager
@@ -120,7 +121,7 @@ class Database:
             raise self._no_room(error, what) from error
 
     def _no_room(self, error: sqlite3.OperationalError, what: str) -> Exception:
-        """DiskFull where that is what `error` means, else `error` itself."""
+        """DiskFull if `error` means a full disk, else `error`."""
         if any(words in str(error) for words in _NO_ROOM):
             return DiskFull(str(self.home), what)
         return error
@@ -148,7 +149,7 @@ class Database:
 
 
 def _create(file: Path) -> None:
-    """Make the file readable by its owner only; one that is there is not opened, see `Database.barrier`."""
+    """Create the file, readable only by its owner; an existing one is not opened, see `Database.barrier`."""
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:

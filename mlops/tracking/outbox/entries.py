@@ -1,4 +1,4 @@
-"""What the outbox holds: runs, and for each run a sequence of entries."""
+"""Content of the outbox: runs, and for each run a sequence of entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EntryKind(Enum):
     STATUS = "status"
 
 
-QUICK = (EntryKind.METRICS, EntryKind.PARAMS, EntryKind.TAGS)  # these travel together in log_batch
+QUICK = (EntryKind.METRICS, EntryKind.PARAMS, EntryKind.TAGS)  # sent together by log_batch
 
 
 class EntryState(IntEnum):
@@ -31,12 +31,12 @@ class EntryState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run as the outbox knows it.
+    """One run in the outbox.
 
-    uid: made here once; the tag by which a run that the server made is found again.
+    uid: created here once; stored as a tag to find the run on the server.
     parent: row id of the parent run, or None.
-    adopt: an MLflow run that exists already and is to be this one, or "".
-    create_tried: the server may have made the run though we never saw its answer.
+    adopt: the id of an existing MLflow run to use, or "".
+    create_tried: the server may have created the run, although its answer was lost.
     """
 
     id: int
@@ -56,11 +56,11 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One accepted fact of a run.
+    """One accepted entry of a run.
 
-    uid: set for what the server must be given once only.
-    payload: what was logged; its keys depend on `kind`, see `Run`.
-    memo: what delivery has already got from the server (ids), so that a retry goes on from there.
+    uid: set for entries that must be sent to the server only once.
+    payload: the logged content; its keys depend on `kind`, see `Run`.
+    memo: ids that delivery got from the server, so that a retry can continue.
     """
 
     seq: int
@@ -77,7 +77,7 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An entry that the server refused for what it is: kept, shown, and given again on request."""
+    """An entry that the server rejected; it is kept, shown, and sent again on request."""
 
     run_key: str
     kind: str

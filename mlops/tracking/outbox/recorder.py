@@ -1,4 +1,4 @@
-"""The outbox: what was logged is kept on this disk until the store has it, and after."""
+"""The outbox keeps logged entries on this disk, also after delivery."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def now_ms() -> int:
 
 
 class Outbox(Database):
-    """What a `Run` needs of the outbox: accepting entries, and reading its own back."""
+    """The part of the outbox for `Run`: accept entries and read them."""
 
     def open_run(
         self,
@@ -43,9 +43,9 @@ class Outbox(Database):
         uid: str = "",
         start_ms: int | None = None,
     ) -> tuple[RunRow, bool]:
-        """The run of this key, made if it is new; and whether it is.
+        """The run of this key, created if it is new; and whether it is new.
 
-        uid: where the same run may come from several outboxes; the store is then asked for it first.
+        uid: given if the same run may come from several outboxes; the store is then searched for it first.
         """
         row = (uri, key, uid or uuid.uuid4().hex, experiment, name, parent, adopt, json.dumps(dict(tags)))
         with self._transaction(f"run {key}") as db:
@@ -69,7 +69,7 @@ class Outbox(Database):
         step: int = 0,
         at_ms: int | None = None,
     ) -> bool:
-        """Write one entry; False where `series` has this step already (the first that came in stays)."""
+        """Write one entry; False if `series` already has this step (the first entry is kept)."""
         row = (run, kind.value, series, step, at_ms or now_ms(), json.dumps(payload), "")
         with self._lock:
             try:
@@ -80,14 +80,14 @@ class Outbox(Database):
     def accept_once(
         self, run: int, kind: EntryKind, payloads: Sequence[Any], *, series: str | None = None
     ) -> None:
-        """Write entries that the server must be given once, in one transaction."""
+        """Write entries that must be sent to the server only once, in one transaction."""
         at_ms = now_ms()
         rows = [(run, kind.value, series, 0, at_ms, json.dumps(p), uuid.uuid4().hex) for p in payloads]
         with self._transaction(kind.value) as db:
             db.executemany(_INSERT, rows)
 
     def accept_params(self, run: int, params: Mapping[str, str], at_ms: int) -> dict[str, str]:
-        """Write params not seen before; returns those whose earlier value differs, with that value."""
+        """Write new params; returns those with a different earlier value, with that value."""
         with self._transaction("params") as db:
             known = dict(db.execute("SELECT name, value FROM params WHERE run = ?", (run,)))
             new = {name: value for name, value in params.items() if name not in known}

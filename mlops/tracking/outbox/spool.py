@@ -1,7 +1,7 @@
-"""Accepted files: a copy of their own, on disk before the entry that names them is written.
+"""Copies of accepted files, written to disk before their entry.
 
-A hard link would not do: checkpoints and `results.csv` are rewritten in place, and a link would change with
-them. Where the file system can share blocks (btrfs, XFS) the copy is a clone and costs nothing.
+Hard links would not work, as checkpoints and `results.csv` are rewritten in place. If the file system can
+share blocks (btrfs, XFS), the copy is a clone without cost.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Spool:
     def accept(self, source: Path, name: str | None = None) -> SpooledFile:
         """Copy `source`, byte for byte as it is now, and return once the copy is on disk.
 
-        Raises DiskFull (nothing is left behind) and OSError where the source cannot be read.
+        Raises DiskFull (nothing is left behind) and OSError if the source cannot be read.
         """
         slot = uuid.uuid4().hex
         return self._accept_into(slot, source, name or source.name)
 
     def accept_folder(self, source: Path) -> tuple[str, list[SpooledFile]]:
-        """Copy every file under `source`; returns the spool folder's name and the files within it."""
+        """Copy every file under `source`; returns the spool folder's name and its files."""
         slot = uuid.uuid4().hex
         inside = [(p, p.relative_to(source)) for p in sorted(source.rglob("*")) if p.is_file()]
         files = [p for p, name in inside if "__pycache__" not in name.parent.parts]
@@ -59,11 +59,11 @@ class Spool:
         return self.folder / spooled
 
     def drop(self, spooled: str) -> None:
-        """Forget a delivered file or folder."""
+        """Delete a delivered file or folder."""
         shutil.rmtree(self.folder / spooled.split("/")[0], ignore_errors=True)
 
     def drop_orphans(self, named: set[str]) -> None:
-        """Remove what a killed process copied and never named, once it is a day old."""
+        """Delete copies without an entry, left by killed processes, if they are a day old."""
         if not self.folder.is_dir():
             return
         oldest = time.time() - _ORPHAN_AGE_S
@@ -111,7 +111,7 @@ def _clone(source_fd: int, target_fd: int) -> bool:
 
 
 def _sync_folders(folder: Path, top: Path) -> None:
-    """fsync `folder` and those above it up to `top`, so that the new names survive a power cut."""
+    """fsync `folder` and its parents up to `top`, so that new names survive a power failure."""
     sync(folder)
     if folder != top:
         _sync_folders(folder.parent, top)

@@ -1,10 +1,10 @@
-"""Keeping the losses of several tasks in balance while one network learns them all.
+"""Balance the losses of several tasks of one network.
 
-Pure: takes loss tensors and gives a total to go backward from; knows of no trainer, file or server, and of no
-particular task. One training step, with or without AMP, accumulation and DDP:
+Pure: takes loss tensors and returns a total to backpropagate; independent of trainers, files, servers and
+specific tasks. One training step, with or without AMP, accumulation and DDP:
 
     balancer = balancer_for(BalanceSettings(method="gradnorm"), ("box", "class"))
-    for micro in batches:                                   # 1 or more micro-batches an optimizer step
+    for micro in batches:                                   # 1 or more micro-batches per optimizer step
         losses = network(micro)                             # {"box": scalar, "class": scalar}
         scaler.scale(balancer.total(losses, shared, scaler)).backward()
     if balancer.step():                                     # after the backwards, before the optimizer

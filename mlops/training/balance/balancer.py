@@ -1,4 +1,4 @@
-"""The balancer: measures what its method needs, weighs the losses, and reports metrics."""
+"""The balancer: measures what its method needs, weights the losses, and reports metrics."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class LossBalancer:
-    """A `Balancer` for any rule; see `Balancer` for what each method promises.
+    """A `Balancer` for any rule; see `Balancer` for the methods.
 
-    Gradients are measured in every `settings.every`-th optimizer step, over all of its micro-batches.
-    Gradients that are not finite though the losses are: under a loss scaler they mean a scale that is too
-    high, the scaler skips the step itself, and the weights keep; without one the step counts as bad.
+    Gradients are measured in every `settings.every`-th optimizer step, over all of its micro-batches. If
+    gradients are not finite but the losses are, a loss scaler has too high a scale: it skips the step, and
+    the weights are unchanged. Without a scaler the step counts as bad.
     """
 
     def __init__(self, tasks: tuple[str, ...], settings: BalanceSettings, rule: BalanceMethod) -> None:
@@ -45,7 +45,7 @@ class LossBalancer:
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor], scaler: GradScaler | None = None
     ) -> Tensor:
         if losses.keys() != set(self.tasks):
-            raise ValueError(f"losses are of {sorted(losses)}, the tasks are {sorted(self.tasks)}")
+            raise ValueError(f"expected losses of the tasks {sorted(self.tasks)}, got {sorted(losses)}")
         each = [losses[task] for task in self.tasks]
         with torch.autocast(each[0].device.type, enabled=False):
             values = torch.stack([loss.float().reshape(()) for loss in each])
@@ -59,8 +59,8 @@ class LossBalancer:
     def _measured(
         self, losses: Sequence[Tensor], shared: Sequence[Tensor], scaler: GradScaler | None
     ) -> Tensor | None:
-        """Each task's gradient on `shared`, in the steps that are due; taken scaled, as small ones vanish in
-        half precision, and given unscaled."""
+        """Each task's gradient on `shared`, in the steps that are due. It is computed scaled, as small values
+        vanish in half precision, and returned unscaled."""
         if not self._settings.every or self._steps % self._settings.every:
             return None
         self._scaled = scaler is not None and scaler.is_enabled()
@@ -70,7 +70,9 @@ class LossBalancer:
 
     def step(self) -> bool:
         if not self._window.micro_batches:
-            raise ValueError("step() is called after total(), once for all totals of an optimizer step")
+            raise ValueError(
+                "step() was called before total(); call it once per optimizer step, after total()"
+            )
         window, self._window = self._window, Window()
         losses, weights, weighted = window.means()
         gradients = window.gradients()
@@ -99,7 +101,7 @@ class LossBalancer:
         if self._bad >= self._settings.patience:
             bad = [task for task, loss in zip(self.tasks, losses, strict=True) if not math.isfinite(loss)]
             what = f"the loss of {', '.join(bad)}" if bad else "a gradient on the shared layer"
-            raise Diverged(f"{what} was NaN or infinite in {self._bad} steps in a row; a lower lr0 may help")
+            raise Diverged(f"{what} was NaN or infinite in {self._bad} consecutive steps; try a lower lr0")
 
     def end_epoch(self) -> dict[str, float]:
         taken, self._figures = self._figures.taken(), BalanceMetrics(self.tasks)
@@ -118,7 +120,7 @@ class LossBalancer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for key, mine in (("method", self._settings.method), ("tasks", list(self.tasks))):
             if state[key] != mine:
-                raise ValueError(f"the state is of {key} {state[key]!r}, this balancer of {mine!r}")
+                raise ValueError(f"the state has {key} {state[key]!r}; expected {mine!r}")
         self._steps, self._bad = int(state["steps"]), int(state["bad"])
         self._start.load_state_dict(state["start"])
         self._rule.load_state_dict(state["rule"])
@@ -126,60 +128,61 @@ class LossBalancer:
 
 
 class Balancer(Protocol):
-    """Weighs the losses of `tasks`, in that order, anew at every step."""
+    """Weights the losses of `tasks`, in that order, at every step."""
 
     tasks: tuple[str, ...]
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The weights that the next `total` applies. Finite and above 0, always."""
+        """The weights that the next `total` applies; always finite and above 0."""
         ...
 
     def total(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor], scaler: GradScaler | None = None
     ) -> Tensor:
-        """The weighted sum of one micro-batch's losses, a float32 scalar with its graph, to go backward from.
+        """The weighted sum of one micro-batch's losses, a float32 scalar with its graph, to backpropagate.
 
-        losses: a scalar for each of `tasks`, unscaled and unweighted; means over pictures, so that a smaller
-            last batch weighs no less.
-        shared: parameters of the last shared layer, on which gradient norms are measured; for gradient
-            surgery all shared parameters, which it needs to be exact. Looked at only where a method measures.
-        scaler: the loss scaler under AMP, where there is one: the caller scales the total with it, and the
-            gradients measured here are scaled and unscaled with it too.
+        losses: a scalar for each of `tasks`, unscaled and unweighted; means over images, so that a smaller
+            last batch has the same weight.
+        shared: parameters of the last shared layer, for gradient norms; for gradient surgery all shared
+            parameters, for an exact result. Used only if gradients are measured.
+        scaler: the loss scaler with AMP, if any: the caller scales the total with it, and the gradients
+            measured here are scaled and unscaled with it.
 
-        Raises ValueError where the losses' names are not the tasks.
+        Raises ValueError if the losses' names are not the tasks.
         """
         ...
 
     def step(self) -> bool:
-        """Once an optimizer step, after its last backward and before the optimizer's own step, on every rank.
+        """Call once per optimizer step, after its last backward and before the optimizer's step, on every
+        rank.
 
-        Learns new weights from what the window's micro-batches showed, averaged over them and over ranks.
-        False: a loss of the window was NaN or infinite, on any rank; throw the gradients away and make
-        neither the optimizer's nor the scaler's step. The weights are then kept.
-        Raises Diverged after `BalanceSettings.patience` such steps in a row.
+        Learns new weights from the step's micro-batches, averaged over them and over ranks.
+        Returns False if a loss was NaN or infinite on any rank: discard the gradients, and call neither the
+        optimizer's nor the scaler's step. The weights are then unchanged.
+        Raises Diverged after `BalanceSettings.patience` consecutive steps of this kind.
         """
         ...
 
     def end_epoch(self) -> dict[str, float]:
-        """The figures since the last call, and a fresh start for the next ones. For every task:
+        """The metrics since the last call; they start anew afterwards. For every task:
 
         `train/<task>_loss`           mean of the loss, unweighted
         `balance/weight/<task>`       mean of the weight applied
         `balance/share/<task>`        its part of the weighted sum; the shares add up to 1
-        `balance/inverse_rate/<task>` mean of the relative inverse training rate r_i, 1 for tasks at one pace
+        `balance/inverse_rate/<task>` mean of the relative inverse training rate r_i; 1 for equal rates
         `balance/grad_norm/<task>`    mean of the weighted gradient's norm G_i on the shared layer
 
-        The last two are left out where nothing was measured. All are over the steps of all ranks.
+        The last two are missing if nothing was measured. All are over the steps of all ranks.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed training needs, in plain values and tensors. Taken between epochs."""
+        """The state for a resumed training, in plain values and tensors. Call it between epochs."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state_dict`. Raises ValueError for the state of another method or other tasks."""
+        """Restore `state_dict`. Raises ValueError for the state of another method or other tasks."""
         ...
 
 
@@ -195,19 +198,19 @@ class _Mean:
 
 @dataclass(slots=True)
 class BalanceMetrics:
-    """Sums over one epoch's optimizer steps; every step weighs the same."""
+    """Sums over one epoch's optimizer steps, which all have the same weight."""
 
     tasks: tuple[str, ...]
     _means: dict[str, _Mean] = field(default_factory=dict)
 
     def add(self, names: str, values: Sequence[float] | None) -> None:
-        """One step's values, one a task; `names` holds a `{}` for the task."""
+        """Add one step's values, one per task; `names` has a `{}` for the task."""
         if values is not None:
             for task, value in zip(self.tasks, values, strict=True):
                 self._means.setdefault(names.format(task), _Mean()).add(value)
 
     def taken(self) -> dict[str, float]:
-        """The means, with shares in place of the weighted losses."""
+        """The means, with shares instead of the weighted losses."""
         means = {name: mean.total / mean.count for name, mean in self._means.items()}
         return _with_shares(means, self.tasks)
 
@@ -220,7 +223,7 @@ GRADIENT_NORM = "balance/grad_norm/{}"
 
 
 def _with_shares(means: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
-    """Each task's part of the weighted sum; equal parts of a sum of zero."""
+    """Each task's part of the weighted sum; equal parts if the sum is zero."""
     parts = [means.get(SHARE.format(task), 0.0) for task in tasks]
     whole = sum(parts)
     shares = {
@@ -231,11 +234,11 @@ def _with_shares(means: Mapping[str, float], tasks: Sequence[str]) -> dict[str, 
 
 
 def balancer_for(settings: BalanceSettings, tasks: Sequence[str]) -> Balancer:
-    """Balances the losses of `tasks`, one or more. Raises BadSetting; for surgery also where torchjd is not
-    installed.
+    """The balancer of the losses of `tasks` (one or more). Raises BadSetting, also if torchjd is required but
+    not installed.
     """
     if not tasks or len(set(tasks)) < len(tasks):
-        raise BadSetting("balance", "tasks", list(tasks), "one name or more, each once")
+        raise BadSetting("balance", "tasks", list(tasks), "one or more unique names")
     named = {*settings.weights, *settings.initial, *settings.regression}
     for task in sorted(named - set(tasks)):
         raise BadSetting("balance", "task", task, ", ".join(tasks))
@@ -244,7 +247,7 @@ def balancer_for(settings: BalanceSettings, tasks: Sequence[str]) -> Balancer:
 
 
 def rule_for(settings: BalanceSettings, tasks: Sequence[str]) -> BalanceMethod:
-    """Raises BadSetting where a library that the method needs is not installed."""
+    """Raises BadSetting if a library that the method needs is not installed."""
     weights = [settings.weights.get(task, 1.0) for task in tasks]
     match settings.method:
         case "gradnorm":

@@ -1,4 +1,4 @@
-"""GradNorm: weights under which every task pulls on the shared layers as its training rate asks for.
+"""GradNorm: loss weights that adapt each task's gradient on the shared layers to its training rate.
 
 Chen, Badrinarayanan, Lee and Rabinovich: GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep
 Multitask Networks, ICML 2018, arXiv 1711.02257, algorithm 1.
@@ -8,17 +8,17 @@ Multitask Networks, ICML 2018, arXiv 1711.02257, algorithm 1.
     r_i     = (L_i / L_i(0)) / mean over tasks of the same, the relative inverse training rate
     L_grad  = sum over tasks of | G_i - G_mean * r_i ^ alpha |, the target G_mean * r_i ^ alpha held constant
 
-and one step of its own optimizer down dL_grad / dw_i, after which the weights are scaled to add up to the
-number of tasks.
+and one step of a separate optimizer along -dL_grad / dw_i, after which the weights are scaled to add up to
+the number of tasks.
 
-No second backward pass through the network is needed for that slope. W appears in L_i alone, so a weight
-above zero leaves the norm by linearity:
+This gradient needs no second backward pass through the network. Only L_i depends on W, so a weight above zero
+can be taken out of the norm:
 
     G_i = || w_i dL_i/dW || = w_i || dL_i/dW ||,   hence   dG_i/dw_i = || dL_i/dW ||,
 
-and with the target constant, dL_grad/dw_i = sign(G_i - target_i) * || dL_i/dW ||: what one plain backward
-pass a task from its loss to W yields. (For log w_i as the number learned, the chain rule gives
-sign(G_i - target_i) * G_i.)
+and with the target constant, dL_grad/dw_i = sign(G_i - target_i) * || dL_i/dW ||, which one plain backward
+pass per task from its loss to W yields. (If log w_i is learned, the chain rule gives sign(G_i - target_i) *
+G_i.)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def targets(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float) -> list[float]:
-    """What each weighted gradient norm ought to be: G_mean * r_i ^ alpha."""
+    """The target of each weighted gradient norm: G_mean * r_i ^ alpha."""
     mean = math.fsum(norms) / len(norms)
     return [mean * rate**alpha for rate in inverse_rates]
 
@@ -44,7 +44,7 @@ def targets(norms: Sequence[float], inverse_rates: Sequence[float], alpha: float
 def slopes(
     weights: Sequence[float], plain_norms: Sequence[float], inverse_rates: Sequence[float], alpha: float
 ) -> list[float]:
-    """dL_grad / dw_i, from the unweighted norms || dL_i/dW ||; 0 where a norm is at its target."""
+    """dL_grad / dw_i, from the unweighted norms || dL_i/dW ||; 0 if a norm is at its target."""
     norms = [weight * norm for weight, norm in zip(weights, plain_norms, strict=True)]
     wanted = targets(norms, inverse_rates, alpha)
     return [
@@ -54,8 +54,8 @@ def slopes(
 
 
 class GradNorm:
-    """The weights keep where a step says nothing: a loss of zero, initial losses not yet known, gradients not
-    measured, not finite or all zero."""
+    """The weights are unchanged after a step with a loss of zero, unknown initial losses, or gradients that
+    were not measured, not finite or all zero."""
 
     instant = False
 
@@ -75,7 +75,7 @@ class GradNorm:
             downhill = [weight * slope for weight, slope in zip(self.weights, downhill, strict=True)]
         found = self._learned.descend(downhill)
         if self._logarithmic:
-            highest = max(found)  # scaling takes out what is taken off all
+            highest = max(found)  # a constant offset is removed by the scaling
             found = [math.exp(value - highest) for value in found]
         self.weights = renormalised(found, self._floor)
         self._learned.put(self._as_learned())

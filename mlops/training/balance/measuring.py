@@ -1,4 +1,4 @@
-"""What one optimizer step measures: losses over micro-batches and ranks, rates, each task's gradient."""
+"""Measurements of one optimizer step: losses over micro-batches and ranks, rates, each task's gradient."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """Means over micro-batches are exact for losses that are means over as many pictures each: the mean of
-    their gradients is then the gradient of one batch of them all.
+    """Means over the micro-batches of one step. They are exact if every loss is a mean over the same number
+    of
+    images: the mean of the gradients is then the gradient of one large batch.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Window:
         self.micro_batches += 1
 
     def means(self) -> tuple[list[float], list[float], list[float]]:
-        """Losses, weights and weighted losses, a mean each over micro-batches and ranks. Waits for the
+        """Means of losses, weights and weighted losses over micro-batches and ranks. Synchronises the
         device.
         """
         assert self._sums is not None
@@ -41,14 +42,14 @@ class Window:
         return losses, weights, weighted
 
     def gradients(self) -> Tensor | None:
-        """The mean gradients over micro-batches and ranks; None where they were not measured."""
+        """The mean gradients over micro-batches and ranks; None if not measured."""
         return None if self._gradients is None else averaged(self._gradients / self.micro_batches)
 
 
 def averaged(values: Tensor) -> Tensor:
-    """The mean of `values` over all ranks; as it is where this process trains alone.
+    """The mean of `values` over all ranks; unchanged without distributed training.
 
-    A NaN or an infinity on one rank is one on all of them, so that all decide the same.
+    A NaN or infinity on one rank is returned on all ranks, so that all decide the same.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return values
@@ -58,9 +59,9 @@ def averaged(values: Tensor) -> Tensor:
 
 
 class TrainingRates:
-    """The initial losses L_i(0): known beforehand, or the mean of the first so many losses above zero.
+    """The initial losses L_i(0): given, or the mean of the first `steps` losses above zero.
 
-    A loss of zero, as a first batch without any object may give, says nothing of where a task starts.
+    A loss of zero, as for a first batch without objects, is not a valid initial loss.
     """
 
     def __init__(self, tasks: Sequence[str], known: Mapping[str, float], steps: int) -> None:
@@ -76,10 +77,9 @@ class TrainingRates:
                 self._counts[task] += 1
 
     def inverse_rates(self, losses: Sequence[float]) -> tuple[float, ...] | None:
-        """r_i = (L_i / L_i(0)) / mean over tasks of the same: above 1 for a task that lags behind.
+        """r_i = (L_i / L_i(0)) / mean over tasks of the same: above 1 for a task that trains more slowly.
 
-        None while a task's start is not known, and where every loss is zero. Source: Chen et al., section
-        3.1.
+        None while an initial loss is unknown, and if every loss is zero. Source: Chen et al., section 3.1.
         """
         if min(self._counts) < self._steps:
             return None
@@ -98,8 +98,8 @@ class TrainingRates:
 def task_gradients(losses: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
     """d loss_i / d shared as rows of a float32 matrix, shape (tasks, numbers in `shared`).
 
-    One backward pass a task, from its loss down to `shared` and no further; the losses' graph is kept. A row
-    is zero where a loss does not depend on `shared`, or has no graph at all.
+    One backward pass per task, from its loss to `shared` only; the graph is kept. A row is zero if a loss
+    does not depend on `shared` or has no graph.
     """
     learnt = [parameter for parameter in shared if parameter.requires_grad]
     if not learnt:

@@ -1,22 +1,22 @@
-"""The balancing methods besides GradNorm: fixed weights, uncertainty, gradient surgery; and their base.
+"""The balancing methods other than GradNorm (fixed weights, uncertainty, gradient surgery) and their base.
 
-Learned numbers have an Adam optimizer of their own, on the CPU and in float64: they are a handful, and
-every rank comes to the same ones bit by bit.
+Learned weights have a separate Adam optimizer on the CPU in float64, so that every rank gets identical
+values.
 
 Uncertainty: Kendall, Gal and Cipolla: Multi-Task Learning Using Uncertainty to Weigh Losses for Scene
-Geometry and Semantics, CVPR 2018, section 3. With s_i = log of the variance, what is minimised is
+Geometry and Semantics, CVPR 2018, section 3. With s_i = log of the variance, the minimised value is
 
     sum over tasks of  c_i * exp(-s_i) * L_i + s_i / 2,   c_i = 1/2 for a regression, 1 for a classification
 
-so that w_i = c_i exp(-s_i), and the slope in s_i is 1/2 - w_i L_i: no gradient of the network is needed,
-and the term s_i / 2, which moves no other parameter, is left out of the total.
+so that w_i = c_i exp(-s_i), and the derivative by s_i is 1/2 - w_i L_i: no gradient of the network is needed.
+The term s_i / 2, which affects no other parameter, is not part of the total.
 
 Surgery: UPGrad (Quinton and Rey: Jacobian Descent for Multi-Objective Optimization, arXiv 2406.16232) and
 PCGrad (Yu et al.: Gradient Surgery for Multi-Task Learning, NeurIPS 2020), by torchjd. Both yield a sum of
-the tasks' gradients g_i with factors that follow from their inner products: sum_i w_i(J J^T) g_i, J's rows
-being the g_i. torchjd gives those factors, and they are used as the weights of the losses; tasks that do
-not conflict all get 1. The gradient on the parameters that J was taken on is then the method's own. Unlike
-in the papers, a task's head too is moved by w_i times its gradient, as with every other method here.
+the tasks' gradients g_i with factors that depend on their inner products: sum_i w_i(J J^T) g_i, where the g_i
+are the rows of J. torchjd computes these factors, which are used as loss weights; tasks without conflict all
+get 1. The gradient on the parameters of J is then that of the method. Unlike in the papers, a task's head is
+also updated with w_i times its gradient, as with all other methods here.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepMeasurements:
-    """What one optimizer step showed, or one micro-batch where a rule is instant; the same on every rank.
+    """Measurements of one optimizer step, or of one micro-batch for an instant rule; equal on every rank.
 
-    losses: unweighted, finite, one a task.
-    inverse_rates: r_i; None while the initial losses are not known, or where all losses are zero.
-    gradients: shape (tasks, numbers in the shared parameters), unweighted and finite; None where this step
-        was not measured.
+    losses: unweighted, finite, one per task.
+    inverse_rates: r_i; None while the initial losses are unknown, or if all losses are zero.
+    gradients: shape (tasks, size of the shared parameters), unweighted and finite; None if not measured.
     """
 
     losses: Sequence[float]
@@ -50,9 +49,9 @@ class StepMeasurements:
 
 
 class BalanceMethod(Protocol):
-    """From what was shown to the next weights. Holds them, and whatever it learns them with."""
+    """Computes the next weights from measurements; keeps the weights and the state of learning."""
 
-    instant: bool  # learns from a micro-batch before its total is formed, not after the window
+    instant: bool  # learns from a micro-batch before its total, not after the optimizer step
 
     @property
     def weights(self) -> Sequence[float]: ...
@@ -74,13 +73,13 @@ class Learned:
         return [float(value) for value in self._parameter.detach()]
 
     def descend(self, slopes: Sequence[float]) -> list[float]:
-        """One step against `slopes`, and where it led."""
+        """One step against `slopes`; returns the new values."""
         self._parameter.grad = torch.tensor(list(slopes), dtype=torch.float64)
         self._adam.step()
         return self.values
 
     def put(self, values: Sequence[float]) -> None:
-        """Set the numbers; the optimizer's moments stay."""
+        """Set the values; the optimizer's moments are unchanged."""
         with torch.no_grad():
             self._parameter.copy_(torch.tensor(list(values), dtype=torch.float64))
 
@@ -93,10 +92,10 @@ class Learned:
 
 
 def renormalised(weights: Sequence[float], floor: float) -> list[float]:
-    """`weights` scaled to add up to their number, as the paper does after each update, none below `floor`.
+    """`weights` scaled to add up to their number, as in the paper after each update, none below `floor`.
 
-    Where scaling leaves one below `floor` (or it came in so, even negative), it is put there and the others
-    share what remains, in their own proportions. `floor` is below 1, so there is always something to share.
+    A weight that is below `floor` after scaling, even a negative one, is set to `floor`, and the others share
+    the rest in their proportions. `floor` is below 1, so there is always a rest.
     """
     count = len(weights)
     low: set[int] = set()
@@ -107,7 +106,7 @@ def renormalised(weights: Sequence[float], floor: float) -> list[float]:
         if not below:
             return [floor if task in low else weight * scale for task, weight in enumerate(weights)]
         low |= below
-        if len(low) == count:  # nothing above zero came in
+        if len(low) == count:  # no weight above zero
             return [1.0] * count
 
 
@@ -128,14 +127,12 @@ class Fixed:
 
 
 class Uncertainty:
-    """The weights keep, all of them, in a step in which a loss is zero or below: it has no variance to
-    learn.
-    """
+    """All weights are unchanged after a step with a loss of zero or below, as it has no variance to learn."""
 
     instant = False
 
     def __init__(self, weights: Sequence[float], factors: Sequence[float], lr: float, floor: float) -> None:
-        """weights: exp(-s_i) to start from. factors: c_i."""
+        """weights: initial exp(-s_i). factors: c_i."""
         self._factors, self._most = tuple(factors), -math.log(floor)
         self._learned = Learned([-math.log(weight) for weight in weights], lr)
 
@@ -159,18 +156,18 @@ class Uncertainty:
 
 
 class Surgery:
-    """The weights keep where the gradients are not finite or all zero."""
+    """The weights are unchanged if the gradients are not finite or all zero."""
 
     instant = True
 
     def __init__(self, method: Literal["upgrad", "pcgrad"], tasks: int) -> None:
-        """Raises BadSetting where torchjd, or for upgrad its solver, is not installed."""
+        """Raises BadSetting if torchjd, or for upgrad its solver, is not installed."""
         try:
             from torchjd.aggregation import PCGradWeighting, UPGradWeighting
 
             self._weighting = UPGradWeighting(torch.ones(tasks)) if method == "upgrad" else PCGradWeighting()
         except ImportError as error:
-            other = "gradnorm, fixed, uncertainty; or this one after: pip install 'vision-mlops[surgery]'"
+            other = f"gradnorm, fixed, uncertainty; {method} needs: pip install 'vision-mlops[surgery]'"
             raise BadSetting("balance", "method", method, other) from error
         self.weights = [1.0] * tasks
         self._seen = 0
@@ -182,7 +179,7 @@ class Surgery:
         if not torch.isfinite(gramian).all() or float(gramian.trace()) <= 0:
             return
         self._seen += 1
-        with torch.random.fork_rng(devices=[]):  # PCGrad draws an order: the same on all ranks
+        with torch.random.fork_rng(devices=[]):  # PCGrad's random order must be equal on all ranks
             torch.default_generator.manual_seed(self._seen)
             self.weights = self._weighting(gramian / gramian.trace()).tolist()
 

@@ -1,4 +1,4 @@
-"""How losses are to be balanced. Checked when made; no library is needed for that."""
+"""Settings of the loss balance, checked on creation without any library."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ METHODS: tuple[Method, ...] = ("gradnorm", "fixed", "uncertainty", "upgrad", "pc
 
 @dataclass(frozen=True, slots=True)
 class BalanceSettings:
-    """One way to balance. What a method does not use it leaves alone.
+    """Settings of one method. A method ignores settings that it does not use.
 
     method: gradnorm (Chen et al., ICML 2018), fixed, uncertainty (Kendall, Gal and Cipolla, CVPR 2018), and
         gradient surgery by torchjd: upgrad (Quinton and Rey, 2024) or pcgrad (Yu et al., NeurIPS 2020).
-    weights: a task's weight at the start, and for good when fixed; 1 where none is named.
+    weights: a task's initial weight, constant for fixed; 1 by default.
         GradNorm scales them to add up to the number of tasks.
-    alpha: GradNorm's pull to equal training rates; 0 asks for equal gradient norms.
-    lr: rate of the Adam optimizer that learns the weights (gradnorm, uncertainty).
-    logarithmic: GradNorm learns log w instead of the paper's w: steps are then relative, as is needed where
-        weights end up orders of magnitude apart.
-    floor: least weight that GradNorm may give; uncertainty keeps within floor and 1/floor.
-    every: optimizer steps from one measurement of gradients to the next. gradnorm, upgrad, pcgrad: at least
-        1. fixed, uncertainty: only for the figures; 0 measures none and costs nothing.
-    initial: a task's loss at the start, L_i(0), where theory knows it better than the first batch:
-        log(classes) for cross-entropy, as the paper has it.
-    initial_steps: for the other tasks, L_i(0) is the mean of the loss over so many first steps above 0.
-    regression: tasks that uncertainty weighting takes for regressions: their loss counts half.
-    patience: steps with a NaN or infinite loss in a row before training is called diverged.
+    alpha: strength of GradNorm's force towards equal training rates; 0: equal gradient norms.
+    lr: learning rate of the Adam optimizer of the weights (gradnorm, uncertainty).
+    logarithmic: GradNorm learns log w instead of the paper's w. Steps are then relative, as needed for
+        weights of different orders of magnitude.
+    floor: smallest weight for GradNorm; with uncertainty, weights stay between floor and 1/floor.
+    every: optimizer steps between measurements of gradients. gradnorm, upgrad, pcgrad: at least 1.
+        fixed, uncertainty: only for metrics; 0 measures none and has no cost.
+    initial: a task's initial loss L_i(0), if theory gives a better value than the first batch:
+        log(classes) for cross-entropy, as in the paper.
+    initial_steps: for the other tasks, L_i(0) is the mean of this many first losses above 0.
+    regression: tasks that uncertainty weighting treats as regressions: their loss counts half.
+    patience: consecutive steps with a NaN or infinite loss before training counts as diverged.
     """
 
     method: Method = "gradnorm"

@@ -1,4 +1,4 @@
-"""Classifiers, trained by Lightning on networks of timm."""
+"""Training classifiers: timm networks with Lightning."""
 
 from __future__ import annotations
 

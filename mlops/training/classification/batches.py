@@ -1,4 +1,4 @@
-"""Images decoded once, and batches of one epoch: order and augmentation depend on seed and epoch alone."""
+"""Images decoded once, and batches of one epoch: order and augmentation depend only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from mlops.data.dataset import ClassificationDataset, SplitName
     from mlops.systems.recipe import ClassificationRecipe
 
-_LIVES_ON_GPU = 0.4  # of the GPU's free memory: more than this stays in the machine's
+_LIVES_ON_GPU = 0.4  # of the GPU's free memory: larger splits stay in host memory
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Pictures (N, 3, H, W) uint8 (channels last in memory) and labels (N,) int64, on one device."""
+    """Images (N, 3, H, W) uint8 (channels last in memory) and labels (N,) int64, on one device."""
 
     pictures: Tensor
     labels: Tensor
@@ -43,7 +43,7 @@ class Split:
         return len(self.labels)
 
     def near(self, device: torch.device) -> Split:
-        """Itself on `device` where that has the room for it; else where it is."""
+        """The split on `device` if that has enough memory, else unchanged."""
         if device.type != "cuda":
             return self
         free, _ = torch.cuda.mem_get_info(device)
@@ -53,7 +53,7 @@ class Split:
 
 
 def split_of(pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
-    """A split over an array (N, H, W, 3) that may be a mapped file; no picture is copied."""
+    """A split over an array (N, H, W, 3), which may be a memory-mapped file; images are not copied."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return Split(torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(labels))
@@ -61,9 +61,9 @@ def split_of(pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
 
 @dataclass(frozen=True, slots=True)
 class TrainBatches:
-    """What one epoch draws from the training split; the last batch is left out unless it is whole.
+    """Batches of one epoch of the training split; an incomplete last batch is dropped.
 
-    epoch: gives the number of the epoch that is about to be drawn.
+    epoch: returns the number of the next epoch.
     """
 
     split: Split
@@ -82,7 +82,7 @@ class TrainBatches:
             yield self.split.pictures[chosen], self.split.labels[chosen]
 
     def order(self, epoch: int) -> Tensor:
-        """Indices (N,) of the pictures in the order in which `epoch` sees them."""
+        """Indices (N,) of the images in the order of `epoch`."""
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         if self.sampler == "shuffle":
             order = torch.randperm(len(self.split), generator=generator)
@@ -95,7 +95,7 @@ class TrainBatches:
 
 @dataclass(frozen=True, slots=True)
 class EvalBatches:
-    """Every picture once, in order."""
+    """Every image once, in order."""
 
     split: Split
     batch: int
@@ -110,7 +110,7 @@ class EvalBatches:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """One number for each epoch of each training, so that an epoch done again is the same epoch."""
+    """A seed for each epoch of each training, so that a repeated epoch is identical."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
@@ -120,12 +120,12 @@ _CHUNK = 32
 def decoded(
     dataset: ClassificationDataset, split: SplitName, side: int, cache: Path, workers: int = 0
 ) -> NDArray[np.uint8]:
-    """The split's pictures as (N, side, side, 3) uint8 RGB, mapped read-only from a file under `cache`.
+    """The split's images as (N, side, side, 3) uint8 RGB, memory-mapped read-only from a file under `cache`.
 
-    Each is decoded whole and stretched to a square by a bilinear filter over the area that a pixel covers
-    (Pillow's), which is what the served model's callers are told to do. The file is known by the data set's
-    digest. `workers`: processes that decode the first time, 0 for this one.
-    Raises DataFault for a picture that cannot be read, DiskFull where the file would fill half of the room.
+    Each is decoded and stretched to a square by Pillow's bilinear filter over the area of a pixel, as the
+    exported model's `preprocessing` states. The file is identified by the data set's digest. `workers`:
+    processes that decode the first time, 0 for this process.
+    Raises DataFault for an unreadable image, DiskFull if the file would fill half of the free space.
     """
     folder = cache / "pictures" / dataset.identity.digest[:16]
     file = folder / f"{split}-{side}.npy"
@@ -141,7 +141,7 @@ def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: P
     shape = (len(images), side, side, 3)
     free = shutil.disk_usage(file.parent).free
     if free < 2 * np.prod(shape, dtype=np.int64):
-        raise DiskFull(str(file.parent), f"the {split} pictures at {side} px ({np.prod(shape) / 1e9:.1f} GB)")
+        raise DiskFull(str(file.parent), f"the {split} images at {side} px ({np.prod(shape) / 1e9:.1f} GB)")
     read = partial(_square, side=side)
     with ExitStack() as stack:
         unfinished = stack.enter_context(partial_file(file))
@@ -157,14 +157,14 @@ def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: P
 
 
 def _square(image: Path | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """(side, side, 3) uint8 of one picture."""
+    """(side, side, 3) uint8 of one image."""
     if isinstance(image, np.ndarray):
         return _resized(Image.fromarray(image), side)
     try:
         with Image.open(image) as opened:
             return _resized(opened, side)
     except (OSError, ValueError, SyntaxError, ImportError) as error:  # ultralytics asks for a plugin
-        raise DataFault(f"{image} cannot be read as a picture: {error}") from error
+        raise DataFault(f"{image} cannot be read as an image: {error}") from error
 
 
 def _resized(picture: Image.Image, side: int) -> NDArray[np.uint8]:
@@ -173,11 +173,11 @@ def _resized(picture: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def augmentation(recipe: ClassificationRecipe) -> nn.Module | None:
-    """Takes and gives (B, 3, H, W) floats in 0..1; None where the recipe changes nothing.
+    """Augments (B, 3, H, W) floats in 0..1; None if the recipe has no augmentation.
 
-    `degrees` and `scale` draw evenly from -degrees..degrees and 1-scale..1+scale; what comes into the picture
-    from outside is its border repeated. `brightness`, `contrast` and `saturation` draw a factor from
-    1-value..1+value, of a blend with black, the mean grey and the grey picture, as in torchvision.
+    `degrees` and `scale` are uniform in -degrees..degrees and 1-scale..1+scale; new pixels repeat the border.
+    `brightness`, `contrast` and `saturation` draw a factor in 1-value..1+value for a blend with black, the
+    mean grey and the grey image, as in torchvision.
     """
     import kornia.augmentation as K  # noqa: N812 - its own convention
 

@@ -1,4 +1,4 @@
-"""The best weights as an ONNX file that takes pictures in 0..1 and gives probabilities."""
+"""Export the best weights to ONNX; input: images in 0..1, output: probabilities."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOLERANCE = 1e-4  # largest difference of a probability between the file and the
 
 
 class _Served(nn.Module):
-    """Normalisation, network and softmax as one."""
+    """Normalisation, network and softmax in one module."""
 
     mean: Tensor
     std: Tensor
@@ -44,14 +44,14 @@ class _Served(nn.Module):
 
 
 def network_served(recipe: ClassificationRecipe, classes: int, weights: Path) -> _Served:
-    """The best weights as what is exported, in evaluation mode. Raises MissingWeights."""
+    """The module to export, with the best weights, in evaluation mode. Raises MissingWeights."""
     return _Served(networks.rebuild(recipe, classes, weights)).eval()
 
 
 def export(recipe: ClassificationRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
-    """Write `folder/model.onnx` and hold it against the network, one picture and three at once.
+    """Write `folder/model.onnx` and compare it with the network for batches of one and three images.
 
-    Raises TrainingCrashed when they differ by more than `TOLERANCE`.
+    Raises TrainingCrashed if they differ by more than `TOLERANCE`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, side = folder / "model.onnx", recipe.image_size
@@ -87,7 +87,7 @@ def _compare(served: nn.Module, file: Path, side: int) -> None:
             expected = served(torch.from_numpy(pictures)).numpy()
         difference = float(np.abs(session.run(None, {INPUT: pictures})[0] - expected).max())
         if not difference <= TOLERANCE:
-            raise TrainingCrashed(f"{file} differs from the network by {difference:.2g} in a probability")
+            raise TrainingCrashed(f"{file}: a probability differs from the network's by {difference:.2g}")
 
 
 def _preprocessing(network: nn.Module, classes: Sequence[str], side: int) -> dict[str, object]:
@@ -109,7 +109,7 @@ def _preprocessing(network: nn.Module, classes: Sequence[str], side: int) -> dic
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The exporter prints its progress and warns of what it does itself."""
+    """Hide the exporter's progress and its warnings about its own code."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What happens around each epoch: freezing, random numbers, report, record, checkpoint; and its files."""
+"""Work around each epoch: freezing, random state, report, record, checkpoint; and the files."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Epochs(Callback):  # type: ignore[misc]
-    """Reports every epoch once it is validated, then writes the record, then puts the checkpoint in place.
+    """Reports every epoch after validation, then writes the record, then the checkpoint.
 
-    A kill between any two of these leaves the epoch to be done again, and nothing of it is known twice:
-    the record may be one epoch ahead of the checkpoint, never behind it.
+    After a kill between these steps, the epoch is repeated and nothing is recorded twice: the record may be
+    one epoch ahead of the checkpoint, never behind it.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self._started = self._train_s = 0.0
 
     def number(self) -> int:
-        """The epoch under way, counted from 0."""
+        """The current epoch, counted from 0."""
         return self._epoch
 
     def on_train_epoch_start(self, trainer: Any, module: ClassifierModule) -> None:
@@ -90,8 +90,8 @@ class Epochs(Callback):  # type: ignore[misc]
         return "patience" if self._recipe.patience and epoch - first >= self._recipe.patience else ""
 
     def _report(self, trainer: Any, module: ClassifierModule) -> EpochReport:
-        """The epoch just validated. `train/...` is measured on the augmented pictures as they were learnt,
-        `time/images_per_s` over the time of training alone.
+        """Report of the validated epoch. `train/...` is measured on the augmented images during training,
+        `time/images_per_s` over the training time without validation.
         """
         epoch = self._epoch + 1
         seen, truth, loss = module.seen.take()
@@ -114,7 +114,7 @@ class Epochs(Callback):  # type: ignore[misc]
         return EpochReport(epoch, metrics, seconds, len(truth))
 
     def _keep(self, trainer: Any, module: ClassifierModule) -> None:
-        """Best weights first, the checkpoint after them, and only then let the best before go."""
+        """Write the best weights, then the checkpoint, then delete the previous best weights."""
         places, best = self._places, self.record.best().epoch
         places.weights.mkdir(parents=True, exist_ok=True)
         if best == self.record.epochs[-1].epoch:
@@ -171,22 +171,22 @@ class ClassifierFiles:
         return self.out_dir / "training"
 
     def artifacts(self) -> dict[Path, str]:
-        """Every file worth keeping, to the artifact folder it belongs in."""
+        """Files to keep, each with its artifact folder."""
         drawn = sorted(path for path in self.drawings.iterdir() if path.is_file())
         return {**dict.fromkeys(drawn, "training"), self.best: "weights", self.last: "weights"}
 
     def best_of(self, epoch: int) -> Path:
-        """Kept beside the best before it until the epoch's checkpoint is in place: a kill between the two
-        would otherwise leave a best that no checkpoint knows of.
+        """The best weights of an epoch. The previous file is kept until the epoch's checkpoint is written, so
+        that the checkpoint's best weights always exist.
         """
         return self.weights / f"best-{epoch}.safetensors"
 
 
 def look_back(places: ClassifierFiles, identity: str) -> EarlierTraining:
-    """Find the checkpoint to go on from, and bring the record to its epoch.
+    """Find the checkpoint to resume from, and cut the record to its epoch.
 
-    A checkpoint that cannot be read is warned of and started over. Raises StudyMismatch when the folder
-    holds a training of another recipe, data set or seed.
+    Starts over with a warning if the checkpoint is unreadable. Raises StudyMismatch if the folder has a
+    training of another recipe, data set or seed.
     """
     record = read_own(places.record, identity)
     if record is not None and record.finished and places.best.exists():
@@ -195,22 +195,22 @@ def look_back(places: ClassifierFiles, identity: str) -> EarlierTraining:
         return _anew(places, identity)
     epoch = _epochs_in(places.checkpoint)
     if epoch is None:
-        log.warning("%s is damaged: starting over from epoch 1", places.checkpoint)
+        log.warning("%s is damaged; restarting from epoch 1", places.checkpoint)
         return _anew(places, identity)
     record = record.up_to(epoch)
     best = places.best_of(record.best().epoch)
     if not best.exists() and not (record.ended and places.best.exists()):
-        log.warning("%s is gone: starting over from epoch 1", best)
+        log.warning("%s is missing; restarting from epoch 1", best)
         return _anew(places, identity)
     return EarlierTraining(record, places.checkpoint)
 
 
 def _epochs_in(checkpoint: Path) -> int | None:
-    """Epochs done when it was written; None where it cannot be read."""
+    """Number of finished epochs in a checkpoint; None if it is unreadable."""
     try:
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         return int(held["epoch"]) + 1
-    except Exception as error:  # noqa: BLE001 - whatever a torn file makes torch raise
+    except Exception as error:  # noqa: BLE001 - torch may raise anything for a damaged file
         log.debug("%s: %s", checkpoint, error)
         return None
 

@@ -1,4 +1,4 @@
-"""Measure a classifier on a split, and keep its probabilities for every image."""
+"""Evaluate a classifier on a split, and keep its probabilities for every image."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def evaluate(
     weights: Path,
     split: SplitName,
 ) -> TestResult:
-    """Metrics `<split>/...`, figures in the artifact folder `<split>`, and a parquet of predictions.
+    """Compute metrics `<split>/...`, plots for the artifact folder `<split>`, and a parquet of predictions.
 
-    One row a picture: `image` (its path below the data set's folder, or its index), `source`, `label`,
-    `predicted` and `p/<class>`. Raises DataFault for a split without pictures.
+    One row per image: `image` (its path below the data set's folder, or its index), `source`, `label`,
+    `predicted` and `p/<class>`. Raises DataFault for a split without images.
     """
     labelled = dataset.splits.get(split)
     if labelled is None or not len(labelled):
-        raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
+        raise DataFault(f"{dataset.identity.path} has no images in its {split} split to evaluate on")
     folder, recipe = config.out_dir / split, config.recipe
     shutil.rmtree(folder, ignore_errors=True)
     device = torch.device(find_device(config.device))
@@ -74,7 +74,7 @@ def evaluate(
 
 
 def probabilities(network: nn.Module, split: Split, device: torch.device, batch: int) -> NDArray[np.float32]:
-    """What `network` gives for every picture of the split, in order: (N, C), each row summing to 1."""
+    """Probabilities of `network` for every image of the split, in order: (N, C), each row sums to 1."""
     norm = networks.normalisation(network)
     mean = torch.tensor(norm.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(norm.std, device=device).view(1, 3, 1, 1)
@@ -96,9 +96,9 @@ def finish(
     places: ClassifierFiles,
     record: Record,
 ) -> Record:
-    """Draw what a person looks at, put the best weights in place, and mark the training as finished.
+    """Draw plots, move the best weights to their final place, and mark the training as finished.
 
-    Called again after a kill in the middle of it, it does it again.
+    It is repeated after a kill in between.
     """
     best = places.best_of(record.best().epoch)
     weights = best if best.exists() else places.best

@@ -1,4 +1,4 @@
-"""One training from its start, or from where it was ended, to its files: Lightning's loop, our record."""
+"""One training with Lightning's loop and our record; resumes an earlier start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import ClassificationDataset, SplitName
     from mlops.systems.recipe import ClassificationRecipe
 
-EVAL_BATCHES = 2  # pictures of a validation batch for one of training
+EVAL_BATCHES = 2  # size of a validation batch in training batches
 
 
 def train(
@@ -59,7 +59,7 @@ def train(
 def open_split(
     config: TrainConfig[ClassificationRecipe], dataset: ClassificationDataset, name: SplitName
 ) -> Split:
-    """The split's pictures at the recipe's size, decoded on the first call."""
+    """The split's images at the recipe's size; decoded at the first call."""
     recipe = config.recipe
     pictures = decoded(dataset, name, recipe.image_size, config.shared, recipe.workers)
     return split_of(pictures, dataset.splits[name].labels)
@@ -74,7 +74,7 @@ def _learn(
     found: EarlierTraining,
     on_epoch: OnEpoch,
 ) -> Record:
-    """Every epoch that is still to come."""
+    """Train the remaining epochs."""
     recipe = config.recipe
     going_on = found.checkpoint is not None
     first_weights = recipe.model_copy(update={"weights": "none"}) if going_on else recipe
@@ -119,7 +119,7 @@ def _lightning(
 
 
 def _precision(recipe: ClassificationRecipe, device: torch.device) -> Any:
-    """Mixed where it is faster: on CUDA. On a CPU bfloat16 was slower than float32."""
+    """Mixed precision on CUDA, where it is faster. On a CPU bfloat16 was slower than float32."""
     if not recipe.amp or device.type != "cuda":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
@@ -127,7 +127,7 @@ def _precision(recipe: ClassificationRecipe, device: torch.device) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let Lightning say warnings and worse, but not what its loaders and loggers could be."""
+    """Restrict Lightning's log to warnings and errors, without its advice on loaders and loggers."""
     logger = logging.getLogger("lightning.pytorch")
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -141,16 +141,17 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _numbers_of_its_own(device: torch.device) -> Iterator[None]:
-    """Leave torch's random numbers outside as they were."""
+    """Restore torch's random state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C by `sys.exit(1)` and is deaf to it from then on; raise it as what it was.
+    """Raise Ctrl-C as KeyboardInterrupt, which Lightning would convert to `sys.exit(1)` and ignore from then
+    on.
 
-    SIGTERM, where nobody else handles it, it answers by an exit of status 0; leave with the shell's 143.
+    For SIGTERM without another handler, Lightning exits with status 0; exit with the shell's 143 instead.
     """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)

@@ -22,10 +22,10 @@ WARMUP_FROM = 0.01  # of the learning rate
 
 
 class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
-    """A network of timm under a recipe.
+    """A timm network, trained by a recipe.
 
-    class_counts: pictures of each class in the training split, (C,).
-    steps_per_epoch: optimizer steps, i.e. batches over `accumulate`, rounded up.
+    class_counts: images of each class in the training split, (C,).
+    steps_per_epoch: optimizer steps: batches divided by `accumulate`, rounded up.
     """
 
     mean: Tensor
@@ -42,7 +42,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         self.augment = augmentation(recipe)
         self.backbone_frozen = False
         self.seen, self.validated = Predictions(), Predictions()
-        forward = self.network.forward  # of the network itself: a compiled copy would be saved twice
+        forward = self.network.forward  # a compiled copy of the network would be saved twice
         self._trained: Any = torch.compile(forward, dynamic=False) if recipe.compile else forward
         norm = normalisation(network)
         self.register_buffer("mean", torch.tensor(norm.mean).view(1, 3, 1, 1), persistent=False)
@@ -53,7 +53,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
     # freezing
 
     def freeze_backbone(self, frozen: bool) -> None:
-        """Let no gradient into the backbone and keep its batch norms' statistics; or let it learn again."""
+        """Freeze or unfreeze the backbone: gradients and batch-norm statistics."""
         self.backbone_frozen = frozen
         head = {id(parameter) for parameter in head_parameters(self.network)}
         for parameter in self.network.parameters():
@@ -71,12 +71,12 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
     # steps
 
     def normalised(self, pictures: Tensor) -> Tensor:
-        """(B, 3, H, W) floats in 0..1, as the network takes them."""
+        """Normalise (B, 3, H, W) floats in 0..1 for the network."""
         normal = (pictures - self.mean) / self.std
         return normal.contiguous(memory_format=torch.channels_last)
 
     def changed(self, pictures: Tensor) -> Tensor:
-        """uint8 pictures as floats in 0..1, augmented."""
+        """Convert uint8 images to floats in 0..1 and augment them."""
         floats = pictures.to(torch.float32).div_(255)
         return floats if self.augment is None else self.augment(floats)
 
@@ -101,7 +101,7 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         self.validated.add(logits, labels, functional.cross_entropy(logits, labels))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (B, C) float32 of uint8 pictures (B, 3, H, W) as they are."""
+        """Logits (B, C) float32 of uint8 images (B, 3, H, W), without augmentation."""
         inputs = self.normalised(pictures.to(torch.float32).div_(255))
         logits: Tensor = self.network(inputs)
         return logits.float()
@@ -131,17 +131,17 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
 
     @property
     def _scales_gradients(self) -> bool:
-        """Lightning clips no gradients that a fused optimizer unscales itself."""
+        """Lightning cannot clip gradients that a fused optimizer unscales."""
         return getattr(self.trainer.precision_plugin, "scaler", None) is not None or self.device.type == "mps"
 
 
 def make_schedule(
     optimizer: torch.optim.Optimizer, recipe: ClassificationRecipe, total: int, warmup: int
 ) -> lr_scheduler.LRScheduler:
-    """The recipe's schedule over `total` steps, after `warmup` of them that rise linearly.
+    """The recipe's schedule over `total` steps, after a linear warm-up of `warmup` steps.
 
-    `cosine` falls to 0 (Loshchilov and Hutter, SGDR, ICLR 2017, one period), `onecycle` rises for 30 % of
-    the steps and then falls (Smith and Topin, Super-convergence, 2018) and has its own warm-up.
+    `cosine` decays to 0 (Loshchilov and Hutter, SGDR, ICLR 2017, one period). `onecycle` rises for 30 % of
+    the steps and then decays (Smith and Topin, Super-convergence, 2018); it has its own warm-up.
     """
     if recipe.schedule == "onecycle":
         return lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=total + 1)
@@ -155,22 +155,22 @@ def make_schedule(
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """n / (C * n_c) for counts (C,); a class without a picture counts as if it had one."""
+    """n / (C * n_c) for counts (C,); a class without images counts as one with one image."""
     return counts.sum() / (len(counts) * counts.clamp(min=1).float())
 
 
 class Predictions:
-    """What an epoch predicted, kept on the device until it is asked for."""
+    """Predictions of an epoch, kept on the device until `take`."""
 
     def __init__(self) -> None:
         self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """logits (B, C), labels (B,), loss: their mean, ()."""
+        """logits (B, C), labels (B,), loss: the mean, ()."""
         self._batches.append((logits.detach(), labels, loss.detach() * len(labels)))
 
     def take(self) -> tuple[Tensor, Tensor, float]:
-        """Predicted classes (N,), true classes (N,) and the mean loss, on the CPU; and forget them."""
+        """Return predicted classes (N,), true classes (N,) and the mean loss, on the CPU, and clear them."""
         logits, labels, losses = zip(*self._batches, strict=True)
         self._batches = []
         predicted = torch.cat(logits).argmax(1).cpu()

@@ -1,4 +1,4 @@
-"""The network: made by timm, with first weights from where the recipe says, and kept as safetensors."""
+"""The network: created by timm with the recipe's initial weights, stored as safetensors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LIBRARY_NAME = "imagenet"
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """Per-channel mean and standard deviation of RGB in 0..1 that the architecture was made for (timm's
-    `pretrained_cfg`: ImageNet's for most, 0.5 for the networks that came from TensorFlow).
+    """The architecture's mean and standard deviation per channel of RGB in 0..1 (timm's `pretrained_cfg`:
+    ImageNet's for most networks, 0.5 for those from TensorFlow).
     """
 
     mean: tuple[float, float, float]
@@ -36,7 +36,7 @@ class Normalisation:
 
 
 def build(recipe: ClassificationRecipe, classes: int, seed: int) -> nn.Module:
-    """A new network with the recipe's first weights. Raises BadSetting, MissingWeights."""
+    """A new network with the recipe's initial weights. Raises BadSetting, MissingWeights."""
     _require_model(recipe.model)
     fetch = recipe.weights.strip().lower() == LIBRARY_NAME and not _fetched(recipe.model)
     if fetch:
@@ -49,7 +49,7 @@ def build(recipe: ClassificationRecipe, classes: int, seed: int) -> nn.Module:
 
 
 def check(recipe: ClassificationRecipe) -> None:
-    """Raise BadSetting or MissingWeights for a model or weights that cannot be had; makes nothing."""
+    """Raise BadSetting or MissingWeights for an unavailable model or weights; creates nothing."""
     _require_model(recipe.model)
     if recipe.weights.strip().lower() == LIBRARY_NAME:
         if not _fetched(recipe.model):
@@ -59,19 +59,19 @@ def check(recipe: ClassificationRecipe) -> None:
 
 
 def rebuild(recipe: ClassificationRecipe, classes: int, weights: Path) -> nn.Module:
-    """The network that `save` wrote. Raises MissingWeights when the file is not of this model."""
+    """The network that `save` wrote. Raises MissingWeights if the file is of another model."""
     network = _create(recipe, classes, 0, pretrained=False)
     try:
         network.load_state_dict(load_file(weights))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise MissingWeights(
-            f"{weights} does not hold the weights of {recipe.model} with {classes} classes"
+            f"{weights} does not have the weights of {recipe.model} with {classes} classes"
         ) from error
     return network
 
 
 def save(network: nn.Module, file: Path, **says: object) -> None:
-    """Write the network's tensors, and `says` as the file's metadata: complete, or not at all."""
+    """Write the network's tensors and `says` as the file's metadata, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with partial_file(file) as partial:
         save_file(tensors, partial, metadata={key: json.dumps(value) for key, value in says.items()})
@@ -83,12 +83,12 @@ def normalisation(network: nn.Module) -> Normalisation:
 
 
 def head_parameters(network: Any) -> list[nn.Parameter]:
-    """The classifier's own parameters; all others are the backbone's."""
+    """The parameters of the classification head; all others belong to the backbone."""
     return list(network.get_classifier().parameters())
 
 
 def _create(recipe: ClassificationRecipe, classes: int, seed: int, *, pretrained: bool) -> nn.Module:
-    """Drawn from `seed`; torch's random numbers outside stay as they were."""
+    """Initialise from `seed`, without changing torch's global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: nn.Module = timm.create_model(
@@ -107,20 +107,20 @@ def _require_model(name: str) -> None:
 
 
 def _first_weights(recipe: ClassificationRecipe) -> Path | None:
-    """The file to take them from; None where there are none or timm has just fetched them itself."""
+    """The weights file; None if there are none or timm fetches them."""
     if recipe.weights.strip().lower() == LIBRARY_NAME:
         return _fetched(recipe.model)
     file = find_weights(recipe.weights)
     if file is None and not wants_none(recipe.weights):
         raise MissingWeights(
-            f"weights={recipe.weights}: a classifier's are `{LIBRARY_NAME}`, `none` or the path of a "
-            "safetensors file, and there is no such file"
+            f"weights={recipe.weights}: the file does not exist; set `{LIBRARY_NAME}`, `none` or the path of "
+            "a safetensors file"
         )
     return file
 
 
 def _fetched(model: str) -> Path | None:
-    """The library's weights, where an earlier fetch left them on this machine."""
+    """The library's weights, if they were fetched before."""
     from huggingface_hub import try_to_load_from_cache
 
     config = timm.get_pretrained_cfg(model)
@@ -135,17 +135,17 @@ def _require_hub(model: str) -> None:
 
     config = timm.get_pretrained_cfg(model)
     if config is None or not config.has_weights:
-        raise unavailable(LIBRARY_NAME, f"timm has none for {model}")
+        raise unavailable(LIBRARY_NAME, f"timm has no weights for {model}")
     require_server(LIBRARY_NAME, constants.ENDPOINT)
 
 
 def _take(network: Any, file: Path, model: str) -> None:
-    """Load every tensor of `file` but a classifier of another size. Raises MissingWeights if little fits."""
+    """Load all tensors of `file` except a head of another size. Raises MissingWeights if too few fit."""
     try:
         with safe_open(file, framework="pt") as held:
             given = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
-        raise MissingWeights(f"{file} is no safetensors file, the only kind that is opened here") from error
+        raise MissingWeights(f"weights={file}: not a safetensors file, the only supported format") from error
     own = network.state_dict()
     fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
     head = {id(parameter) for parameter in head_parameters(network)}
@@ -153,7 +153,7 @@ def _take(network: Any, file: Path, model: str) -> None:
     if not needed <= fitting.keys():
         lacking = sorted(needed - fitting.keys())
         raise MissingWeights(
-            f"{file} fits another network than {model}: {len(lacking)} of {len(needed)} layers' weights are "
-            f"missing or of another shape, {lacking[0]} first"
+            f"weights={file}: does not fit {model}: {len(lacking)} of {len(needed)} weights are missing or "
+            f"have another shape (first: {lacking[0]})"
         )
     network.load_state_dict(fitting, strict=False)

@@ -1,4 +1,4 @@
-"""`ClassificationTrainer`: the trainer protocol, for one class a picture, through Lightning and timm."""
+"""`ClassificationTrainer`: the trainer protocol for one class per image, with Lightning and timm."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ class ClassificationTrainer:
         timm_network.check(recipe)
 
     def fit(self, config: TrainConfig[ClassificationRecipe], on_epoch: OnEpoch) -> TrainResult:
-        """See the protocol. The best epoch is the one of the highest val/macro_f1, which patience watches
-        too.
-        """
+        """See the protocol. The best epoch has the highest val/macro_f1, which patience also uses."""
         dataset = _pictures_with_classes(config)
         with named(config.out_dir):
             from mlops.training.classification.lightning_loop import train
@@ -39,7 +37,7 @@ class ClassificationTrainer:
             return train(config, dataset, on_epoch)
 
     def test(self, config: TrainConfig[ClassificationRecipe], weights: Path, split: SplitName) -> TestResult:
-        """See the protocol; figures and the table of predictions go to a folder of the split's name."""
+        """See the protocol; plots and the table of predictions go to a folder with the split's name."""
         dataset = _pictures_with_classes(config)
         with named(config.out_dir):
             from mlops.training.classification.held_out import evaluate
@@ -58,8 +56,8 @@ class ClassificationTrainer:
 def _pictures_with_classes(config: TrainConfig[ClassificationRecipe]) -> ClassificationDataset:
     dataset = config.dataset
     if not isinstance(dataset, ClassificationDataset):
-        raise DataFault(f"{dataset.identity.path} holds boxes; a classifier needs one class a picture")
+        raise DataFault(f"{dataset.identity.path} has boxes; a classifier needs one class per image")
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
-            raise DataFault(f"{dataset.identity.path} has no pictures to {split} on")
+            raise DataFault(f"{dataset.identity.path} has no images in its {split} split")
     return dataset

@@ -1,4 +1,4 @@
-"""What a person looks at after a training: arguments, curves, class counts, pictures as they were learnt."""
+"""Plots and files of a training: arguments, curves, class counts, training and validation images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlops.training.protocol import TrainConfig
     from mlops.training.training_record import Record
 
-_GRID = 16  # pictures of a batch that are shown
+_GRID = 16  # images shown of a batch
 
 
 def draw_training(
@@ -35,8 +35,8 @@ def draw_training(
     record: Record,
     folder: Path,
 ) -> None:
-    """Write Ultralytics' artifact set for a classifier into `folder`; matrices and curves are those of the
-    best weights on the validation split.
+    """Write the same files as Ultralytics into `folder`; matrices and curves are of the best weights on the
+    validation split.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arguments = {**config.recipe.model_dump(), "seed": config.seed, "data": dataset.identity.path}
@@ -57,7 +57,7 @@ def _draw_results(history: pd.DataFrame, file: Path) -> None:
         "accuracy": ["train/accuracy", "val/accuracy"],
         "F1 of each class, val": [name for name in map(str, history) if name.startswith("val/F1/")],
         "learning rate": ["lr/backbone", "lr/head"],
-        "pictures a second": ["time/images_per_s"],
+        "images per second": ["time/images_per_s"],
     }
     figure = Figure(figsize=(15, 8))
     for axes, (title, names) in zip(figure.subplots(2, 3).flat, panels.items(), strict=True):
@@ -80,7 +80,7 @@ def _draw_counts(dataset: ClassificationDataset, file: Path) -> None:
         counts = np.bincount(items.labels, minlength=len(dataset.classes))
         axes.bar(dataset.classes, counts, bottom=below, label=f"{split} ({len(items)})", color=COLOURS[i])
         below += counts
-    axes.set(ylabel="pictures", title=f"{int(below.sum())} pictures by class")
+    axes.set(ylabel="images", title=f"{int(below.sum())} images by class")
     axes.tick_params(axis="x", rotation=45)
     for label in axes.get_xticklabels():
         label.set_horizontalalignment("right")
@@ -91,7 +91,7 @@ def _draw_counts(dataset: ClassificationDataset, file: Path) -> None:
 def _draw_train_batch(
     config: TrainConfig[ClassificationRecipe], split: Split, classes: Sequence[str], file: Path
 ) -> None:
-    """Pictures as the network is given them, after augmentation."""
+    """Input images of the network after augmentation."""
     chosen = np.linspace(0, len(split) - 1, min(_GRID, len(split))).astype(int)
     pictures = split.pictures[torch.from_numpy(chosen)].cpu().float().div_(255)
     change = augmentation(config.recipe)

@@ -1,6 +1,6 @@
-"""Training detectors through Ultralytics.
+"""Training detectors with Ultralytics.
 
-Nothing here loads the library; `DetectionTrainer` does when it is first asked for something.
+Importing this package does not load the library; `DetectionTrainer` loads it at the first call.
 """
 
 from mlops.training.detection.ultralytics_trainer import DetectionTrainer

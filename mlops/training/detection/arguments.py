@@ -1,4 +1,4 @@
-"""Between our names and Ultralytics': a recipe as its arguments, its metrics as ours. Pure."""
+"""Convert a recipe to Ultralytics' arguments, and its metrics to our names. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlops.metrics.box_ap import CocoFigures
     from mlops.systems.recipe import DetectionRecipe
 
-# The library's own names for what a recipe calls the same.
+# Recipe keys that are also arguments of the library.
 _SAME_NAME = (
     "batch",
     "nbs",
@@ -62,10 +62,10 @@ def training_arguments(
 ) -> dict[str, object]:
     """Every argument of a new training.
 
-    `brightness`, `contrast`, `freeze_epochs` and `save_period` have no counterpart in the library: `loop`
-    does them. The library starts the bias' learning rate at 0.1 in the warm-up, which suits SGD; for the
-    others it starts at zero, as the library itself does where it chooses the optimizer. Workers act on
-    CUDA: elsewhere the library loads in the training's own process, always.
+    `brightness`, `contrast`, `freeze_epochs` and `save_period` have no counterpart in the library; the loop
+    implements them. The library starts the learning rate of biases at 0.1 in the warm-up, which suits SGD;
+    for other optimizers it starts at zero, as in the library's automatic choice. Workers have an effect only
+    with CUDA: otherwise the library loads in the training process.
     """
     return {
         **{name: getattr(recipe, name) for name in _SAME_NAME},
@@ -83,7 +83,7 @@ def training_arguments(
 def resume_arguments(
     recipe: DetectionRecipe, *, checkpoint: Path, data: Path, folder: Path, device: str
 ) -> dict[str, object]:
-    """What may differ from the checkpoint's own arguments: the places, the device and the loading."""
+    """Arguments that may differ from the checkpoint's: paths, device and data loading."""
     return {
         "resume": str(checkpoint),
         "model": str(checkpoint),
@@ -109,9 +109,7 @@ def _places(data: Path, folder: Path, device: str) -> dict[str, object]:
 
 
 def losses(split: str, items: Mapping[str, Any]) -> dict[str, float]:
-    """`train/box_loss` and so on; the third is `dfl_loss` or, on YOLO26, `l1_loss`, as the library names
-    it.
-    """
+    """`train/box_loss` and so on; the third is `dfl_loss` or, for YOLO26, `l1_loss`, as in the library."""
     return {f"{split}/{name.rpartition('/')[2]}": float(value) for name, value in items.items()}
 
 
@@ -120,7 +118,7 @@ def detection_metrics(
 ) -> dict[str, float]:
     """Precision, recall and AP of Ultralytics' `Metric`, over all classes and per class.
 
-    A class without an object in the split has no AP and gets no metric (the library fills in the mean).
+    A class without objects in the split has no AP and no metric (the library would use the mean).
     `strict` adds AP50-95 per class.
     """
     metrics = {
@@ -138,7 +136,7 @@ def detection_metrics(
 
 
 def average_precision(split: str, figures: CocoFigures) -> dict[str, float]:
-    """AP of a table of boxes under the names of `detection_metrics`."""
+    """AP of a table of boxes, with the names of `detection_metrics`."""
     metrics = {f"{split}/mAP50": figures.map50, f"{split}/mAP50-95": figures.map50_95}
     for name, own in figures.by_class.items():
         metrics |= {f"{split}/AP50/{name}": own.ap50, f"{split}/AP50-95/{name}": own.ap}
@@ -148,8 +146,8 @@ def average_precision(split: str, figures: CocoFigures) -> dict[str, float]:
 def learning_rates(groups: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """`lr/weight`, `lr/bn`, `lr/bias` and, under MuSGD, `lr/muon`.
 
-    MuSGD splits each group in two and trains the classification head of a fine-tuning at a higher rate:
-    that half is `lr/<group>_head`.
+    MuSGD divides each group in two and trains the classification head of a fine-tuning at a higher rate,
+    which is `lr/<group>_head`.
     """
     used = [group for group in groups if len(group["params"])]
     count = Counter(_group_name(group, i) for i, group in enumerate(used))
@@ -171,5 +169,5 @@ def not_finite(metrics: Mapping[str, float], prefix: str) -> list[str]:
 
 
 def finite_or_nan(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Infinite values as NaN: a validation in half precision may overflow where the training is sound."""
+    """Replace infinite values by NaN: a validation in half precision may overflow in a valid training."""
     return {name: value if math.isfinite(value) else math.nan for name, value in metrics.items()}

@@ -1,7 +1,7 @@
-"""Measure a detector on a split by Ultralytics' validator, and keep every box that it saw.
+"""Evaluate a detector on a split with Ultralytics' validator, and keep every box.
 
-The boxes become a table as `mlops.metrics.samples.sample_tables` defines it: enough to compute AP again, or
-to compare two models image by image.
+The boxes are stored as a table as defined in `mlops.metrics.samples.sample_tables`, sufficient to recompute
+AP or to compare two models image by image.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class BoxTable:
-    """Rows gathered picture by picture. `name_of` turns the library's path of a picture into the one to
-    keep.
-    """
+    """Rows collected image by image. `name_of` converts the library's path of an image to the stored name."""
 
     name_of: Callable[[str], str]
     columns: dict[str, list[Any]] = field(
@@ -60,7 +58,7 @@ class BoxTable:
         ious: Any = None,
         matched: Any = None,
     ) -> None:
-        """Add the boxes of one picture: classes (N,), boxes (N, 4) in pixels, the others (N,) or None."""
+        """Add the boxes of one image: classes (N,), boxes (N, 4) in pixels, the others (N,) or None."""
         count = len(classes)
         missing = [None] * count
         added = {
@@ -88,7 +86,7 @@ class BoxTable:
         )
 
     def ious(self) -> NDArray[np.float64]:
-        """Of each prediction with a truth of its class; NaN for a truth."""
+        """The IoU of each prediction with an annotated box of its class; NaN for an annotated box."""
         return _floats(self.columns["iou"])
 
 
@@ -97,7 +95,7 @@ def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 class KeepingValidator(MatchingValidator):
-    """The library's validator; fills `table` with what it matches."""
+    """The library's validator; adds the boxes that it matches to `table`."""
 
     def __init__(self, *, save_dir: Path, args: dict[str, Any], table: BoxTable) -> None:
         super().__init__(save_dir=save_dir, args=args)
@@ -144,13 +142,13 @@ def evaluate(
     split: SplitName,
     make: Callable[..., KeepingValidator] = KeepingValidator,
 ) -> TestResult:
-    """Metrics `<split>/...`, plots in the artifact folder `<split>`, and a parquet of boxes.
+    """Compute metrics `<split>/...`, plots for the artifact folder `<split>`, and a parquet of boxes.
 
-    Predictions are the library's: boxes of at least 0.001 score after its NMS at IoU 0.7, 300 a picture at
-    most. make: of which kind the validator is. Raises DataFault for a split without pictures.
+    Predictions are the library's: boxes with a score of at least 0.001 after NMS at IoU 0.7, at most 300 per
+    image. make: creates the validator. Raises DataFault for a split without images.
     """
     if not dataset.splits.get(split):
-        raise DataFault(f"{dataset.identity.path} has no pictures in its {split} split to measure on")
+        raise DataFault(f"{dataset.identity.path} has no images in its {split} split to evaluate on")
     folder = config.out_dir / split
     shutil.rmtree(folder, ignore_errors=True)
     names = picture_names(dataset, split)
@@ -177,8 +175,8 @@ def evaluate(
 def _arguments(
     config: TrainConfig[DetectionRecipe], dataset: DetectionDataset, split: SplitName
 ) -> dict[str, Any]:
-    """As the validation in training with twice the batch, but on the square that is served: the rectangles of
-    training's validation pad a picture otherwise, and each box's score with it.
+    """As the validation in training with twice the batch, but with the square input of the exported model:
+    the rectangles of training's validation have other padding, which changes scores.
     """
     return {
         "task": "detect",
@@ -195,6 +193,6 @@ def _arguments(
 
 
 def namer(dataset: DetectionDataset) -> Callable[[str], str]:
-    """From a picture of the view to its path below the data set's own folder."""
+    """A function from the path of an image in the view to its path below the data set's folder."""
     top = shared_folder(dataset)
     return lambda viewed: below(original_of(Path(viewed)), top)

@@ -1,4 +1,4 @@
-"""A trained detector as ONNX: one square picture size, any number of pictures."""
+"""Export a trained detector to ONNX: fixed square image size, dynamic batch size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mlops.prediction.mlflow_model import ServingModel
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.failures import named
 
-INPUT, OUTPUT = "images", "output0"  # the library's own names
-CONFIDENCE, IOU, MOST = 0.25, 0.7, 300  # what the library predicts with where nothing is said
+INPUT, OUTPUT = "images", "output0"  # the library's names
+CONFIDENCE, IOU, MOST = 0.25, 0.7, 300  # the library's defaults for prediction
 
 
 def export(recipe: DetectionRecipe, classes: Sequence[str], weights: Path, folder: Path) -> ServingModel:
@@ -28,13 +28,13 @@ def exported(
     folder: Path,
     outputs: Sequence[str],
 ) -> ServingModel:
-    """Write `folder`/model.onnx and check that it answers a batch of one and of two alike.
+    """Write `folder`/model.onnx and check that batches of one and two give equal outputs.
 
-    outputs: what the network gives, by name, the boxes first.
+    outputs: names of the network's outputs, the boxes first.
 
-    The library's exporter frees height and width together with the batch; here only the batch is free, so
-    that the grid of anchors stays a constant of the graph. The output is the raw head, (batch, 4 + classes,
-    anchors), the one that validation measured: NMS is the caller's, as `preprocessing["nms"]` says.
+    The library's exporter makes height, width and batch dynamic together; here only the batch is dynamic, so
+    that the grid of anchors remains a constant of the graph. The output is the raw head, (batch, 4 + classes,
+    anchors), as evaluated. The caller applies NMS with the values in `preprocessing["nms"]`.
     """
     import onnx
     import torch
@@ -47,7 +47,7 @@ def exported(
         side = _whole_strides(recipe.image_size, stride)
         example = torch.zeros(2, 3, side, side)
         with torch.no_grad(), warnings.catch_warnings():
-            # the grid is built for one size, which is the size that is exported
+            # the grid is built for the exported size
             warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
             model(example)  # builds the grid of anchors
             torch2onnx(
@@ -71,7 +71,7 @@ def exported(
 
 
 def network_served(weights: Path) -> tuple[Any, int]:
-    """The network on the CPU, fused, in the form that traces well; and its largest stride.
+    """The network on the CPU, fused and ready for tracing, and its largest stride.
 
     The file is read as data: see `rebuild`, and what it raises.
     """
@@ -92,13 +92,15 @@ def network_served(weights: Path) -> tuple[Any, int]:
 
 
 def _whole_strides(side: int, stride: int) -> int:
-    """`side` as training took it: rounded up to whole strides (at least 32)."""
+    """`side` as used in training: rounded up to a multiple of the stride (at least 32)."""
     step = max(stride, 32)
     return -(-side // step) * step
 
 
 def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
-    """Run the file on two pictures together and one by one; gives the outputs' shapes, the batch as -1."""
+    """Run the file on two images together and one by one. Returns the output shapes, with -1 for the
+    batch.
+    """
     import numpy as np
     import onnxruntime
 
@@ -110,7 +112,7 @@ def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
         for alone, two in zip(session.run(names, {INPUT: pictures[i : i + 1]}), both, strict=True):
             if alone.shape[1:] != two.shape[1:] or not np.allclose(alone[0], two[i], rtol=1e-3, atol=1e-2):
                 raise TrainingCrashed(
-                    f"{file}: a picture is answered differently alone than in a batch of two"
+                    f"{file}: an image gives other outputs in a batch of two than in a batch of one"
                 )
     return {name: (-1, *answer.shape[1:]) for name, answer in zip(names, both, strict=True)}
 

@@ -1,4 +1,4 @@
-"""What a training starts from: the architecture that Ultralytics knows, and its first weights."""
+"""Architecture and initial weights of a training with Ultralytics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlops.training.weights import find_weights, refuse_unsafe, require_server, 
 if TYPE_CHECKING:
     from mlops.systems.recipe import DetectionRecipe
 
-# a checkpoint of the library is a whole network: layers of torch's and its own, all of them classes
+# a checkpoint of the library is a whole network: layers of torch and of the library, all of them classes
 LAYERS = re.compile(
     rf"{SAFE.pattern}"
     r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
@@ -30,24 +30,22 @@ LAYERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StartingPoint:
-    """`architecture` is a model YAML (the library's, by name, or a path); `weights` None means from
-    scratch.
-    """
+    """architecture: a model YAML (a name in the library, or a path). weights: None to train from scratch."""
 
     architecture: str
     weights: Path | None
 
 
 def starting_point(recipe: DetectionRecipe, cache: Path) -> StartingPoint:
-    """Resolve a recipe's `model` and `weights`; fetches a published file into `cache` where it must.
+    """Resolve a recipe's `model` and `weights`; fetches a published file into `cache` if needed.
 
-    Raises BadSetting for a model that is no detector, MissingWeights for weights that cannot be had.
+    Raises BadSetting for a model that is not a detector, MissingWeights for unavailable weights.
     """
     return StartingPoint(architecture(recipe.model), first_weights(recipe.weights, cache / "weights"))
 
 
 def architecture(model: str) -> str:
-    """`yolo11n`, `yolo11n.pt` and `yolo11n.yaml` are the same network: the last is what is built."""
+    """The model YAML of a name: `yolo11n`, `yolo11n.pt` and `yolo11n.yaml` are the same network."""
     from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 
     given = Path(model).expanduser()
@@ -63,14 +61,14 @@ def architecture(model: str) -> str:
         task = None
     if task != "detect":
         raise BadSetting(
-            "the recipe", "model", model, "a detector that Ultralytics knows, e.g. yolo26m, or a model YAML"
+            "the recipe", "model", model, "a detector of Ultralytics, such as yolo26m, or a model YAML"
         )
     checked_model(described, f"model={model}")
     return str(file)
 
 
 def first_weights(setting: str, store: Path) -> Path | None:
-    """The checkpoint file that `setting` means, None for `none`."""
+    """The checkpoint file for `setting`, None for `none`."""
     from ultralytics.utils import SETTINGS
 
     if wants_none(setting):
@@ -84,13 +82,13 @@ def _fetched(name: str, store: Path) -> Path:
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, GITHUB_ASSETS_REPO, attempt_download_asset
 
     if name not in GITHUB_ASSETS_NAMES:
-        raise unavailable(name, "Ultralytics publishes none of that name")
+        raise unavailable(name, "Ultralytics does not publish weights of this name")
     require_server(name, f"https://github.com/{GITHUB_ASSETS_REPO}/releases")
     store.mkdir(parents=True, exist_ok=True)
     try:
         return Path(attempt_download_asset(store / name))
     except (OSError, MemoryError) as error:
-        raise unavailable(name, f"fetching them failed ({error})") from error
+        raise unavailable(name, f"the download failed ({error})") from error
 
 
 def _checked(file: Path, store: Path) -> Path:
@@ -106,13 +104,13 @@ def _checked(file: Path, store: Path) -> Path:
 
 
 def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
-    """What loading `file` could call beyond layers and tensors, found without loading it; () for none."""
+    """Names other than layers and tensors that loading `file` could call, found without loading it."""
     return tuple(
         dict.fromkeys((*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
     )
 
 
 def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
-    """The same of the pickle that torch's own reader takes out of a zip: two readers may find two."""
+    """The same for the pickle that torch's reader finds in a zip, as two readers may find different ones."""
     pickled = pickle_in(file)
     return () if pickled is None else unsafe_names(pickled, allowed=LAYERS)

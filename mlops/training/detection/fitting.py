@@ -1,4 +1,4 @@
-"""Train one recipe through a loop of Ultralytics' kind, from wherever an earlier start of it ended."""
+"""Train one recipe with an Ultralytics loop; resumes an earlier start."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mlops.training.detection.ultralytics_loop import DetectorPlan, RecipeLoop
 
 LoopFactory: TypeAlias = "Callable[[dict[str, Any], DetectorPlan], RecipeLoop]"
-"""Makes a loop of the library's arguments and the plan; the library is imported in it."""
+"""Creates a loop from the library's arguments and the plan; it imports the library."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training. identity: see `mlops.training.training_record`. make_loop: makes the training loop."""
+    """One training. identity: see `mlops.training.training_record`. make_loop: creates the training loop."""
 
     config: TrainConfig[DetectionRecipe]
     dataset: DetectionDataset
@@ -33,20 +33,18 @@ class Job:
 
 
 def boxed(config: TrainConfig[AnyRecipe], called: str = "a detector") -> DetectionDataset:
-    """The data set of `config`. Raises DataFault for one without boxes, or without pictures to train on."""
+    """The data set of `config`. Raises DataFault for one without boxes, or without images to train on."""
     dataset = config.dataset
     if not isinstance(dataset, DetectionDataset):
-        raise DataFault(
-            f"{dataset.identity.path} holds labelled pictures without boxes; {called} needs boxes"
-        )
+        raise DataFault(f"{dataset.identity.path} has labelled images without boxes; {called} needs boxes")
     for split in ("train", "val"):
         if not dataset.splits.get(split):
-            raise DataFault(f"{dataset.identity.path} has no pictures to {split} on")
+            raise DataFault(f"{dataset.identity.path} has no images in its {split} split")
     return dataset
 
 
 def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
-    """See `mlops.training.protocol.Trainer.fit`. `ultralytics_library.settle` has to have run before."""
+    """See `mlops.training.protocol.Trainer.fit`. `ultralytics_library.settle` must have run before."""
     places = DetectorFiles(job.config.out_dir)
     with quiet(), keeping_threads():
         found = look_back(places, job.identity)
@@ -112,7 +110,7 @@ def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: Earlie
 
 
 class _Journal:
-    """Hands each epoch's report on, and writes it to the record before its checkpoint is put in place."""
+    """Passes on each epoch's report, and writes it to the record before its checkpoint is written."""
 
     def __init__(self, places: DetectorFiles, record: Record, on_epoch: OnEpoch) -> None:
         self._places, self._on_epoch = places, on_epoch

@@ -1,8 +1,8 @@
-"""What a recipe asks of Ultralytics beyond its arguments: freezing, brightness and contrast.
+"""Settings of a recipe without an Ultralytics argument: unfreezing, brightness and contrast.
 
-Freezing: Ultralytics freezes at the start (`freeze`) and never releases. Its optimizer holds every
-parameter, frozen or not, and skips those without a gradient, so a released layer trains on from the next
-step, at the rate of that epoch.
+Ultralytics freezes layers at the start (`freeze`) and never unfreezes them. Its optimizer has every
+parameter, frozen or not, and skips those without a gradient, so an unfrozen layer is trained from the next
+step, with the learning rate of that epoch.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-ALWAYS_FROZEN = ".dfl"  # a fixed integral over bins, not a layer that learns
+ALWAYS_FROZEN = ".dfl"  # a fixed integral over bins without learned weights
 
 
 def due(epochs_done: int, freeze_layers: int, freeze_epochs: int) -> bool:
-    """True when layers that were frozen must train from now on; `freeze_epochs` 0 means never."""
+    """True if frozen layers must be unfrozen now; `freeze_epochs` 0 means never."""
     return freeze_layers > 0 and 0 < freeze_epochs <= epochs_done
 
 
 def release(loop: Any) -> None:
-    """Let every layer of an Ultralytics trainer learn, batch-norm statistics included."""
+    """Unfreeze every layer of an Ultralytics trainer, including batch-norm statistics."""
     loop.freeze_layer_names = [name for name in loop.freeze_layer_names if name == ALWAYS_FROZEN]
     for name, parameter in _parameters(loop.model):
         if ALWAYS_FROZEN not in name and parameter.dtype.is_floating_point:
@@ -39,11 +39,11 @@ def _parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 @dataclass(frozen=True, slots=True)
 class BrightnessContrast:
-    """Scale a picture's values, then their distance to the picture's mean, each by a factor drawn anew.
+    """Multiply an image's values, then their difference from the image's mean, by random factors.
 
-    brightness, contrast: largest relative change; the factors are uniform in [1 - x, 1 + x], as
-    torchvision's ColorJitter draws them. Stands in an Ultralytics pipeline: takes and gives its label dict,
-    with `img` uint8 (H, W, C). Draws from `random`, which the library seeds in every loader process.
+    brightness, contrast: largest relative change; the factors are uniform in [1 - x, 1 + x], as in
+    torchvision's ColorJitter. Part of an Ultralytics pipeline: takes and returns its label dict, with `img`
+    uint8 (H, W, C). Uses `random`, which the library seeds in every loader process.
     """
 
     brightness: float
@@ -57,7 +57,7 @@ class BrightnessContrast:
 
 
 def adjust(picture: NDArray[np.uint8], gain: float, spread: float) -> NDArray[np.uint8]:
-    """`picture` times `gain`, then spread around its mean; clipped to 0..255. Same shape."""
+    """`picture` times `gain`, then its contrast times `spread`; clipped to 0..255. Same shape."""
     import cv2
     import numpy as np
 

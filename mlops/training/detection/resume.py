@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DetectorFiles:
-    """Where one training keeps its things under `out_dir`."""
+    """Files of one training under `out_dir`."""
 
     out_dir: Path
 
     @property
     def folder(self) -> Path:
-        """What the library writes: arguments, curves, pictures and `weights/`."""
+        """The library's folder: arguments, curves, images and `weights/`."""
         return self.out_dir / "training"
 
     @property
@@ -51,10 +51,10 @@ class DetectorFiles:
 
 
 def look_back(places: DetectorFiles, identity: str) -> EarlierTraining:
-    """Find the checkpoint to go on from, and bring record and curves to its epoch.
+    """Find the checkpoint to resume from, and cut record and curves to its epoch.
 
-    A checkpoint that cannot be read is warned of and started over. Raises StudyMismatch when the folder
-    holds a training of another recipe, data set or seed.
+    Starts over with a warning if the checkpoint is unreadable. Raises StudyMismatch if the folder has a
+    training of another recipe, data set or seed.
     """
     record = read_own(places.record, identity)
     if record is None or not places.last.exists():
@@ -63,11 +63,11 @@ def look_back(places: DetectorFiles, identity: str) -> EarlierTraining:
     if epoch == STRIPPED and record.ended and places.best.exists():
         return EarlierTraining(replace(record, finished=True))
     if epoch is None or epoch == STRIPPED:
-        log.warning("%s is damaged: starting over from epoch 1", places.last)
+        log.warning("%s is damaged; restarting from epoch 1", places.last)
         return _anew(places, identity)
     record = record.up_to(epoch)
     if record.epochs and record.best().epoch == epoch and checkpoint_epoch(places.best) != epoch:
-        write_durably(places.best, places.last.read_bytes())  # a kill came between the two
+        write_durably(places.best, places.last.read_bytes())  # killed between the two moves
     cut_results(places.folder / "results.csv", epoch)
     return EarlierTraining(record, places.last)
 
@@ -97,7 +97,7 @@ WEIGHTS = "weights"
 
 
 def cut_results(results: Path, last_epoch: int) -> None:
-    """Drop the rows of `results.csv` after `last_epoch`, so that an epoch that is done again has one row."""
+    """Delete the rows of `results.csv` after `last_epoch`, so that a repeated epoch has one row."""
     if not results.exists():
         return
     rows = list(csv.reader(io.StringIO(results.read_text(encoding="utf-8"))))
@@ -110,18 +110,18 @@ def _epoch_of(row: list[str]) -> float:
     try:
         return float(row[0])
     except (IndexError, ValueError):
-        return float("inf")  # a row cut short by a kill is done again
+        return float("inf")  # a row truncated by a kill; its epoch is repeated
 
 
 def kept_files(folder: Path, under: str) -> dict[Path, str]:
-    """Every file worth keeping in a folder of the library, to the artifact folder it belongs in."""
+    """Files to keep in a folder of the library, each with its artifact folder."""
     wait_for_pictures()
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {path: WEIGHTS if path.parent.name == WEIGHTS else under for path in found}
 
 
 def wait_for_pictures(within_s: float = 60.0) -> None:
-    """The library draws pictures of batches in threads; wait until they are written."""
+    """Wait until the library's threads have written images of batches."""
     for thread in threading.enumerate():
         if "plot_images" in thread.name:
             thread.join(within_s)

@@ -1,8 +1,7 @@
-"""The private names of Ultralytics that we override, in one place: each becomes a method with a public name.
+"""The private names of Ultralytics that we override; each becomes a method with a public name.
 
-Ultralytics' callbacks run around these steps and can neither replace nor refuse one, so there is no public
-way to do what the methods below do. pyproject.toml bounds the version; a test names the attribute that an
-upgrade breaks.
+Ultralytics' callbacks run around these steps and can neither replace nor prevent one, so there is no public
+way to do this. pyproject.toml bounds the version; a test names the attribute that an upgrade breaks.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from ultralytics.nn.tasks import DetectionModel
 
 
 class HookedTrainer(DetectionTrainer):  # type: ignore[misc]
-    """Ultralytics' detection trainer with methods where it has private ones."""
+    """Ultralytics' detection trainer with public methods for private ones."""
 
     def set_up(self) -> None:
-        """Make model, data loaders and optimizer. Mixed precision is checked by `half_precision_works`.
+        """Create model, data loaders and optimizer. Mixed precision is checked by `half_precision_works`.
 
-        Ultralytics would check it by comparing results of a YOLO26n that it fetches.
+        Ultralytics would check it with a YOLO26n that it downloads.
         """
         self._precision_asked, self.args.amp = self.args.amp, False
         super()._setup_train()
@@ -38,14 +37,14 @@ class HookedTrainer(DetectionTrainer):  # type: ignore[misc]
         super()._do_train()
 
     def mosaic_closed(self) -> None:
-        """Called after the mosaic augmentation was switched off, which rebuilds the transforms."""
+        """Called after the mosaic augmentation was disabled, which rebuilds the transforms."""
 
     def recover_from_nan(self, epoch: int) -> bool:
-        """Called when a loss or fitness is NaN; True when training goes on from the last checkpoint."""
+        """Called if a loss or fitness is NaN; True if training continues from the last checkpoint."""
         return bool(super()._handle_nan_recovery(epoch))
 
     def before_pipeline(self) -> None:
-        """Called before optimizer and loaders are built; again, with a smaller batch, after out of memory."""
+        """Called before optimizer and loaders are created; again with a smaller batch after out of memory."""
 
     def _setup_train(self) -> None:
         self.set_up()
@@ -89,9 +88,9 @@ class OpenModel(DetectionModel):  # type: ignore[misc]
 
 
 def half_precision_works(model: Any) -> bool:
-    """True when `model` gives finite predictions in mixed precision on its GPU; False on CPU and MPS.
+    """True if `model` gives finite predictions in mixed precision on its GPU; False on CPU and MPS.
 
-    GPUs that cannot (GTX 16xx and similar) give NaN.
+    Some GPUs (GTX 16xx and similar) give NaN.
     """
     device = next(model.parameters()).device
     if device.type != "cuda":

@@ -1,5 +1,5 @@
-"""Ultralytics kept to itself: its settings in our cache, nothing installed, fetched, sent or printed
-unasked.
+"""Isolate Ultralytics: its settings are in our cache, and it does not install, fetch, send or print by
+itself.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 
 
 def settle(cache: Path) -> None:
-    """Set the library up before it is first imported; what the user has set in the environment stays.
+    """Configure the library before its first import; the user's environment variables have priority.
 
-    YOLO_OFFLINE keeps it from looking for updates, sending usage figures and fetching weights for its check
-    of mixed precision. Weights that a recipe names are fetched by `first_weights`, which asks for it.
+    YOLO_OFFLINE prevents update checks, usage statistics and the download of weights for its check of mixed
+    precision. `first_weights` fetches the weights of a recipe.
     """
-    import torch  # noqa: F401 - before the library, which sets OMP_NUM_THREADS to 1 where nobody has set it
+    import torch  # noqa: F401 - before the library, which sets OMP_NUM_THREADS to 1 if it is not set
 
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # its own restricted loader, behind `rebuild` and `model_yaml`
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
@@ -39,7 +39,7 @@ def settle(cache: Path) -> None:
 
 
 def _lend_fonts(folder: Path) -> None:
-    """Put matplotlib's font where the library would otherwise fetch one to write on pictures."""
+    """Copy matplotlib's font, as the library would otherwise download one for labels on images."""
     if all((folder / name).exists() for name in _FONTS):
         return
     import matplotlib
@@ -52,8 +52,8 @@ def _lend_fonts(folder: Path) -> None:
 
 @contextmanager
 def keeping_threads() -> Iterator[None]:
-    """Give torch its threads back: on a CPU the library leaves it one fewer than there are processors, which
-    is half of what a trial on two has.
+    """Restore torch's number of threads: on a CPU the library uses one fewer than there are processors, which
+    is half of two.
     """
     import torch
 
@@ -66,9 +66,9 @@ def keeping_threads() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let the library say warnings and worse, on standard error, so that what we print stays ours.
+    """Restrict the library's log to warnings and errors on stderr, so that stdout has only our output.
 
-    Its progress bars follow the level of its log.
+    Its progress bars depend on its log level.
     """
     from ultralytics.utils import LOGGER
     from ultralytics.utils.events import events

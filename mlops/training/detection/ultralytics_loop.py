@@ -1,4 +1,4 @@
-"""Ultralytics' own training loop with what a recipe asks beyond it, and with checkpoints that survive a kill.
+"""Ultralytics' training loop with additional settings of a recipe and atomic checkpoints.
 
 Imported by name and only once `ultralytics_library.settle` has run. Every metric goes through `on_epoch`
 before the epoch's checkpoint is put in place.
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DetectorPlan:
-    """What the library has no argument for.
+    """Settings without an argument of the library.
 
     on_epoch: takes the epoch's report, its fitness and how it ended ("epochs", "patience" or ""); True stops.
-    only_finish: the epochs were done before; what is left is the final evaluation.
+    only_finish: all epochs are done; only the final evaluation is left.
     """
 
     batch: int
@@ -52,10 +52,10 @@ class DetectorPlan:
 
 
 class RecipeLoop(HookedTrainer):
-    """One training of one recipe.
+    """One training.
 
-    The library adds its integrations (MLflow, Comet, W&B, ...) to classes with `Trainer` in their name:
-    this has none, and `run_callbacks` runs only what was added here.
+    The library adds its integrations (MLflow, Comet, W&B, ...) to classes with `Trainer` in their name. This
+    name avoids it, and `run_callbacks` runs only callbacks that were added here.
     """
 
     wdir: Path
@@ -77,17 +77,17 @@ class RecipeLoop(HookedTrainer):
             if not callback.__module__.startswith("ultralytics."):
                 callback(self)
 
-    # what the recipe asks beyond the library
+    # additional settings of the recipe
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        with locked_folder(Path(self.args.data).parent):  # it writes its label cache there
+        with locked_folder(Path(self.args.data).parent):  # the library writes its label cache there
             dataset = self.library_dataset(img_path, mode, batch)
         if mode == "train":
             self._add_photometric(dataset)
             if self.args.copy_paste and not any(len(label["segments"]) for label in dataset.labels):
                 log.warning(
-                    "copy_paste=%s has no effect: it pastes outlines, and this data set does not have one "
-                    "for each of its boxes",
+                    "copy_paste=%s has no effect: it needs outlines, and some boxes of this data set have "
+                    "none",
                     self.args.copy_paste,
                 )
         return dataset
@@ -126,24 +126,23 @@ class RecipeLoop(HookedTrainer):
             raise Diverged(f"{', '.join(bad)} became NaN or infinite in epoch {self.epoch + 1}")
 
     def recover_from_nan(self, epoch: int) -> bool:
-        """The library would go back to its last checkpoint and say nothing; here the training has failed."""
+        """Fail the training; the library would silently return to its last checkpoint."""
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
             raise Diverged(f"weights became NaN or infinite in epoch {epoch + 1}")
         return False
 
     def before_pipeline(self) -> None:
-        """Called again when the device's memory was not enough: Ultralytics would halve the batch."""
+        """Fail at the second call, after out of memory, for which Ultralytics would halve the batch."""
         if self.optimizer is not None:
             raise OutOfMemory(
-                f"{self.device} has too little memory for batch={self.plan.batch} at "
-                f"image_size={self.args.imgsz}; a smaller batch or image_size needs less"
+                f"{self.device} has too little memory for batch={self.plan.batch} and "
+                f"image_size={self.args.imgsz}; use a smaller batch or image_size"
             )
 
     def report(self) -> EpochReport:
-        """The epoch just validated, under our names.
+        """Report of the validated epoch, with our metric names.
 
-        `time/images_per_s` is training images over the time of training alone; `time/epoch_s` includes
-        validation.
+        `time/images_per_s` is training images per second of training; `time/epoch_s` includes validation.
         """
         images = len(self.train_loader.dataset)
         seconds = time.perf_counter() - self._epoch_started
@@ -172,9 +171,7 @@ class RecipeLoop(HookedTrainer):
         return True
 
     def final_eval(self) -> None:
-        """Strip and evaluate copies, and put them in place once that is done: a kill meanwhile costs no
-        epoch.
-        """
+        """Strip and evaluate copies and move them at the end, so that a kill in between loses no epoch."""
         with self._staged(moved_last="last.pt") as stage:
             for name in ("best.pt", "last.pt"):
                 if (self.save_dir / "weights" / name).exists():
@@ -183,14 +180,15 @@ class RecipeLoop(HookedTrainer):
 
     @contextmanager
     def _staged(self, moved_last: str = "best.pt") -> Iterator[Path]:
-        """Let the library write into a folder of its own, then move what it wrote, `moved_last` at the end.
+        """Let the library write into a temporary folder, then move the files, `moved_last` at the end.
 
-        A kill between the two moves of an epoch leaves a `last.pt` whose weights are to be the best's, too:
-        a later start makes `best.pt` of it. One between those of the end leaves a `last.pt` to go on from.
+        After a kill between the two moves of an epoch, `last.pt` also has the best weights: a later start
+        copies it to `best.pt`. After a kill between those of the final evaluation, training resumes from
+        `last.pt`.
         """
         places = self.wdir, self.last, self.best
         stage = self.save_dir / ".partial"
-        shutil.rmtree(stage, ignore_errors=True)  # what a kill left half-written
+        shutil.rmtree(stage, ignore_errors=True)  # incomplete files after a kill
         stage.mkdir()
         self.wdir, self.last, self.best = stage, stage / "last.pt", stage / "best.pt"
         try:
@@ -202,7 +200,7 @@ class RecipeLoop(HookedTrainer):
             move_durably(file, self.wdir / file.name)
         stage.rmdir()
 
-    # going on
+    # resuming
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         if self.plan.only_finish and ckpt is not None:
@@ -229,7 +227,9 @@ class RecipeLoop(HookedTrainer):
 
 
 def refuse_foreign_weights(model: Any, weights: Any, name: str) -> None:
-    """Raise MissingWeights where no layer of `model`, which is called `name`, is among `weights`."""
+    """Raise MissingWeights if `weights` has no layer of `model`, which has the name `name`."""
     mine, theirs = model.state_dict(), weights.state_dict()
     if not any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
-        raise MissingWeights(f"weights of {weights.pt_path} fit no layer of {name}; name its own weights")
+        raise MissingWeights(
+            f"weights={weights.pt_path}: no layer fits {name}; set weights of this architecture"
+        )

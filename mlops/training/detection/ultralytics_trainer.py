@@ -1,4 +1,4 @@
-"""`DetectionTrainer`: the trainer protocol, for boxes, through Ultralytics."""
+"""`DetectionTrainer`: the trainer protocol for boxes, with Ultralytics."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class DetectionTrainer:
             starting_point(recipe, cache)
 
     def fit(self, config: TrainConfig[DetectionRecipe], on_epoch: OnEpoch) -> TrainResult:
-        """See the protocol. The best epoch is the library's: the highest val/mAP50-95, which patience
-        watches too.
+        """See the protocol. The best epoch is the library's: the highest val/mAP50-95, which patience also
+        uses.
         """
         dataset = boxed(config)
         settle(config.shared)
         return fit(Job(config, dataset, identity_of(config), _loop), on_epoch)
 
     def test(self, config: TrainConfig[DetectionRecipe], weights: Path, split: SplitName) -> TestResult:
-        """See the protocol; plots and the predictions go to `test/`."""
+        """See the protocol; plots and predictions go to `test/`."""
         dataset = boxed(config)
         settle(config.shared)
         from mlops.training.detection.box_validator import evaluate

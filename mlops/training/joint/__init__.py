@@ -1,4 +1,4 @@
-"""One network that finds objects and names the picture's class, its two losses kept in balance."""
+"""One network for boxes and the image's class, with balanced losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known and what was said of each picture's class."""
+"""True and predicted image classes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _BELOW_VIEW = 3  # images/<split>/<name>
 
 
 def in_view(file: str) -> str:
-    """A picture's path below the view's folder."""
+    """An image's path below the view's folder."""
     return "/".join(Path(file).parts[-_BELOW_VIEW:])
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLabels:
-    """The class of every picture of a view, by its path in it."""
+    """The class of every image of a view, by its path in the view."""
 
     by_path: Mapping[str, int]
 
@@ -38,13 +38,13 @@ class ImageLabels:
         return cls({path: picture.image_class for path, picture in viewed(dataset)})
 
     def __call__(self, files: Sequence[str]) -> Tensor:
-        """Class indices (B,) int64 of a batch's pictures."""
+        """Class indices (B,) int64 of a batch's images."""
         return torch.tensor([self.by_path[in_view(file)] for file in files], dtype=torch.int64)
 
 
 @dataclass(slots=True)
 class Gathered:
-    """Gathered batch by batch: N pictures in all."""
+    """True classes and probabilities of N images, collected over batches."""
 
     files: list[str] = field(default_factory=list)
     _truth: list[Tensor] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Gathered:
 
 
 class Answering:
-    """Mixed into a validator of the library: hands it the pictures' classes and keeps what it is answered."""
+    """Mixin for a validator of the library: adds the images' classes to batches and keeps predictions."""
 
     labels: ImageLabels
     answers: Gathered

@@ -1,4 +1,4 @@
-"""The detector's training loop with a second task in it, and a balance between the two losses."""
+"""The detector's training loop with a second task and balanced losses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SURGERY = ("upgrad", "pcgrad")
 
 @dataclass(frozen=True, slots=True)
 class JointPlan:
-    """What a joint training needs beyond the detector's plan."""
+    """Settings of a joint training in addition to the detector's plan."""
 
     head: HeadShape
     independent: bool
@@ -40,7 +40,7 @@ class JointPlan:
 
 
 class JointLoop(RecipeLoop):
-    """One joint training of one recipe."""
+    """One joint training."""
 
     def __init__(self, overrides: dict[str, Any], plan: DetectorPlan, joint: JointPlan) -> None:
         self.joint = joint
@@ -51,7 +51,7 @@ class JointLoop(RecipeLoop):
     # data
 
     def library_dataset(self, img_path: str, mode: str, batch: int | None) -> Any:
-        """Squares in validation too: the class head averages over the whole picture, padding and all."""
+        """Square images in validation, too, as the class head averages over the whole image with padding."""
         stride = max(int(unwrap_model(self.model).stride.max()), 32)
         return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 

@@ -1,4 +1,4 @@
-"""Both tasks measured on a split, their metrics under our names, and the value that ranks epochs."""
+"""Metrics of both tasks on a split, under our names, and the fitness of an epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class AnsweringValidator(Answering, KeepingValidator):
-    """Keeps every box and every answer."""
+    """Keeps every box and every class prediction."""
 
 
 def evaluate(
@@ -38,10 +38,10 @@ def evaluate(
     split: SplitName,
     tasks: Sequence[str] = TASKS,
 ) -> TestResult:
-    """Metrics `<split>/...`, the plots, `boxes.parquet` and `predictions.parquet`: of `tasks`, both or one.
+    """Metrics `<split>/...`, plots, `boxes.parquet` and `predictions.parquet` of `tasks` (both or one).
 
-    The boxes' columns are a detector's, the predictions' a classifier's. `<split>/precision` and so on are of
-    the boxes, `<split>/precision/<class>` of the pictures' classes. Raises DataFault for an empty split.
+    Columns are those of a detector and a classifier. `<split>/precision` and so on are for boxes,
+    `<split>/precision/<class>` for image classes. Raises DataFault for an empty split.
     """
     validators: list[AnsweringValidator] = []
 
@@ -90,7 +90,7 @@ def _table(answers: Gathered, dataset: DetectionDataset, name_of: Callable[[str]
     )
 
 
-_OF_TASK = {  # what an epoch tells of each
+_OF_TASK = {  # the metrics of each in an epoch
     DETECTION: re.compile(r"\w+/(mAP50(-95)?|precision|recall|F1|AP50/.+|(box|cls|dfl|l1|detection)_loss)"),
     CLASSIFICATION: re.compile(r"\w+/(accuracy|macro_f1|F1/.+|classification_loss)"),
 }
@@ -104,7 +104,7 @@ def f1_of(metrics: Mapping[str, float], split: str) -> dict[str, float]:
 
 
 def fitness(map50_95: float, macro_f1: float, tasks: Sequence[str]) -> float:
-    """The mean of mAP50-95 and macro F1, or the one whose task alone is trained.
+    """The mean of mAP50-95 and macro F1, or the one of the only trained task.
 
     >>> fitness(0.4, 0.8, ("detection", "classification"))
     0.6000000000000001
@@ -114,7 +114,7 @@ def fitness(map50_95: float, macro_f1: float, tasks: Sequence[str]) -> float:
 
 
 def of_tasks(metrics: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
-    """`metrics` without what is said of a head that was not trained, which can only guess.
+    """`metrics` without those of an untrained head, which are meaningless.
 
     >>> of_tasks({"val/mAP50": 0.4, "val/F1": 0.5, "val/F1/cold": 0.1, "lr/bias": 0.1}, ("detection",))
     {'val/mAP50': 0.4, 'val/F1': 0.5, 'lr/bias': 0.1}

@@ -1,4 +1,4 @@
-"""An Ultralytics detection network with a second head for the image's class, and its two losses."""
+"""An Ultralytics detection network with a second head for the image's class, and the two losses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from mlops.training.detection.rebuild import BUILDERS, plain, with_tensors
 from mlops.training.detection.ultralytics_internals import OpenModel
 from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 
-# of batch norm's running statistics. By the library's 0.03 they lag behind weights that move fast, layer upon
-# layer, so that a short training answers single pictures worse than its own batches (docs/joint.md)
+# of batch norm's running statistics. With the library's 0.03 they lag behind fast-changing weights in every
+# layer, so that after a short training, predictions of single images are worse than in batches
+# (docs/joint.md)
 MOMENTUM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """The class head: image classes, channels, and the share of them that is dropped in training."""
+    """The class head: number of image classes, channels, and dropout."""
 
     classes: int
     width: int
@@ -33,7 +34,7 @@ class HeadShape:
 
 
 class ImageHead(nn.Module):
-    """Features (B, C, H, W) to logits (B, classes): convolution, mean over the picture, dropout, linear."""
+    """Features (B, C, H, W) to logits (B, classes): convolution, mean over the image, dropout, linear."""
 
     def __init__(self, channels: int, shape: HeadShape) -> None:
         super().__init__()
@@ -48,11 +49,10 @@ class ImageHead(nn.Module):
 
 
 class JointModel(OpenModel):
-    """Gives what the library's network gives, and beside it the class' logits, (B, image classes).
+    """Returns the output of the library's network and the class logits, (B, image classes).
 
-    In training and validation they stand in the dictionary of raw predictions under `LOGITS`; an exported
-    network gives a pair of the boxes and the class' probabilities, or the one of them whose task alone was
-    trained (`tasks`).
+    In training and validation, logits are in the dictionary of raw predictions under `LOGITS`. An exported
+    network returns boxes and class probabilities, or only the output of the trained task (`tasks`).
     """
 
     tasks: tuple[str, ...] = TASKS
@@ -90,24 +90,24 @@ class JointModel(OpenModel):
         return layers
 
     def last_shared(self) -> nn.Parameter:
-        """The weights of the last convolution that both tasks' gradients go through."""
+        """The weights of the last convolution shared by both tasks."""
         found = [each for each in self.backbone[-1].parameters() if each.ndim > 1]
         return found[-1]
 
     def begin_alike(self) -> None:
-        """Let the second backbone begin with the first one's weights."""
+        """Initialise the second backbone with the first one's weights."""
         if self.image_backbone is not None:
             self.image_backbone.load_state_dict(self.backbone.state_dict())  # type: ignore[attr-defined]
 
     def _features(self, pictures: Tensor) -> Tensor:
-        """What the class head is given, from a backbone alone."""
+        """The class head's input, from its separate backbone."""
         layers = self.image_backbone if self.image_backbone is not None else self.backbone
         features: Tensor = _run(layers, pictures, {*self.save, self.shared_at})[0]
         return features
 
     def run_layers(self, x: Tensor, profile: bool = False, embed: Any = None) -> Any:
         head = getattr(self, "image_head", None)
-        if head is None or embed:  # the library asks for its strides while it builds
+        if head is None or embed:  # the library computes strides while building
             return super().run_layers(x, profile, embed)
         pictures = x
         predictions, kept = _run(self.model, pictures, {*self.save, self.shared_at})
@@ -139,7 +139,7 @@ class JointModel(OpenModel):
 
 
 def _run(layers: Iterable[Any], x: Any, kept_at: set[int]) -> tuple[Any, dict[int, Any]]:
-    """The last layer's output, and those at `kept_at`. Layers of the library say where they take from."""
+    """The last layer's output and those at `kept_at`. The library's layers state their inputs."""
     kept: dict[int, Any] = {}
     for layer in layers:
         if layer.f != -1:
@@ -174,7 +174,7 @@ LOGITS = "image_logits"
 IMAGE_CLASS = "image_class"
 
 Weigh: TypeAlias = Callable[[Mapping[str, Tensor]], Tensor]
-"""From the losses of one batch, means over its pictures, to what goes backward."""
+"""Combines the losses of one batch (means over its images) to the loss to backpropagate."""
 
 
 def _plain_sum(losses: Mapping[str, Tensor]) -> Tensor:
@@ -182,10 +182,10 @@ def _plain_sum(losses: Mapping[str, Tensor]) -> Tensor:
 
 
 class JointLoss:
-    """Detection: the library's own, box + class + distribution. Classification: cross-entropy.
+    """Detection: the library's loss, box + class + distribution. Classification: cross-entropy.
 
-    Both are means over the pictures. What goes backward is what `weigh` makes of them, times the number of
-    pictures, which is how the library scales its losses; unset, as in validation, it is their plain sum.
+    Both are means over the images. The total is the result of `weigh`, times the number of images, as the
+    library scales its losses. If `weigh` is not set, as in validation, it is their sum.
     """
 
     def __init__(self, detection: Any) -> None:
@@ -193,7 +193,7 @@ class JointLoss:
         self.weigh: Weigh = _plain_sum
 
     def __call__(self, preds: Any, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total and the parts, detached. `batch` holds each picture's class under `IMAGE_CLASS`."""
+        """The total and the detached parts. `batch` has the image classes under `IMAGE_CLASS`."""
         pictures = len(batch["img"])
         parts, items = self.detection(preds, batch)
         boxes = parts.sum() / pictures
@@ -204,7 +204,7 @@ class JointLoss:
         return total, {**items, **found}
 
     def update(self) -> None:
-        """Once an epoch: the schedule of a network with two heads (YOLO26)."""
+        """Called once per epoch: the schedule of a network with two heads (YOLO26)."""
         if hasattr(self.detection, "update"):
             self.detection.update()
 

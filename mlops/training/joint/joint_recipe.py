@@ -1,4 +1,4 @@
-"""A joint recipe as what each part of the training reads. Pure."""
+"""Convert a joint recipe to the settings of each part of the training. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 DETECTION, CLASSIFICATION = TASKS = ("detection", "classification")
 _PLAIN = {"mosaic", "mixup", "copy_paste", "degrees", "translate", "scale", "flipud", "fliplr"}
 _COLOURS = {"hsv_h", "hsv_s", "hsv_v"}
-# moved and mirrored a little: mosaic and mixup would make pictures that have no class of their own
+# only moved and mirrored: mosaic and mixup combine images, so the result has no single class
 _AUGMENTED = {"translate": 0.1, "scale": 0.2, "fliplr": 0.5, "hsv_h": 0.015, "hsv_s": 0.4, "hsv_v": 0.2}
-_UNSHARED = ("fixed", "uncertainty")  # balances that need no shared layer
+_UNSHARED = ("fixed", "uncertainty")  # methods that need no shared layer
 
 
 def as_detection(recipe: JointRecipe) -> DetectionRecipe:
-    """The recipe of the network's detection part, as the library is told it.
+    """The recipe of the detection part, for the library.
 
-    Without `augment` pictures are only resized and padded; with it they are mirrored, moved, zoomed and
-    tinted, never put together.
+    Without `augment` images are only resized and padded; with it they are mirrored, moved, zoomed and tinted,
+    but never combined.
     """
     shared = DetectionRecipe.model_fields.keys() & type(recipe).model_fields.keys()
     changes = dict.fromkeys(_PLAIN | _COLOURS, 0.0) | (_AUGMENTED if recipe.augment else {})
@@ -33,16 +33,16 @@ def as_detection(recipe: JointRecipe) -> DetectionRecipe:
 
 
 def tasks_of(recipe: JointRecipe) -> tuple[str, ...]:
-    """The tasks whose losses are trained, in the balancer's order."""
+    """The trained tasks, in the balancer's order."""
     trained = {DETECTION: recipe.detect, CLASSIFICATION: recipe.classify}
     return tuple(task for task, wanted in trained.items() if wanted)
 
 
 def balance_settings(recipe: JointRecipe, image_classes: int) -> BalanceSettings:
-    """L(0) of the classification is log(classes), as the paper has it; that of the detection is measured.
+    """Settings with L(0) = log(classes) for classification, as in the paper; that of detection is measured.
 
-    A single task, or two backbones that share no layer, leave nothing to measure gradients on. Raises
-    BadSetting for what cannot be.
+    Gradients cannot be measured for a single task, or for two backbones without a shared layer. Raises
+    BadSetting for an impossible combination.
     """
     tasks = tasks_of(recipe)
     both, shared = len(tasks) == 2, recipe.backbones == "shared"
@@ -62,7 +62,7 @@ def balance_settings(recipe: JointRecipe, image_classes: int) -> BalanceSettings
 
 
 def refuse_impossible(recipe: JointRecipe) -> None:
-    """Raise BadSetting for values that are each allowed and not together."""
+    """Raise BadSetting for values that exclude each other."""
     if not tasks_of(recipe):
         raise BadSetting("the recipe", "detect and classify", False, "at least one of them true")
     if recipe.balance in _UNSHARED or len(tasks_of(recipe)) < 2:
@@ -75,5 +75,5 @@ def refuse_impossible(recipe: JointRecipe) -> None:
             "the recipe",
             "balance",
             recipe.balance,
-            f"{' or '.join(_UNSHARED)} with backbones=independent, which share no layer to measure on",
+            f"{' or '.join(_UNSHARED)} with backbones=independent, which have no shared layer",
         )

@@ -34,7 +34,7 @@ class JointTrainer:
     """Implements `mlops.training.protocol.Trainer` for `JointRecipe`. Holds no state between calls."""
 
     def check(self, recipe: JointRecipe, *, device: str, cache: Path) -> None:
-        """See the protocol. Raises BadSetting too for a balance that cannot be had."""
+        """See the protocol. Also raises BadSetting for an unavailable balance method."""
         refuse_impossible(recipe)
         settle(cache)
         from mlops.training.balance import balancer_for
@@ -47,8 +47,8 @@ class JointTrainer:
             starting_point(as_detection(recipe), cache)
 
     def fit(self, config: TrainConfig[JointRecipe], on_epoch: OnEpoch) -> TrainResult:
-        """See the protocol. The best epoch is that of the highest mean of val/mAP50-95 and val/macro_f1, of
-        the tasks that are trained; patience watches it too.
+        """See the protocol. The best epoch has the highest mean of val/mAP50-95 and val/macro_f1 (of the
+        trained tasks); patience uses the same value.
         """
         dataset = _joint(config)
         settle(config.shared)
@@ -59,7 +59,7 @@ class JointTrainer:
         return fit(Job(_for_boxes(config), dataset, identity_of(config), loop), on_epoch)
 
     def test(self, config: TrainConfig[JointRecipe], weights: Path, split: SplitName) -> TestResult:
-        """See the protocol; plots, boxes and predictions go to `test/`, of the tasks that were trained."""
+        """See the protocol; plots, boxes and predictions of the trained tasks go to `test/`."""
         dataset = _joint(config)
         settle(config.shared)
         from mlops.training.joint.joint_metrics import evaluate
@@ -68,7 +68,7 @@ class JointTrainer:
             return evaluate(_for_boxes(config), dataset, weights, split, tasks_of(config.recipe))
 
     def serving_model(self, config: TrainConfig[JointRecipe], weights: Path) -> ServingModel:
-        """See the protocol; the model, which answers what it was trained for, goes to `serving/`."""
+        """See the protocol; the model has the outputs of the trained tasks and goes to `serving/`."""
         dataset = _joint(config)
         settle(config.shared)
 
@@ -80,7 +80,7 @@ class JointTrainer:
 def _joint(config: TrainConfig[JointRecipe]) -> DetectionDataset:
     dataset = boxed(config, "the joint detector")
     if not dataset.image_classes:
-        raise DataFault(f"{dataset.identity.path} was read without the pictures' own classes")
+        raise DataFault(f"{dataset.identity.path} was read without image classes; open it for the joint task")
     return dataset
 
 
@@ -125,12 +125,11 @@ def export(
     folder: Path,
     tasks: Sequence[str] = TASKS,
 ) -> ServingModel:
-    """Write `folder`/model.onnx: `output0` as every detector's, `class_probabilities` (batch, image classes).
+    """Write `folder`/model.onnx: `output0` as for a detector, `class_probabilities` (batch, image classes).
 
-    `preprocessing` names the classes of the boxes (`classes`) and of the pictures (`image_classes`); both
-    answers are to the same letterboxed picture. A network of one task answers that alone, and its
-    `preprocessing` says nothing of the other: without `nms` there are no boxes, without `image_classes` no
-    classes of pictures.
+    `preprocessing` has the classes of the boxes (`classes`) and of the images (`image_classes`); both outputs
+    are for the same letterboxed image. A network of one task has only its output: `preprocessing` has no
+    `nms` without boxes, and no `image_classes` without image classes.
     """
     name_of = {DETECTION: OUTPUT, CLASSIFICATION: PROBABILITIES}
     served = exported(recipe, dataset.classes, weights, folder, [name_of[task] for task in tasks])

@@ -1,4 +1,4 @@
-"""Checkpoints of release 0.1 name the joint network's classes by this module; nothing else imports it."""
+"""Checkpoints of release 0.1 refer to the joint network's classes in this module; nothing else imports it."""
 
 from mlops.training.joint.joint_network import ImageHead, JointModel
 

@@ -66,10 +66,10 @@ def test_a_single_task_is_trained_with_a_weight_of_one(variant: str, tasks: tupl
     ("changed", "says"),
     [
         ({"detect": False, "classify": False}, "at least one of them true"),
-        ({"backbones": "independent"}, "share no layer"),
+        ({"backbones": "independent"}, "have no shared layer"),
         ({"balance_every": 0}, "balance_every is 0"),
         ({"balance": "upgrad", "balance_every": 0}, "1 or more with balance=upgrad"),
-        ({"model": "resnet18"}, "a detector that Ultralytics knows"),
+        ({"model": "resnet18"}, "a detector of Ultralytics"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(
