@@ -109,6 +109,9 @@ class Configuration:
         return len(self.sides)
 
 
+AT_LEAST_TWO = "at least two versions, runs or studies are required"
+
+
 def grouped(sides: Sequence[Side], *, apart: bool = False) -> tuple[list[Configuration], list[str]]:
     """Group sides of the same system, recipe and training data with different seeds; returns notes, too.
 
@@ -116,7 +119,7 @@ def grouped(sides: Sequence[Side], *, apart: bool = False) -> tuple[list[Configu
     configuration, they are not grouped either.
     """
     if len(sides) < 2:
-        raise NotComparable("at least two versions, runs or studies are required")
+        raise NotComparable(AT_LEAST_TWO)
     together = [_configuration(own) for own in _by_recipe(sides)]
     if apart or len(together) == len(sides):
         return [Configuration(side.name, (side,)) for side in sides], []

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlops.comparison.candidate import Side, grouped
+from mlops.comparison.candidate import AT_LEAST_TWO, Side, grouped
 from mlops.comparison.candidate_reading import read_side
 from mlops.comparison.comparison_result import Comparison
 from mlops.comparison.compatibility import check_different, check_same_samples, on_shared_pictures
 from mlops.comparison.notes import notes_on
 from mlops.comparison.resampled_scores import at_threshold, draw
 from mlops.comparison.verdicts import deciding_figure, judge, party, recommendation
+from mlops.errors import NotComparable
 from mlops.metrics.statistics.metric_differences import ComparisonSettings
 from mlops.metrics.statistics.resampling import Progress
 
@@ -50,6 +51,8 @@ def read_sides(
     ServerUnavailable.
     """
     named = [*([request.baseline] if request.baseline else []), *request.named]
+    if len(named) < 2:
+        raise NotComparable(AT_LEAST_TWO)
     sides: list[Side] = []
     for name in on_read(named):
         digest = sides[0].tested.digest if sides else ""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.errors import BadSetting, DataFault
-from mlops.files.text_files import read_yaml
+from mlops.files.text_files import read_yaml_file
 
 Section = Mapping[str, str | None]
 
@@ -50,7 +50,7 @@ def read_class_map(file: Path) -> ClassMap:
     """Read a class map. Raises DataFault for an invalid file."""
     if not file.is_file():
         raise DataFault(f"class map {file} does not exist")
-    fields = read_yaml(file)
+    fields = read_yaml_file(file)
     if not isinstance(fields, dict) or not fields:
         raise DataFault(
             f"{file}: not a class map; write `source class: target class` lines, in a section for each source"

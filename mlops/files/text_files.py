@@ -21,7 +21,7 @@ def read_text(file: Path) -> str:
         raise DataFault(f"{file}: not valid UTF-8; re-save it as UTF-8") from error
 
 
-def read_yaml(file: Path) -> object:
+def read_yaml_file(file: Path) -> object:
     """The file's content as plain values. Raises DataFault if it is not valid YAML."""
     text = read_text(file)
     try:

@@ -34,7 +34,7 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), inden
         last = column == columns - 1
         table.add_column(justify="right" if column in right else "left", no_wrap=not last, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_printable, row))
     before = [max(cell_len(row[c]) for row in rows if c < len(row)) + _GAP for c in range(columns - 1)]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     if width - indent - sum(before) < _LEAST_ROOM:
@@ -43,3 +43,8 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), inden
     console = Console(file=out, width=width, color_system=None, markup=False, emoji=False, highlight=False)
     console.print(Padding(table, (0, 0, 0, indent), expand=False))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _printable(cell: str) -> str:
+    """Without line breaks and other control characters, which would break the table or drive the terminal."""
+    return "".join(character if character.isprintable() else " " for character in cell)

@@ -84,3 +84,29 @@ def test_a_home_that_cannot_be_written_is_named(shell: Shell, tiny_cells: Path) 
     answer = shell.run("train", "blood-cell-classifier", "--data", str(tiny_cells), *tiny())
     assert answer.returncode == 2
     assert ".mlops" in answer.stderr and "Traceback" not in answer.stderr
+
+
+def expression(canary: Path) -> str:
+    return f"__import__('os').mkdir({str(canary)!r})"
+
+
+def test_an_expression_in_a_model_yaml_is_refused_and_not_run(shell: Shell) -> None:
+    canary = shell.folder / "canary"
+    rows = "backbone: [[-1, 1, Conv, [16, 3, 2]]]\nhead: [[[-1], 1, Detect, [nc]]]\n"
+    (shell.folder / "net.yaml").write_text(f"nc: 1\nactivation: {expression(canary)}\n{rows}")
+    said = mistake(shell, "train", "railway-detector", "--set", "model=net.yaml", "--set", "weights=none")
+    assert "net.yaml" in said and "activation" in said
+    assert not canary.exists()
+
+
+def test_an_expression_in_a_checkpoint_is_refused_and_not_run(shell: Shell) -> None:
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    canary = shell.folder / "canary"
+    network = DetectionModel("yolo11n.yaml", verbose=False)
+    network.yaml["activation"] = expression(canary)
+    torch.save({"model": network, "epoch": -1, "train_args": {}}, shell.folder / "best.pt")
+    said = mistake(shell, "train", "railway-detector", "--set", "weights=best.pt")
+    assert "best.pt" in said and "activation" in said
+    assert not canary.exists()

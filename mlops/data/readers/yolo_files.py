@@ -15,7 +15,7 @@ from mlops.data.dataset import SPLITS, Box, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.layout import SPLIT_OF_WORD, SPLIT_WORDS
 from mlops.errors import DataFault
-from mlops.files.text_files import read_yaml
+from mlops.files.text_files import read_yaml_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_config(file: Path) -> YoloConfig:
 
 
 def _fields(file: Path) -> dict[str, object]:
-    fields = read_yaml(file)
+    fields = read_yaml_file(file)
     if not isinstance(fields, dict):
         raise DataFault(f"{file}: expected a mapping with the keys train, val and names")
     return {str(key): value for key, value in fields.items()}
