@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,3 +209,23 @@ def test_state_that_is_no_mapping_and_odd_keys_are_kept_away(tmp_path: Path) -> 
     torch.save({1: "a", ("b",): "c"}, buffer)
     (tmp_path / "odd.pt").write_bytes(buffer.getvalue())
     assert read_checkpoint(tmp_path / "odd.pt") == {"1": "a", "('b',)": "c"}
+
+
+def test_a_joint_checkpoint_of_release_0_1_is_rebuilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops.training.joint.joint_network import HeadShape, ImageHead, JointModel
+
+    model = JointModel("yolov5n.yaml", head=HeadShape(3, 8, 0.2), nc=2).eval()
+    place = "mlops.training.joint.network"
+    with monkeypatch.context() as then:
+        for kind in (JointModel, ImageHead):
+            then.setattr(kind, "__module__", place)
+        then.setitem(sys.modules, place, SimpleNamespace(JointModel=JointModel, ImageHead=ImageHead))
+        saved(tmp_path / "best.pt", model)
+    made = rebuild(tmp_path / "best.pt").network.eval()
+    assert isinstance(made, JointModel) and made.image_head.dropout.p == 0.2
+    example = torch.rand(1, 3, 64, 64)
+    (boxes, raw), (other_boxes, other_raw) = made(example), model(example)
+    assert torch.equal(boxes, other_boxes)
+    assert torch.equal(raw["image_logits"], other_raw["image_logits"])
