@@ -108,7 +108,7 @@ def timing_of(
 def seconds_of(rows: Sequence[PastRow]) -> tuple[float | None, ...]:
     """The duration of each epoch, if the rows contain it.
 
-    >>> seconds_of([PastRow(i, {}, elapsed_s=at) for i, at in enumerate((10.0, 18.0, 9.0))])
+    >>> seconds_of([PastRow(i, {}, elapsed_s=at) for i, at in enumerate((10.0, 18.0, 9.0), start=1)])
     (10.0, 8.0, 9.0)
     """
     lengths: list[float | None] = []

@@ -117,11 +117,26 @@ def termination_as_interrupt() -> Iterator[None]:
         yield
         return
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    owner, report = os.getpid(), sys.unraisablehook
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child, which has no run to end
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         raise Terminated
 
+    def send_again(ignored: sys.UnraisableHookArgs) -> None:
+        """Python drops an interrupt that arrives in a destructor or in a weak reference's callback."""
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):
+            report(ignored)
+            return
+        number = signal.SIGTERM if issubclass(ignored.exc_type, Terminated) else signal.SIGINT
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+
     before = signal.signal(signal.SIGTERM, interrupt)
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
+        sys.unraisablehook = report
         signal.signal(signal.SIGTERM, before)
