@@ -82,6 +82,8 @@ def on_grid(counts: ThresholdCounts, values: NDArray[np.float64], beyond: float)
 
 def envelope(counts: ThresholdCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Recall and the highest precision at that recall or beyond, as used for AP."""
+    if not len(counts.precision):  # no box of this class was predicted
+        return np.zeros(2), np.zeros(2)
     recall = np.concatenate([[0.0], counts.recall[::-1]])
     precision = np.concatenate([counts.precision[-1:], counts.precision[::-1]])
     highest = np.maximum.accumulate(precision[::-1])[::-1]
