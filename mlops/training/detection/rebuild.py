@@ -36,10 +36,9 @@ _PLAIN = ("epoch", "updates", "best_fitness", "date", "version", "license", "sca
 
 @dataclass(frozen=True)
 class RebuiltCheckpoint:
-    """network: on the CPU, float32. epoch: counted from 0; -1 for final weights. content: see `rebuild`."""
+    """network: on the CPU, float32. content: see `rebuild`."""
 
     network: nn.Module
-    epoch: int
     content: dict[str, Any]
 
 
@@ -77,8 +76,7 @@ def rebuild(file: Path) -> RebuiltCheckpoint:
     content["train_metrics"] = plain(held.get("train_metrics")) or {}
     content["optimizer"] = _optimizer(held.get("optimizer"))
     content |= {"model": None, "ema": network, "modelopt": None}
-    epoch = content.get("epoch")
-    return RebuiltCheckpoint(network.float(), epoch if isinstance(epoch, int) else -1, content)
+    return RebuiltCheckpoint(network.float(), content)
 
 
 def save_rebuilt(file: Path, target: Path) -> Path:
