@@ -164,3 +164,32 @@ def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 def _named(group: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(group, Mapping):
         yield from ((str(name), value) for name, value in group.items())
+
+
+def with_tensors(value: Any) -> Any:
+    """`value` without anything but plain values and tensors."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, dict):
+        return {key: with_tensors(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(with_tensors(each) for each in value)
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """`value` as numbers, texts, lists and dictionaries; a recorded path as its text, all else as None."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if isinstance(key, str | int | float)}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, Recorded):
+        if "Path" in value.name:
+            return "/".join(str(each) for each in value.arguments)
+        if value.name.endswith("IterableSimpleNamespace"):
+            return plain(value.state)
+    return None

@@ -52,6 +52,11 @@ class Version:
         return f"{self.model}/{self.number}"
 
     @property
+    def by_ultralytics(self) -> bool:
+        """Whether its network is one of Ultralytics, alone or in a joint one; else it is timm's."""
+        return "stride" in self.preprocessing
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(str(name) for name in self.preprocessing["classes"])
 

@@ -25,8 +25,8 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
     """The network on the CPU and ""; or None and the reason why it is not available.
 
     Missing weights are not an error, as formats converted from the ONNX file do not need them. Raises
-    GateRefused for a file that differs from the one recorded by training, UnsafeWeights for a pickle that
-    could call anything but layers; neither is loaded.
+    GateRefused for a file that differs from the one recorded by training, UnsafeWeights for a checkpoint of
+    an earlier release that could call anything but layers; neither is loaded.
     """
     try:
         require("a format that is converted from the trained network", "torch")
@@ -47,7 +47,7 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
             )
         try:
             yield (
-                (_detector(version, file, cache) if file.suffix == ".pt" else _classifier(version, file)),
+                _detector(version, file, cache) if version.by_ultralytics else _classifier(version, file),
                 "",
             )
         except MissingWeights as error:
@@ -76,19 +76,23 @@ def _classifier(version: Version, file: Path) -> Any:
 
 
 def _detector(version: Version, file: Path, cache: Path) -> Any:
-    """Scans the file first, as a checkpoint of the library is a pickle of a whole network."""
+    """From the safetensors file; a checkpoint of an earlier release is converted first, never opened here."""
     from mlops.training.detection.ultralytics_library import keeping_threads, quiet, settle
 
     settle(cache)
+    from mlops.training.conversion import converted
     from mlops.training.detection.detector_export import network_served
     from mlops.training.detection.first_weights import unsafe_in_checkpoint
-    from mlops.training.joint import joint_network  # noqa: F401 - rebuilds a joint checkpoint
+    from mlops.training.detection.recorded_network import write_recorded
+    from mlops.training.joint import joint_network  # noqa: F401 - adds the builder of joint networks
 
-    if unsafe := unsafe_in_checkpoint(file):
-        raise UnsafeWeights(
-            f"{version.name} is not exported: {_FOLDER}/{file.name} of its run could run code when loaded "
-            f"({', '.join(unsafe)})"
-        )
+    if file.suffix == ".pt":
+        if unsafe := unsafe_in_checkpoint(file):
+            raise UnsafeWeights(
+                f"{version.name} is not exported: {_FOLDER}/{file.name} of its run could run code when "
+                f"loaded ({', '.join(unsafe)})"
+            )
+        file = converted(file, cache / _FOLDER, write_recorded)
     with quiet(), keeping_threads():
         network, _ = network_served(file)
     return network

@@ -187,8 +187,8 @@ def kill_while_the_third_checkpoint_is_written() -> None:
     moved, seen = atomic.move_durably, [0]
 
     def move(source: Path, target: Path) -> None:
-        seen[0] += target.name == "last.ckpt"
-        if target.name == "last.ckpt" and seen[0] == 3:
+        seen[0] += target.name == "training_state.safetensors"
+        if target.name == "training_state.safetensors" and seen[0] == 3:
             source.write_bytes(source.read_bytes()[:1000])
             kill()
         moved(source, target)
@@ -214,7 +214,7 @@ def kill_when_the_third_checkpoint_is_in_place() -> None:
 
     def move(source: Path, target: Path) -> None:
         moved(source, target)
-        seen[0] += target.name == "last.ckpt"
+        seen[0] += target.name == "training_state.safetensors"
         if seen[0] == 3:
             kill()
 
@@ -302,7 +302,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_started_over(
 ) -> None:
     config = tiny_config(tmp_path, **RECIPE)
     interrupted(config, 3)
-    last = config.out_dir / "last.ckpt"
+    last = config.out_dir / "training_state.safetensors"
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     result, again = gone_on(config)
     assert "damaged; restarting" in caplog.text

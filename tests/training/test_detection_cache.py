@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.training.detection.arguments import resume_arguments, training_arguments
+from mlops.training.detection.arguments import training_arguments
 from mlops.training.detection.ultralytics_library import settle
 from mlops.training.training_record import identity_of
 from tests.training.detection_case import tiny_config, tiny_dataset
@@ -23,9 +23,7 @@ def test_pictures_are_kept_in_memory_where_it_is_asked_for(tmp_path: Path, setti
     from mlops.data.ultralytics_view import yolo_view
 
     view = yolo_view(config.dataset, tmp_path / "cache")  # type: ignore[arg-type]
-    given = training_arguments(
-        config.recipe, model="m", weights=None, data=view, folder=tmp_path, device="cpu", seed=0
-    )
+    given = training_arguments(config.recipe, model="m", data=view, folder=tmp_path, device="cpu", seed=0)
     dataset = YOLODataset(
         img_path=str(view / "images" / "train"),
         data={"names": {0: "a", 1: "b", 2: "c", 3: "d"}, "channels": 3},
@@ -41,7 +39,5 @@ def test_a_training_goes_on_with_another_setting(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, tiny_dataset(tmp_path / "data"))
     other = replace(config, recipe=config.recipe.model_copy(update={"cache": "ram"}))
     assert identity_of(other) == identity_of(config)
-    again = resume_arguments(
-        other.recipe, checkpoint=Path("last.pt"), data=tmp_path, folder=tmp_path, device="cpu"
-    )
+    again = training_arguments(other.recipe, model="m", data=tmp_path, folder=tmp_path, device="cpu", seed=0)
     assert again["cache"] == "ram"

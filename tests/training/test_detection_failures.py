@@ -13,7 +13,7 @@ import torch
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import Diverged, OutOfMemory, StudyMismatch, TrainingCrashed
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.resume import checkpoint_epoch
+from mlops.training.detection.resume import finished_epochs
 from mlops.training.detection.ultralytics_library import settle
 from mlops.training.protocol import EpochReport, Verdict
 from tests.command import REPOSITORY
@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_checkpoint_before_it
     config = tiny_config(tmp_path, dataset, epochs=4)
     with pytest.raises(Diverged, match=r"train/box_loss.* became NaN or infinite in epoch 3"):
         DetectionTrainer().fit(config, Reports())
-    assert checkpoint_epoch(config.out_dir / "training" / "weights" / "last.pt") == 2
+    assert finished_epochs(config.out_dir / "training_state.safetensors") == 2
     monkeypatch.undo()
     again = Reports()
     DetectionTrainer().fit(config, again)

@@ -17,7 +17,7 @@ from mlops.data.dataset import DetectionDataset
 from mlops.errors import StudyMismatch
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.resume import STRIPPED, checkpoint_epoch
+from mlops.training.detection.resume import finished_epochs
 from mlops.training.protocol import EpochReport, TrainConfig, TrainResult, Verdict
 from tests.command import REPOSITORY
 from tests.training.detection_case import CLASSES, Reports, draw_nothing, tiny_config, tiny_dataset
@@ -100,11 +100,11 @@ def test_an_epoch_is_reported_before_its_checkpoint_replaces_the_last(
     tmp_path: Path, dataset: DetectionDataset
 ) -> None:
     config = tiny_config(tmp_path, dataset, epochs=3)
-    last = config.out_dir / "training" / "weights" / "last.pt"
+    last = config.out_dir / "training_state.safetensors"
     on_disk: list[int | None] = []
 
     def look(report: EpochReport) -> Verdict:
-        on_disk.append(checkpoint_epoch(last) if last.exists() else 0)
+        on_disk.append(finished_epochs(last) if last.exists() else 0)
         return Verdict.CONTINUE
 
     DetectionTrainer().fit(config, look)
@@ -129,9 +129,15 @@ def test_the_librarys_whole_artifact_set_is_handed_over(trained: Trained) -> Non
 def test_a_checkpoint_is_kept_every_save_period(trained: Trained) -> None:
     result = trained.result
     weights = {path.name for path, folder in result.artifacts.items() if folder == "weights"}
-    assert weights == {"best.pt", "last.pt", "epoch2.pt", "epoch4.pt"}
-    kept = result.best_weights.with_name("epoch2.pt")
-    assert checkpoint_epoch(kept) == STRIPPED, "an optimizer's state is as large as the weights again"
+    assert weights == {
+        "best.safetensors",
+        "last.safetensors",
+        "epoch2.safetensors",
+        "epoch4.safetensors",
+        "best.pt",
+    }
+    kept = result.best_weights.with_name("epoch2.safetensors")
+    assert finished_epochs(kept) == 2
     assert kept.stat().st_size < 1.1 * result.best_weights.stat().st_size
 
 

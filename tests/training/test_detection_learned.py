@@ -107,7 +107,7 @@ def test_the_served_model_answers_as_the_trained_one_for_any_number_of_pictures(
     batch = (pictures.transpose(0, 3, 1, 2) * serving.preprocessing["scale"]).astype(np.float32)
     [answer] = session.run(list(serving.outputs), {serving.input_name: batch})
     assert answer.shape == (5, *serving.outputs["output0"][1:])
-    model, _ = load_checkpoint(learned.result.best_weights)
+    model, _ = load_checkpoint(learned.result.best_weights.with_suffix(".pt"))
     with torch.no_grad():
         expected = model(torch.from_numpy(batch))[0].numpy()
     np.testing.assert_allclose(answer, expected, rtol=1e-2, atol=2e-2)
@@ -136,7 +136,7 @@ def test_a_real_picture_prepared_as_the_contract_says_is_answered_as_by_the_libr
     [answer] = onnxruntime.InferenceSession(str(serving.onnx)).run(None, {serving.input_name: ours})
     box = LetterBox((SIDE, SIDE), auto=False)
     theirs = torch.from_numpy(np.stack([box(image=picture) for picture in pictures])).permute(0, 3, 1, 2)
-    model, _ = load_checkpoint(learned.result.best_weights)
+    model, _ = load_checkpoint(learned.result.best_weights.with_suffix(".pt"))
     with torch.no_grad():
         expected = model(theirs.float() / 255)[0].numpy()
     np.testing.assert_allclose(answer, expected, rtol=1e-2, atol=2e-2)

@@ -15,13 +15,15 @@ import torch
 
 from mlops.data.dataset import DetectionDataset
 from mlops.training.detection import DetectionTrainer
-from mlops.training.detection.resume import DetectorFiles, checkpoint_epoch, look_back
+from mlops.training.detection.network_file import read_network
+from mlops.training.detection.resume import DetectorFiles, finished_epochs, look_back
 from mlops.training.detection.ultralytics_library import settle
 from mlops.training.protocol import EpochReport, Verdict
 from mlops.training.training_record import identity_of
 from tests.training.detection_case import Reports, draw_nothing, tiny_config, tiny_dataset
 
 EPOCHS = 4
+STATE = "training_state.safetensors"
 RECIPE: dict[str, Any] = {
     "epochs": EPOCHS,
     "save_period": 1,
@@ -90,8 +92,7 @@ def rows(tmp_path: Path) -> list[str]:
 
 def a_frozen_layer(checkpoint: Path) -> torch.Tensor:
     """Weights and batch-norm statistics of a layer that `RECIPE` freezes, as one vector."""
-    held = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    layer = (held["ema"] or held["model"]).model[1]
+    layer = read_network(checkpoint).network.model[1]
     return torch.cat([layer.conv.weight.flatten(), layer.bn.running_mean, layer.bn.running_var]).float()
 
 
@@ -132,18 +133,18 @@ def test_killed_between_report_and_checkpoint_only_that_epoch_is_done_again(
 
 
 def kill_while_the_third_checkpoint_is_written() -> None:
-    from mlops.training.detection import ultralytics_loop
+    from mlops.files import atomic
 
-    moved, seen = ultralytics_loop.move_durably, [0]
+    moved, seen = atomic.move_durably, [0]
 
     def move(source: Path, target: Path) -> None:
-        seen[0] += target.name == "last.pt"
-        if target.name == "last.pt" and seen[0] == 3:
+        seen[0] += target.name == STATE
+        if target.name == STATE and seen[0] == 3:
             source.write_bytes(source.read_bytes()[:1000])
             kill()
         moved(source, target)
 
-    ultralytics_loop.move_durably = move  # type: ignore[attr-defined]
+    atomic.move_durably = move
 
 
 def test_killed_while_a_checkpoint_is_written_the_one_before_is_used(
@@ -156,38 +157,38 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_is_used(
     assert rows(tmp_path) == ["1", "2", "3", "4"]
 
 
-def kill_between_the_first_last_and_best() -> None:
-    from mlops.training.detection import ultralytics_loop
+def kill_between_the_first_state_and_best() -> None:
+    from mlops.files import atomic
 
-    moved = ultralytics_loop.move_durably
+    moved = atomic.move_durably
 
     def move(source: Path, target: Path) -> None:
-        if target.name == "best.pt":
+        if target.name == "best.safetensors":
             kill()
         moved(source, target)
 
-    ultralytics_loop.move_durably = move  # type: ignore[attr-defined]
+    atomic.move_durably = move
 
 
-def test_killed_between_last_and_best_the_best_is_made_of_the_last(
+def test_killed_between_state_and_best_the_best_is_made_of_the_state(
     tmp_path: Path, dataset: DetectionDataset
 ) -> None:
-    assert killed(tmp_path, kill_between_the_first_last_and_best) == [1]
+    assert killed(tmp_path, kill_between_the_first_state_and_best) == [1]
     config = tiny_config(tmp_path, dataset, **RECIPE)
     places = DetectorFiles(config.out_dir)
-    assert checkpoint_epoch(places.last) == 1 and not places.best.exists()
+    assert finished_epochs(places.state) == 1 and not places.best.exists()
     found = look_back(places, identity_of(config))
     assert found.record.best().epoch == 1
-    assert places.best.read_bytes() == places.last.read_bytes()
+    assert finished_epochs(places.best) == 1
     after = Reports()
     DetectionTrainer().fit(config, after)
     assert [report.epoch for report in after] == [2, 3, 4]
 
 
 def kill_in_the_final_evaluation() -> None:
-    from ultralytics.engine import trainer
+    from mlops.training.detection import ultralytics_loop
 
-    trainer.strip_optimizer = kill
+    ultralytics_loop.write_download = kill  # type: ignore[assignment]
 
 
 def test_killed_in_the_final_evaluation_no_epoch_is_done_again(
@@ -200,7 +201,7 @@ def test_killed_in_the_final_evaluation_no_epoch_is_done_again(
     assert after == []
     assert result.epochs_done == EPOCHS
     assert rows(tmp_path) == ["1", "2", "3", "4"]
-    assert checkpoint_epoch(result.best_weights) == 0  # final weights, without the optimizer
+    assert not DetectorFiles(tmp_path / "trial").state.exists()
 
 
 def stop_after_the_first_epoch_and_kill_in_the_final_evaluation() -> None:
@@ -231,7 +232,7 @@ def test_a_frozen_layer_stays_frozen_and_is_released_on_time_across_a_kill(
     assert killed(tmp_path, nothing, at_report=2) == [1, 2]
     result = DetectionTrainer().fit(tiny_config(tmp_path, dataset, **RECIPE), Reports())
     first, second, third = (
-        a_frozen_layer(result.last_weights.with_name(f"epoch{epoch}.pt")) for epoch in (1, 2, 3)
+        a_frozen_layer(result.last_weights.with_name(f"epoch{epoch}.safetensors")) for epoch in (1, 2, 3)
     )
     assert torch.equal(first, second)
     learned = (second != third).float().mean()
@@ -242,7 +243,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_started_over(
     tmp_path: Path, dataset: DetectionDataset, capfd: pytest.CaptureFixture[str]
 ) -> None:
     killed(tmp_path, nothing, at_report=3)
-    last = tmp_path / "trial" / "training" / "weights" / "last.pt"
+    last = tmp_path / "trial" / STATE
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     after = Reports()
     DetectionTrainer().fit(tiny_config(tmp_path, dataset, **RECIPE), after)

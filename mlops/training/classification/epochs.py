@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from mlops.errors import Diverged
-from mlops.files.atomic import partial_file
+from mlops.errors import Diverged, UnsafeWeights
 from mlops.metrics.class_metrics import headline, per_source
 from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import epoch_seed
+from mlops.training.classification.state_file import StateFile, write_recorded
+from mlops.training.conversion import convert
 from mlops.training.protocol import EpochReport, OnEpoch, Verdict
 from mlops.training.training_record import EarlierTraining, Record, read_own, write_record
 
@@ -120,8 +121,7 @@ class Epochs(Callback):  # type: ignore[misc]
         if best == self.record.epochs[-1].epoch:
             self._save(module, places.best_of(best))
         self._save(module, places.last)
-        with partial_file(places.checkpoint) as partial:
-            trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(places.checkpoint)
         for file in places.weights.glob("best-*.safetensors"):
             if file != places.best_of(best):
                 file.unlink()
@@ -152,7 +152,8 @@ class ClassifierFiles:
 
     @property
     def checkpoint(self) -> Path:
-        return self.out_dir / "last.ckpt"
+        """Lightning's checkpoint of the last epoch, to resume from: see `StateFile`."""
+        return self.out_dir / "training_state.safetensors"
 
     @property
     def weights(self) -> Path:
@@ -191,7 +192,7 @@ def look_back(places: ClassifierFiles, identity: str) -> EarlierTraining:
     record = read_own(places.record, identity)
     if record is not None and record.finished and places.best.exists():
         return EarlierTraining(record)
-    if record is None or not places.checkpoint.exists():
+    if record is None or not _has_checkpoint(places):
         return _anew(places, identity)
     epoch = _epochs_in(places.checkpoint)
     if epoch is None:
@@ -205,12 +206,24 @@ def look_back(places: ClassifierFiles, identity: str) -> EarlierTraining:
     return EarlierTraining(record, places.checkpoint)
 
 
+def _has_checkpoint(places: ClassifierFiles) -> bool:
+    """Converts the checkpoint of a training that an earlier release began."""
+    earlier = places.out_dir / "last.ckpt"
+    if not places.checkpoint.exists() and earlier.exists():
+        try:
+            convert(earlier, places.checkpoint, write_recorded)
+        except UnsafeWeights as error:
+            log.warning("%s cannot be resumed from: %s", earlier, error)
+            return False
+        earlier.unlink()
+    return places.checkpoint.exists()
+
+
 def _epochs_in(checkpoint: Path) -> int | None:
     """Number of finished epochs in a checkpoint; None if it is unreadable."""
     try:
-        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        return int(held["epoch"]) + 1
-    except Exception as error:  # noqa: BLE001 - torch may raise anything for a damaged file
+        return int(StateFile().load_checkpoint(checkpoint)["epoch"]) + 1
+    except (UnsafeWeights, OSError, KeyError, TypeError, ValueError) as error:
         log.debug("%s: %s", checkpoint, error)
         return None
 

@@ -20,6 +20,7 @@ from mlops.training.classification.batches import EvalBatches, Split, TrainBatch
 from mlops.training.classification.epochs import ClassifierFiles, Epochs, look_back
 from mlops.training.classification.held_out import finish
 from mlops.training.classification.lightning_module import ClassifierModule
+from mlops.training.classification.state_file import StateFile
 from mlops.training.device import find_device
 from mlops.training.protocol import OnEpoch, TrainConfig, TrainResult
 from mlops.training.training_record import EarlierTraining, Record, identity_of
@@ -108,6 +109,7 @@ def _lightning(
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=[epochs],
+        plugins=[StateFile()],
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,

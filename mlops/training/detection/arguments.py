@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from mlops.training.weights import wants_none
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -54,7 +56,6 @@ def training_arguments(
     recipe: DetectionRecipe,
     *,
     model: str,
-    weights: Path | None,
     data: Path,
     folder: Path,
     device: str,
@@ -74,21 +75,8 @@ def training_arguments(
         "freeze": recipe.freeze_layers or None,
         "warmup_bias_lr": 0.0 if recipe.optimizer.lower() in _STEADY_START else 0.1,
         "model": model,
-        "pretrained": str(weights) if weights is not None else False,
+        "pretrained": False if wants_none(recipe.weights) else recipe.weights,  # for the record: not opened
         "seed": seed,
-        **_places(data, folder, device),
-    }
-
-
-def resume_arguments(
-    recipe: DetectionRecipe, *, checkpoint: Path, data: Path, folder: Path, device: str
-) -> dict[str, object]:
-    """Arguments that may differ from the checkpoint's: paths, device and data loading."""
-    return {
-        "resume": str(checkpoint),
-        "model": str(checkpoint),
-        "workers": recipe.workers,
-        "cache": _cached(recipe),
         **_places(data, folder, device),
     }
 

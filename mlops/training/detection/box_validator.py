@@ -24,7 +24,8 @@ from mlops.metrics.samples.boxes import Boxes
 from mlops.metrics.samples.image_names import below, picture_names, shared_folder
 from mlops.metrics.samples.sample_tables import BOXES, Header, write_boxes
 from mlops.training.detection.arguments import average_precision, detection_metrics
-from mlops.training.detection.resume import kept_files
+from mlops.training.detection.network_file import read_network
+from mlops.training.detection.resume import as_safetensors, kept_files
 from mlops.training.detection.ultralytics_internals import MatchingValidator
 from mlops.training.device import library_device
 from mlops.training.failures import named
@@ -156,7 +157,7 @@ def evaluate(
         validator = make(
             save_dir=folder, args=_arguments(config, dataset, split), table=BoxTable(namer(dataset))
         )
-        validator(model=str(weights))
+        validator(model=read_network(as_safetensors(weights)).network)
         artifacts = kept_files(folder, split)
     boxes = validator.table.boxes()
     header = Header(dataset.identity.digest, split, dataset.classes, names, made_by="training")

@@ -10,6 +10,7 @@ from typing import Any
 from mlops.errors import TrainingCrashed
 from mlops.prediction.mlflow_model import ServingModel
 from mlops.systems.recipe import DetectionRecipe
+from mlops.training.detection.resume import as_safetensors
 from mlops.training.failures import named
 
 INPUT, OUTPUT = "images", "output0"  # the library's names
@@ -43,7 +44,7 @@ def exported(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.onnx"
     with named(folder):
-        model, stride = network_served(weights)
+        model, stride = network_served(as_safetensors(weights))
         side = _whole_strides(recipe.image_size, stride)
         example = torch.zeros(2, 3, side, side)
         with torch.no_grad(), warnings.catch_warnings():
@@ -73,13 +74,13 @@ def exported(
 def network_served(weights: Path) -> tuple[Any, int]:
     """The network on the CPU, fused and ready for tracing, and its largest stride.
 
-    The file is read as data: see `rebuild`, and what it raises.
+    weights: a file that `network_file.read_network` reads; raises what that raises.
     """
     from ultralytics.nn.modules import C2f, Detect
 
-    from mlops.training.detection.rebuild import rebuild
+    from mlops.training.detection.network_file import read_network
 
-    model: Any = rebuild(weights).network.eval()
+    model: Any = read_network(weights).network.eval()
     model = model.fuse(verbose=False)
     for parameter in model.parameters():
         parameter.requires_grad = False

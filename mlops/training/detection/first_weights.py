@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from mlops.files.digests import sha256_of
 from mlops.training.detection.model_yaml import checked_model
 from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
 from mlops.training.torch_internals import pickle_in
 from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
-
-if TYPE_CHECKING:
-    from mlops.systems.recipe import DetectionRecipe
 
 # a checkpoint of the library is a whole network: layers of torch and of the library, all of them classes
 LAYERS = re.compile(
@@ -28,24 +22,14 @@ LAYERS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StartingPoint:
-    """architecture: a model YAML (a name in the library, or a path). weights: None to train from scratch."""
-
-    architecture: str
-    weights: Path | None
-
-
-def starting_point(recipe: DetectionRecipe, cache: Path) -> StartingPoint:
-    """Resolve a recipe's `model` and `weights`; fetches a published file into `cache` if needed.
-
-    Raises BadSetting for a model that is not a detector, MissingWeights for unavailable weights.
-    """
-    return StartingPoint(architecture(recipe.model), first_weights(recipe.weights, cache / "weights"))
+SAFETENSORS = ".safetensors"
 
 
 def architecture(model: str) -> str:
-    """The model YAML of a name: `yolo11n`, `yolo11n.pt` and `yolo11n.yaml` are the same network."""
+    """The model YAML of a name: `yolo11n`, `yolo11n.pt` and `yolo11n.yaml` are the same network.
+
+    Raises BadSetting for a model that is not a detector.
+    """
     from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 
     given = Path(model).expanduser()
@@ -68,7 +52,10 @@ def architecture(model: str) -> str:
 
 
 def first_weights(setting: str, store: Path) -> Path | None:
-    """The checkpoint file for `setting`, None for `none`."""
+    """The safetensors file for `setting`, None for `none`; fetches a published file into `store` if needed.
+
+    Raises MissingWeights for unavailable weights, UnsafeWeights.
+    """
     from ultralytics.utils import SETTINGS
 
     if wants_none(setting):
@@ -92,15 +79,17 @@ def _fetched(name: str, store: Path) -> Path:
 
 
 def _checked(file: Path, store: Path) -> Path:
-    """A copy of `file` in `store` that is made of our own objects: Ultralytics' loader opens no other.
+    """`file` as safetensors, which is a copy in `store` of a checkpoint that torch wrote.
 
-    Raises UnsafeWeights before anything is loaded, MissingWeights for a checkpoint of another network.
+    Raises UnsafeWeights before anything is read, MissingWeights for a checkpoint of another network.
     """
-    from mlops.training.detection.rebuild import save_rebuilt
+    from mlops.training.conversion import converted
+    from mlops.training.detection.recorded_network import write_recorded
 
+    if file.suffix == SAFETENSORS:
+        return file
     refuse_unsafe(file, unsafe_in_checkpoint(file))
-    copy = store / "rebuilt" / f"{sha256_of(file)}.pt"
-    return copy if copy.exists() else save_rebuilt(file, copy)
+    return converted(file, store, write_recorded)
 
 
 def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:

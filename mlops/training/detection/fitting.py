@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
 from mlops.training.detection import resume
+from mlops.training.detection.network_file import SavedNetwork, read_network
 from mlops.training.detection.resume import DetectorFiles, look_back
 from mlops.training.detection.ultralytics_library import keeping_threads, quiet
 from mlops.training.protocol import EpochReport, OnEpoch, TrainConfig, TrainResult, Verdict
@@ -55,48 +56,51 @@ def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
 
 def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: OnEpoch) -> Record:
     from mlops.data.ultralytics_view import yolo_view
-    from mlops.training.detection.arguments import resume_arguments, training_arguments
-    from mlops.training.detection.first_weights import starting_point
-    from mlops.training.detection.rebuild import save_rebuilt
+    from mlops.training.detection.arguments import training_arguments
+    from mlops.training.detection.first_weights import architecture, first_weights
     from mlops.training.device import library_device
     from mlops.training.failures import named
 
     config, recipe = job.config, job.config.recipe
-    device = library_device(config.device)
-    data = yolo_view(job.dataset, config.shared) / "data.yaml"
+    arguments = training_arguments(
+        recipe,
+        model=architecture(recipe.model),
+        data=yolo_view(job.dataset, config.shared) / "data.yaml",
+        folder=places.folder,
+        device=library_device(config.device),
+        seed=config.seed,
+    )
     journal = _Journal(places, found.record, on_epoch)
-    if found.checkpoint is not None:
-        checkpoint = save_rebuilt(found.checkpoint, places.resumed_from)
-        arguments = resume_arguments(
-            recipe, checkpoint=checkpoint, data=data, folder=places.folder, device=device
-        )
-    else:
-        start = starting_point(recipe, config.shared)
-        arguments = training_arguments(
-            recipe,
-            model=start.architecture,
-            weights=start.weights,
-            data=data,
-            folder=places.folder,
-            device=device,
-            seed=config.seed,
-        )
+    going_on = found.checkpoint
+    weights = going_on or first_weights(recipe.weights, config.shared / "weights")
+    start = None if weights is None else read_network(weights, complete=going_on is not None)
     with named(places.out_dir):
-        loop = job.make_loop(arguments, _plan(config, journal, found))
+        loop = job.make_loop(arguments, _plan(config, places, journal, found, start))
         loop.train()
         resume.wait_for_pictures()
         parameters = sum(parameter.numel() for parameter in loop.model.parameters())
     done = replace(journal.record, finished=True, parameters=parameters)
     write_record(places.record, done)
+    places.state.unlink(missing_ok=True)
     return done
 
 
-def _plan(config: TrainConfig[DetectionRecipe], journal: _Journal, found: EarlierTraining) -> DetectorPlan:
+def _plan(
+    config: TrainConfig[DetectionRecipe],
+    places: DetectorFiles,
+    journal: _Journal,
+    found: EarlierTraining,
+    start: SavedNetwork | None,
+) -> DetectorPlan:
     from mlops.terminal.progress import EpochBar
     from mlops.training.detection.ultralytics_loop import DetectorPlan
 
     recipe = config.recipe
     return DetectorPlan(
+        files=places,
+        start=start,
+        resumes=found.checkpoint is not None,
+        weights=recipe.weights,
         batch=recipe.batch,
         freeze_layers=recipe.freeze_layers,
         freeze_epochs=recipe.freeze_epochs,

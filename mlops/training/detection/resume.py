@@ -10,14 +10,18 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlops.errors import UnsafeWeights
-from mlops.files.atomic import write_durably
-from mlops.training.checkpoint_reader import read_checkpoint
+from mlops.errors import UnsafeWeights, UserError
+from mlops.files.atomic import move_durably, write_durably
+from mlops.training.conversion import convert
+from mlops.training.detection.network_file import read_network, write_network
+from mlops.training.detection.recorded_network import write_recorded
+from mlops.training.tensor_file import read_tensors
 from mlops.training.training_record import EarlierTraining, Record, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+WEIGHTS = "weights"
 log = logging.getLogger(__name__)
 
 
@@ -34,16 +38,26 @@ class DetectorFiles:
 
     @property
     def best(self) -> Path:
-        return self.folder / "weights" / "best.pt"
+        return self.folder / WEIGHTS / "best.safetensors"
 
     @property
     def last(self) -> Path:
-        return self.folder / "weights" / "last.pt"
+        """The last epoch's weights, once training has ended."""
+        return self.folder / WEIGHTS / "last.safetensors"
 
     @property
-    def resumed_from(self) -> Path:
-        """What Ultralytics goes on from: `last`, read as data and made anew."""
-        return self.folder / "weights" / ".resumed.pt"
+    def state(self) -> Path:
+        """What an unfinished training goes on from: the last epoch's weights and the optimizer's state."""
+        return self.out_dir / "training_state.safetensors"
+
+    @property
+    def download(self) -> Path:
+        """The best weights as a checkpoint of Ultralytics, for its users; it is never opened here."""
+        return self.folder / WEIGHTS / "best.pt"
+
+    def of_epoch(self, epoch: int) -> Path:
+        """The weights that the recipe's `save_period` keeps."""
+        return self.folder / WEIGHTS / f"epoch{epoch}.safetensors"
 
     @property
     def record(self) -> Path:
@@ -57,43 +71,66 @@ def look_back(places: DetectorFiles, identity: str) -> EarlierTraining:
     training of another recipe, data set or seed.
     """
     record = read_own(places.record, identity)
-    if record is None or not places.last.exists():
+    if record is None:
         return _anew(places, identity)
-    epoch = checkpoint_epoch(places.last)
-    if epoch == STRIPPED and record.ended and places.best.exists():
-        return EarlierTraining(replace(record, finished=True))
-    if epoch is None or epoch == STRIPPED:
-        log.warning("%s is damaged; restarting from epoch 1", places.last)
-        return _anew(places, identity)
-    record = record.up_to(epoch)
-    if record.epochs and record.best().epoch == epoch and checkpoint_epoch(places.best) != epoch:
-        write_durably(places.best, places.last.read_bytes())  # killed between the two moves
-    cut_results(places.folder / "results.csv", epoch)
-    return EarlierTraining(record, places.last)
-
-
-STRIPPED = 0
-
-
-def checkpoint_epoch(file: Path) -> int | None:
-    """Epochs done when `file` was written; STRIPPED for final weights without the optimizer; None if
-    unreadable.
-    """
     try:
-        held = read_checkpoint(file)
-        return int(held["epoch"]) + 1 if held["optimizer"] is not None else STRIPPED
-    except (UnsafeWeights, OSError, KeyError, TypeError, ValueError) as error:
-        log.debug("%s: %s", file, error)
-        return None
+        _convert_earlier(places)
+        if places.best.exists() and (record.finished or (record.ended and not places.state.exists())):
+            return EarlierTraining(replace(record, finished=True))
+        if not places.state.exists():
+            return _anew(places, identity)
+        epoch = finished_epochs(places.state)
+        record = record.up_to(epoch)
+        if record.epochs and record.best().epoch == epoch and not _is_of(places.best, epoch):
+            # killed between the writing of the two files
+            write_network(
+                places.best, read_network(places.state).network, half=True, training={"epoch": epoch - 1}
+            )
+    except (UserError, OSError) as error:
+        log.warning("%s is damaged; restarting from epoch 1 (%s)", places.state.parent, error)
+        return _anew(places, identity)
+    cut_results(places.folder / "results.csv", epoch)
+    return EarlierTraining(record, places.state)
+
+
+def finished_epochs(file: Path) -> int:
+    """The epochs done when `file` was written. Raises UnsafeWeights if it does not state them, OSError."""
+    _, values = read_tensors(file)
+    epoch = (values.get("training") or {}).get("epoch")
+    if not isinstance(epoch, int):
+        raise UnsafeWeights(f"{file} does not state its epoch")
+    return epoch + 1
+
+
+def as_safetensors(weights: Path) -> Path:
+    """`weights`, or the safetensors file beside a checkpoint that an earlier release wrote, made once."""
+    if weights.suffix != ".pt":
+        return weights
+    beside = weights.with_suffix(".safetensors")
+    return beside if beside.exists() else convert(weights, beside, write_recorded)
+
+
+def _is_of(file: Path, epoch: int) -> bool:
+    return file.exists() and finished_epochs(file) == epoch
+
+
+def _convert_earlier(places: DetectorFiles) -> None:
+    """Convert the checkpoints of an earlier release's training; the one to resume from comes last."""
+    last = places.last.with_suffix(".pt")
+    if places.state.exists() or places.last.exists() or not last.exists():
+        return
+    if places.download.exists():
+        as_safetensors(places.download)
+    made = convert(last, places.state.with_suffix(".converted"), write_recorded)
+    _, values = read_tensors(made)
+    move_durably(made, places.state if values.get("training") else places.last)
 
 
 def _anew(places: DetectorFiles, identity: str) -> EarlierTraining:
     shutil.rmtree(places.folder, ignore_errors=True)
+    places.state.unlink(missing_ok=True)
     places.record.unlink(missing_ok=True)
     return EarlierTraining(Record(identity))
-
-
-WEIGHTS = "weights"
 
 
 def cut_results(results: Path, last_epoch: int) -> None:

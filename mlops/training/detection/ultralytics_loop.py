@@ -7,27 +7,30 @@ before the epoch's checkpoint is put in place.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from ultralytics import __version__ as ultralytics_version
 from ultralytics.utils import DEFAULT_CFG_DICT
-from ultralytics.utils.torch_utils import strip_optimizer
 
 from mlops.errors import Diverged, MissingWeights, OutOfMemory
-from mlops.files.atomic import move_durably
+from mlops.files.atomic import partial_file
 from mlops.files.locks import locked_folder
 from mlops.terminal.progress import EpochBar
 from mlops.training.detection import arguments, recipe_callbacks
+from mlops.training.detection.network_file import SavedNetwork, read_network, write_network
 from mlops.training.detection.recipe_callbacks import BrightnessContrast
 from mlops.training.detection.ultralytics_internals import HookedTrainer
 from mlops.training.detection.ultralytics_library import keeping_threads
 from mlops.training.protocol import EpochReport
+
+if TYPE_CHECKING:
+    from mlops.training.detection.resume import DetectorFiles
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +39,15 @@ log = logging.getLogger(__name__)
 class DetectorPlan:
     """Settings without an argument of the library.
 
+    start: the weights to begin with, or what to resume from if `resumes`; weights: their name in the recipe.
     on_epoch: takes the epoch's report, its fitness and how it ended ("epochs", "patience" or ""); True stops.
     only_finish: all epochs are done; only the final evaluation is left.
     """
 
+    files: DetectorFiles
+    start: SavedNetwork | None
+    resumes: bool
+    weights: str
     batch: int
     freeze_layers: int
     freeze_epochs: int
@@ -58,9 +66,8 @@ class RecipeLoop(HookedTrainer):
     name avoids it, and `run_callbacks` runs only callbacks that were added here.
     """
 
-    wdir: Path
-    last: Path
-    best: Path
+    model: Any
+    metrics: Any
 
     def __init__(self, overrides: dict[str, Any], plan: DetectorPlan) -> None:
         self.plan = plan
@@ -105,11 +112,39 @@ class RecipeLoop(HookedTrainer):
     def mosaic_closed(self) -> None:
         self._add_photometric(self.train_loader.dataset)
 
+    # the network: from our own files, where the library would open a checkpoint
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        self.resume = self.args.resume = self.plan.resumes
+
+    def setup_model(self) -> dict[str, Any] | None:
+        start = self.plan.start
+        if not self.plan.resumes:
+            self.model = self.get_model(
+                self.model, start.network if start is not None else None, verbose=False
+            )
+            return None
+        assert start is not None
+        self.model = self.get_model(dict(start.description.yaml), start.network, verbose=False)
+        return {**start.training, "ema": start.network}
+
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
         if weights is not None:
-            refuse_foreign_weights(model, weights, str(self.args.model))
+            self.refuse_foreign_weights(model, weights)
         return model
+
+    def refuse_foreign_weights(self, model: Any, weights: Any) -> None:
+        """Raise MissingWeights if no tensor of `weights` fits a layer of `model`."""
+        mine, theirs = model.state_dict(), weights.state_dict()
+        if any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
+            return
+        assert self.plan.start is not None
+        held, asked = self.plan.start.description.architecture, Path(str(self.args.model)).stem
+        raise MissingWeights(
+            f"weights={self.plan.weights} holds {held}, of which no tensor fits model={asked}; set weights "
+            "of that architecture"
+        )
 
     # the epoch
 
@@ -160,45 +195,41 @@ class RecipeLoop(HookedTrainer):
     # checkpoints
 
     def save_model(self) -> bool:
+        """Write the state to resume from, then the best weights, each atomically."""
         report = self.report()
         ended = "" if not self.stop else "epochs" if self.epoch + 1 >= self.epochs else "patience"
         self.stop |= self.plan.on_epoch(report, float(self.fitness), ended)
-        with self._staged() as stage:
-            super().save_model()
-            if self.plan.save_period > 0 and report.epoch % self.plan.save_period == 0:
-                strip_optimizer(stage / "last.pt", str(stage / f"epoch{report.epoch}.pt"))
+        files, network, epoch = self.plan.files, self.ema.ema, {"epoch": self.epoch}
+        write_network(files.state, network, training={**epoch, **self.training_state()})
+        if self.best_fitness == self.fitness:
+            write_network(files.best, network, half=True, training=epoch)
+        if self.plan.save_period > 0 and report.epoch % self.plan.save_period == 0:
+            write_network(files.of_epoch(report.epoch), network, half=True, training=epoch)
         self.plan.bar.done(report.epoch, report.metrics, report.seconds)
         return True
 
+    def training_state(self) -> dict[str, Any]:
+        """What `resume_training` needs beside weights and epoch."""
+        stopper = {name: getattr(self.stopper, name) for name in ("best_fitness", "best_epoch")}
+        return {
+            "updates": self.ema.updates,
+            "best_fitness": None if self.best_fitness is None else float(self.best_fitness),
+            "stopper": {name: value if value is None else float(value) for name, value in stopper.items()},
+            "scaler": self.scaler.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
     def final_eval(self) -> None:
-        """Strip and evaluate copies and move them at the end, so that a kill in between loses no epoch."""
-        with self._staged(moved_last="last.pt") as stage:
-            for name in ("best.pt", "last.pt"):
-                if (self.save_dir / "weights" / name).exists():
-                    shutil.copyfile(self.save_dir / "weights" / name, stage / name)
-            super().final_eval()
-
-    @contextmanager
-    def _staged(self, moved_last: str = "best.pt") -> Iterator[Path]:
-        """Let the library write into a temporary folder, then move the files, `moved_last` at the end.
-
-        After a kill between the two moves of an epoch, `last.pt` also has the best weights: a later start
-        copies it to `best.pt`. After a kill between those of the final evaluation, training resumes from
-        `last.pt`.
-        """
-        places = self.wdir, self.last, self.best
-        stage = self.save_dir / ".partial"
-        shutil.rmtree(stage, ignore_errors=True)  # incomplete files after a kill
-        stage.mkdir()
-        self.wdir, self.last, self.best = stage, stage / "last.pt", stage / "best.pt"
-        try:
-            yield stage
-        finally:
-            self.wdir, self.last, self.best = places
-        written = sorted(stage.iterdir(), key=lambda file: (file.name == moved_last, file.name == "last.pt"))
-        for file in written:  # the other one of the two is last but one
-            move_durably(file, self.wdir / file.name)
-        stage.rmdir()
+        """Evaluate the best weights, as the library does, and write the last ones and the download."""
+        files = self.plan.files
+        write_network(
+            files.last, read_network(files.state).network, half=True, training={"epoch": self.epoch}
+        )
+        write_download(files.download, read_network(files.best).network, vars(self.args), self.metrics)
+        self.validator.args.plots = self.args.plots
+        self.validator.args.compile = False
+        self.metrics = self.validator(model=read_network(files.best).network)
+        self.metrics.pop("fitness", None)
 
     # resuming
 
@@ -226,10 +257,26 @@ class RecipeLoop(HookedTrainer):
                     close()
 
 
-def refuse_foreign_weights(model: Any, weights: Any, name: str) -> None:
-    """Raise MissingWeights if `weights` has no layer of `model`, which has the name `name`."""
-    mine, theirs = model.state_dict(), weights.state_dict()
-    if not any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
-        raise MissingWeights(
-            f"weights={weights.pt_path}: no layer fits {name}; set weights of this architecture"
-        )
+def write_download(
+    file: Path, network: Any, arguments: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Write `network` as the library's trainer leaves its final weights, for `YOLO(file)`."""
+    network = network.half()
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+    said = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
+    network.args = said
+    unused = ("best_fitness", "stopper", "ema", "updates", "scaler", "optimizer", "modelopt")
+    content = {
+        **dict.fromkeys(unused),
+        "epoch": -1,
+        "model": network,
+        "train_args": said,
+        "train_metrics": {name: float(value) for name, value in metrics.items()},
+        "date": datetime.now().astimezone().isoformat(),
+        "version": ultralytics_version,
+        "license": "AGPL-3.0 License (https://ultralytics.com/license)",
+        "docs": "https://docs.ultralytics.com",
+    }
+    with partial_file(file) as partial:
+        torch.save(content, partial)

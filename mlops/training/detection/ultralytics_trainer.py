@@ -24,12 +24,13 @@ class DetectionTrainer:
     def check(self, recipe: DetectionRecipe, *, device: str, cache: Path) -> None:
         """See the protocol."""
         settle(cache)
-        from mlops.training.detection.first_weights import starting_point
+        from mlops.training.detection.first_weights import architecture, first_weights
         from mlops.training.device import library_device
 
         library_device(device)
         with quiet(), keeping_threads():
-            starting_point(recipe, cache)
+            architecture(recipe.model)
+            first_weights(recipe.weights, cache / "weights")
 
     def fit(self, config: TrainConfig[DetectionRecipe], on_epoch: OnEpoch) -> TrainResult:
         """See the protocol. The best epoch is the library's: the highest val/mAP50-95, which patience also

@@ -11,7 +11,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from mlops.training.balance import balancer_for
 from mlops.training.detection import arguments
-from mlops.training.detection.ultralytics_loop import DetectorPlan, RecipeLoop, refuse_foreign_weights
+from mlops.training.detection.ultralytics_loop import DetectorPlan, RecipeLoop
 from mlops.training.joint.joint_metrics import JointValidator, f1_of, of_tasks
 from mlops.training.joint.joint_network import IMAGE_CLASS, HeadShape, JointModel
 from mlops.training.protocol import EpochReport
@@ -76,7 +76,7 @@ class JointLoop(RecipeLoop):
         model.tasks = self.joint.tasks
         if weights is not None:
             model.load(weights)
-            refuse_foreign_weights(model, weights, str(self.args.model))
+            self.refuse_foreign_weights(model, weights)
             if not isinstance(weights, JointModel):
                 model.begin_alike()
         return model
@@ -131,11 +131,10 @@ class JointLoop(RecipeLoop):
 
     # checkpoints
 
-    def save_model(self) -> bool:
-        self.ema.ema.balance_state = self.balancer.state_dict()
-        return super().save_model()
+    def training_state(self) -> dict[str, Any]:
+        return {**super().training_state(), "balance": self.balancer.state_dict()}
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
         super().resume_training(ckpt)
-        if ckpt is not None and self.resume and not self.plan.only_finish:
-            self.balancer.load_state_dict(ckpt["ema"].balance_state)
+        if ckpt is not None and not self.plan.only_finish:
+            self.balancer.load_state_dict(ckpt["balance"])

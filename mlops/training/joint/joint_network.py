@@ -13,8 +13,8 @@ from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn, initialize_weights
 
-from mlops.training.checkpoint_reader import Recorded
-from mlops.training.detection.rebuild import BUILDERS, plain, with_tensors
+from mlops.errors import MissingWeights
+from mlops.training.detection.network_file import BUILDERS, JOINT, NetworkDescription
 from mlops.training.detection.ultralytics_internals import OpenModel
 from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 
@@ -22,6 +22,7 @@ from mlops.training.joint.joint_recipe import CLASSIFICATION, DETECTION, TASKS
 # layer, so that after a short training, predictions of single images are worse than in batches
 # (docs/joint.md)
 MOMENTUM = 0.1
+MOST_WIDTH = 65_536  # of the second head, in a file that anyone may have written
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class JointModel(OpenModel):
     network returns boxes and class probabilities, or only the output of the trained task (`tasks`).
     """
 
+    kind = JOINT
     tasks: tuple[str, ...] = TASKS
 
     def __init__(
@@ -150,25 +152,21 @@ def _run(layers: Iterable[Any], x: Any, kept_at: set[int]) -> tuple[Any, dict[in
     return x, kept
 
 
-def _rebuilt(
-    recorded: Recorded, described: dict[str, Any], tensors: Mapping[str, Tensor], channels: int
-) -> JointModel:
-    """See `mlops.training.detection.rebuild`: the second head's shape follows from its tensors."""
-    classes, width = tensors["image_head.linear.weight"].shape
-    dropout = recorded.state["_modules"]["image_head"].state["_modules"]["dropout"]
-    head = HeadShape(int(classes), int(width), float(dropout.state.get("p", 0.0)))
+def _from_description(description: NetworkDescription, tensors: Mapping[str, Tensor]) -> JointModel:
+    """See `network_file.Builder`: the second head's shape follows from its tensors."""
+    linear = tensors.get("image_head.linear.weight")
+    if linear is None or linear.ndim != 2 or max(linear.shape) > MOST_WIDTH:
+        raise MissingWeights("the joint network has no head for the image's class")
+    dropout = description.settings.get("image_head.dropout", {}).get("p", 0.0)
+    head = HeadShape(int(linear.shape[0]), int(linear.shape[1]), min(max(float(dropout), 0.0), 1.0))
     independent = any(name.startswith("image_backbone.") for name in tensors)
-    network = JointModel(described, head=head, independent=independent, ch=channels)
-    if tasks := plain(recorded.state.get("tasks")):
-        network.tasks = tuple(str(task) for task in tasks)
-    if (balance := with_tensors(recorded.state.get("balance_state"))) is not None:
-        network.balance_state = balance
+    network = JointModel(dict(description.yaml), head=head, independent=independent, ch=description.channels)
+    if description.tasks and set(description.tasks) <= set(TASKS):
+        network.tasks = description.tasks
     return network
 
 
-# the second name is release 0.1's
-BUILDERS |= dict.fromkeys((f"{__name__}.JointModel", "mlops.training.joint.network.JointModel"), _rebuilt)
-torch.serialization.add_safe_globals([JointModel, ImageHead])  # for Ultralytics' restricted loader
+BUILDERS[JOINT] = _from_description
 
 LOGITS = "image_logits"
 IMAGE_CLASS = "image_class"

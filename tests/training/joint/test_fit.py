@@ -19,6 +19,7 @@ from mlops.errors import DataFault, Diverged
 from mlops.metrics.samples.sample_tables import read_answers, read_boxes
 from mlops.prediction.mlflow_model import ServingModel
 from mlops.prediction.onnx_model import ServedPictures, open_onnx
+from mlops.training.detection.network_file import read_network
 from mlops.training.detection.ultralytics_library import settle
 from mlops.training.joint import JointTrainer
 from mlops.training.protocol import TestResult, TrainConfig, TrainResult
@@ -141,8 +142,8 @@ def test_pictures_of_another_form_are_answered_as_they_are_served(tmp_path: Path
 
 
 def image_head(weights: Path) -> torch.Tensor:
-    held = torch.load(weights, map_location="cpu", weights_only=False)
-    parameters = (held["ema"] or held["model"]).image_head.linear.parameters()
+    network: Any = read_network(weights).network
+    parameters = network.image_head.linear.parameters()
     return torch.cat([each.flatten().float() for each in parameters])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from mlops.training.detection.network_file import read_network
 from mlops.training.detection.ultralytics_library import settle
 from mlops.training.joint import JointTrainer
 from mlops.training.protocol import EpochReport, Verdict
@@ -52,9 +53,7 @@ def test_killed_it_goes_on_with_the_weights_that_the_losses_had(
         JointLoop, "resume_training", lambda loop, ckpt: (resume(loop, ckpt), loaded.append(loop))[0]
     )
     draw_nothing(monkeypatch)
-    last = tmp_path / "trial" / "training" / "weights" / "last.pt"
-    held = torch.load(last, map_location="cpu", weights_only=False)
-    kept = held["ema"].balance_state
+    kept = read_network(tmp_path / "trial" / "training_state.safetensors").training["balance"]
     weights_then: list[dict[str, float]] = []
     started = JointLoop._start_epoch
 
