@@ -15,6 +15,7 @@
     ├── ServerUnavailable         exit 1  the tracking server does not answer
     │   └── NotAllowed                    this user lacks the permission; nothing was changed
     ├── GateRefused               exit 3  the evidence does not meet the policy's gates
+    │   └── NotShown                      a comparison over nothing: no box, no annotated object
     ├── MoveLost                  exit 1  a concurrent stage change of the same model was first
     ├── LedgerBroken              exit 1  the ledger was altered; no stage change is accepted
     └── TrialFailed               exit 1  one training failed; the search continues
@@ -134,6 +135,10 @@ class GateRefused(MlopsError):
     """A version that does not pass its model's gates."""
 
     exit_code: ClassVar[int] = 3
+
+
+class NotShown(GateRefused):
+    """A comparison over nothing, which shows neither a difference nor equality."""
 
 
 class MoveLost(MlopsError):

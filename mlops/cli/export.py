@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
-from mlops.errors import BadSetting, GateRefused, MlopsError
+from mlops.errors import BadSetting, GateRefused, MlopsError, NotShown
 from mlops.terminal.messages import note
 from mlops.terminal.tables import aligned
 
@@ -87,9 +87,10 @@ def export(
     Each file is compared with the original on held-out images of the version's data, timed and hashed. MODEL
     without a version is the newest version.
 
-    Exit status: 0 if every requested file was written and passed; 3 if a file differs from the original (it
-    is not added to the bundle); 1 if a file cannot be written or run here. --verify exits with status 3 if a
-    file of the bundle was changed, added or removed.
+    Exit status: 0 if every requested file was written and passed; 3 if a file differs from the original, or
+    if there was nothing to compare (no box on any image), so that it is not added to the bundle; 1 if a file
+    cannot be written or run here. --verify exits with status 3 if a file of the bundle was changed, added or
+    removed.
 
     \b
     Examples:
@@ -132,6 +133,11 @@ def export(
     if found.failed:
         raise GateRefused(
             f"{found.certificate.of}: differ from the original, not in the bundle: {_names(found.failed)}"
+        )
+    if found.not_shown:
+        raise NotShown(
+            f"{found.certificate.of}: equality with the original is not shown, not in the bundle: "
+            f"{_names(found.not_shown)} ({found.not_shown[0].reason})"
         )
     if found.short:
         raise MlopsError(f"{found.certificate.of}: could not be written or run here: {_names(found.short)}")

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from mlops.comparison.candidate import AT_LEAST_TWO, Side, grouped
 from mlops.comparison.candidate_reading import read_side
 from mlops.comparison.comparison_result import Comparison
-from mlops.comparison.compatibility import check_different, check_same_samples, on_shared_pictures
+from mlops.comparison.compatibility import (
+    check_different,
+    check_same_samples,
+    on_shared_pictures,
+    refuse_nothing,
+)
 from mlops.comparison.notes import notes_on
 from mlops.comparison.resampled_scores import at_threshold, draw
 from mlops.comparison.verdicts import deciding_figure, judge, party, recommendation
@@ -63,10 +68,11 @@ def read_sides(
 def compare_sides(
     sides: Sequence[Side], request: ComparisonRequest, on_draw: Progress | None = None
 ) -> Comparison:
-    """Compare all with the first. Reads and writes nothing. Raises NotComparable, BadSetting."""
+    """Compare all with the first. Reads and writes nothing. Raises NotComparable, NotShown, BadSetting."""
     check_different(sides)
     for other in sides[1:]:
         check_same_samples(sides[0], other)
+        refuse_nothing(sides[0], other)
     sides = [at_threshold(side, request.threshold) for side in on_shared_pictures(sides)]
     configurations, notes = grouped(sides, apart=request.apart)
     settings = request.settings

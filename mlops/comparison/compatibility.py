@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlops.comparison.candidate import Side
-from mlops.errors import NotComparable
+from mlops.errors import NotComparable, NotShown
 from mlops.metrics.samples.image_names import common_folder, from_folder_on, same_truths
 
 
@@ -45,6 +45,20 @@ def check_same_samples(baseline: Side, other: Side) -> None:
             f"{baseline.tested.split} of {_digest(baseline)} and {other.tested.split} of {_digest(other)}; "
             "evaluate one on the other's data with `mlops evaluate --data ... --other-data`"
         )
+
+
+def refuse_nothing(baseline: Side, other: Side) -> None:
+    """Raises NotShown for two detectors if no object is annotated, or neither predicts a box."""
+    if baseline.boxes is None or other.boxes is None:
+        return
+    if baseline.answers is not None and other.answers is not None:
+        return  # the classes of the images are compared, too
+    one, two = baseline.boxes.detections, other.boxes.detections
+    names = f"{baseline.name} and {other.name}"
+    if not len(one.truth_picture):
+        raise NotShown(f"not shown: no object is annotated in the {baseline.tested.split} split of {names}")
+    if not len(one.picture) and not len(two.picture):
+        raise NotShown(f"not shown: neither of {names} predicts a box in the {baseline.tested.split} split")
 
 
 def on_shared_pictures(sides: Sequence[Side]) -> list[Side]:

@@ -23,7 +23,9 @@ from mlops.evaluation.tta_and_ensembles import other_ways
 from mlops.metrics.samples.image_names import picture_names
 from mlops.prediction.onnx_model import open_onnx
 from mlops.store.client import asking
+from mlops.store.model_digests import digests
 from mlops.store.resolve import Subject, find_subject, model_files
+from registry.policies.recorded_files import refuse_changed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,11 +61,15 @@ def evaluate(client: MlflowClient, request: EvaluationRequest) -> Evaluation:
 def opened_source(
     client: MlflowClient, subject: Subject, request: EvaluationRequest, scratch: Path
 ) -> Iterator[SampleSource]:
-    """Open a version's ONNX file. Raises UnknownVersion if it is missing or cannot be run."""
+    """Open a version's ONNX file. Raises UnknownVersion if it is missing or cannot be run, GateRefused if the
+    version's files differ from those in the ledger.
+    """
     with model_files(client, subject) as folder:
         found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
             raise UnknownVersion(f"{subject.name} has {len(found)} ONNX files, expected exactly 1")
+        if subject.model:
+            refuse_changed(client, subject.model, subject.version, digests(folder), "evaluated")
         try:
             predictor = open_onnx(found[0], threads=request.threads)
         except ValueError as error:

@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING
 from mlops.errors import UnknownVersion
 from mlops.store.client import asking
 from mlops.store.identity import TRAINED_BY_TAG
+from mlops.store.model_digests import digests
 from mlops.store.resolve import run_of
 from mlops.training.pickles import unsafe_in
 from registry.evidence.gated_metrics import kept_metrics, read_latency, read_parity, reads_boxes, with_derived
 from registry.evidence.paired_samples import compare
 from registry.evidence.version_files import (
     ONNX_DIGEST_TAG,
-    digests,
     fetch_json,
     fetch_samples,
     stated_in,

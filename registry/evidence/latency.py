@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
+from mlops.store.model_digests import digests
 from registry.evidence.gated_metrics import write_latency
-from registry.evidence.version_files import digests, onnx_file, version_files
+from registry.evidence.version_files import onnx_file, version_files
 from registry.gates.evidence_values import Latency
+from registry.policies.recorded_files import refuse_changed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,10 +28,13 @@ def measure_version(
 ) -> Latency:
     """Time the version's ONNX file and store the result as its tag `mlops.latency`.
 
-    Raises UnknownVersion if its files are missing or the ONNX file cannot be run.
+    Raises UnknownVersion if its files are missing or the ONNX file cannot be run, GateRefused if they differ
+    from those in the ledger.
     """
     with version_files(client, model, version) as folder:
-        file = onnx_file(folder, digests(folder), f"{model}/{version}")
+        files = digests(folder)
+        refuse_changed(client, model, version, files, "measured")
+        file = onnx_file(folder, files, f"{model}/{version}")
         latency = measure_onnx(file, calls=calls, threads=threads)
     write_latency(client, model, version, latency)
     return latency

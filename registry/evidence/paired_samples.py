@@ -152,4 +152,8 @@ def _boxes(metric: str, own: Boxes, other: Boxes) -> Pairing:
     pictures = np.union1d(own.image, other.image)
     if not same_truths(detections_of(own).on(pictures), detections_of(other).on(pictures)):
         raise ValueError("the versions were tested on different images (the annotated boxes differ)")
+    if not own.truth.any():
+        raise ValueError("not shown: no object is annotated on the test images")
+    if own.truth.all() and other.truth.all():
+        raise ValueError("not shown: neither version predicts a box on the test images")
     return pair_detectors(own, other, metric)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 from mlops.errors import MlopsError, UnknownVersion
 from mlops.files.digests import sha256_of
 from mlops.store.client import asking
+from mlops.store.model_digests import digests
 from mlops.store.resolve import folder_at
 from registry.evidence.paired_samples import BOXES, PREDICTIONS, Samples, joined, read_samples
+from registry.ledger.registration import STUDY
+from registry.ledger.state import registration_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from registry.ledger.entry import LedgerEntry
+
 ONNX_DIGEST_TAG = "mlops.onnx_digest"
-_NOTE = "registered_model_meta"
 
 
 @contextmanager
@@ -32,16 +36,6 @@ def version_files(client: MlflowClient, model: str, version: str) -> Iterator[Pa
         uri = client.get_model_version_download_uri(model, version)
     with folder_at(client, uri, f"{model}/{version}") as folder:
         yield folder
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of every file below `folder`, by its relative path, sorted.
-
-    Ignores MLflow's file with the version's name, which it adds when a local model is loaded by `models:/`,
-    for example by `mlflow models serve`.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_note(folder, path))
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def file_digests(client: MlflowClient, model: str, version: str) -> dict[str, str]:
@@ -75,17 +69,6 @@ def stated_in(folder: Path) -> Mapping[str, Any] | None:
     return stated if isinstance(stated, dict) else None
 
 
-def _is_note(folder: Path, path: Path) -> bool:
-    """Whether `path` is the file in which MLflow writes only a version's name."""
-    if path != folder / _NOTE:
-        return False
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return False
-    return [line.partition(":")[0] for line in lines] == ["model_name", "model_version"]
-
-
 TEST = "test"
 
 
@@ -104,6 +87,34 @@ def _read(client: MlflowClient, run_id: str, place: str, name: str) -> Samples:
             return read_samples(file)
         except (OSError, ValueError, KeyError) as error:
             raise MlopsError(f"{TEST}/{name} of run {run_id} cannot be read: {error}") from error
+
+
+def run_file_digests(client: MlflowClient, run_id: str, paths: Collection[str]) -> dict[str, str]:
+    """The current SHA-256 of those files of a run that exist; `STUDY` paths are of its study's run."""
+    study = ""
+    if any(path.startswith(STUDY) for path in paths):
+        with asking(f"reading run {run_id}"):
+            study = client.get_run(run_id).data.tags.get("mlflow.parentRunId", "")
+    found: dict[str, str] = {}
+    for path in paths:
+        owner, below = (study, path.removeprefix(STUDY)) if path.startswith(STUDY) else (run_id, path)
+        place = _place(client, owner) if owner else ""
+        folder, _, name = below.rpartition("/")
+        if name in _names(client, place, folder):
+            with tempfile.TemporaryDirectory(prefix="mlops-digest-") as scratch:
+                found[path] = sha256_of(_fetch(client, place, below, scratch))
+    return found
+
+
+def changed_run_files(client: MlflowClient, entries: Sequence[LedgerEntry], version: str) -> str:
+    """A message that names the files of a version's run that differ from those registered; "" if none."""
+    registered = registration_of(entries, version)
+    if registered is None or not registered.run_file_digests:
+        return ""
+    recorded = registered.run_file_digests
+    there = run_file_digests(client, registered.origin.get("run_id", ""), recorded)
+    names = [name for name, digest in recorded.items() if there.get(name) != digest]
+    return f"files of its run changed since the ledger recorded them: {', '.join(names)}" if names else ""
 
 
 def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:

@@ -61,6 +61,11 @@ class Exported:
         return tuple(file for file in self.certificate.files if file.status is Status.FAILED)
 
     @property
+    def not_shown(self) -> tuple[FileCertificate, ...]:
+        """Files that were compared over nothing."""
+        return tuple(file for file in self.certificate.files if file.status is Status.NOT_SHOWN)
+
+    @property
     def short(self) -> tuple[FileCertificate, ...]:
         """Requested files that could not be written or run here."""
         return tuple(f for f in self.certificate.files if f.status in (Status.NOT_MADE, Status.NOT_RUN))
@@ -88,7 +93,11 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
                 calibrates=min(request.calibrate, len(dataset.splits["train"])),
             )
             on_step(f"running the original on {len(held)} images")
-            yardstick = Yardstick(held, _originals(source, held), request.calls)
+            own = answers_of(format_named("onnx").open(source.onnx), source.preprocessing, held)
+            original = own if source.network is None else _of_network(source, held)
+            yardstick = Yardstick(
+                held, original, request.calls, registered=None if source.network is None else own
+            )
             files = tuple(_certified(request, source, work, yardstick, on_step))
         certificate = certificate_of(version, dataset, held, files, no_network)
         kept = any(file.path for file in files)
@@ -100,15 +109,10 @@ def export_version(client: MlflowClient, request: ExportRequest, on_step: OnStep
     return Exported(str(request.out) if kept else "", digest, version.run.info.run_id, certificate)
 
 
-def _originals(source: Original, held: HeldOutImages) -> ModelOutputs:
-    """The trained network's outputs; those of the version's ONNX file if its weights are not available."""
-    if source.network is None:
-        session = format_named("onnx").open(source.onnx)
-    else:
-        from registry.export.formats.torch_source import torch_session
+def _of_network(source: Original, held: HeldOutImages) -> ModelOutputs:
+    from registry.export.formats.torch_source import torch_session
 
-        session = torch_session(source.network, source.side)
-    return answers_of(session, source.preprocessing, held)
+    return answers_of(torch_session(source.network, source.side), source.preprocessing, held)
 
 
 def _certified(

@@ -118,7 +118,7 @@ def _served(certificate: Certificate) -> str:
 
 
 def _provenance(version: Version, certificate: Certificate) -> dict[str, Any]:
-    tags, entry = version.tags, version.entry
+    tags, entry, registered = version.tags, version.entry, version.registered
     code = code_state()
     return {
         "run_id": version.run.info.run_id,
@@ -135,6 +135,13 @@ def _provenance(version: Version, certificate: Certificate) -> dict[str, Any]:
         "ledger": None
         if entry is None
         else {"sequence": entry.sequence, "digest": entry.digest, "says": entry.in_words()},
+        "registered": None
+        if registered is None
+        else {
+            "sequence": registered.sequence,
+            "digest": registered.digest,
+            "late": registered.origin.get("late") == "true",
+        },
     }
 
 

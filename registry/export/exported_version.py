@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.errors import GateRefused, UnknownVersion, UserError
 from mlops.store.client import asking
+from mlops.store.model_digests import digests
 from mlops.store.resolve import find_subject
-from registry.evidence.version_files import digests, onnx_file, stated_in, version_files
+from registry.evidence.version_files import changed_run_files, onnx_file, stated_in, version_files
 from registry.ledger.entry import LedgerEntry, Stage
-from registry.ledger.log import SUFFIX, read_chain
-from registry.ledger.signing import counting
-from registry.ledger.state import Counts, changed_files, state_after
-from registry.policies.policy import list_policies, load_policy
+from registry.ledger.log import SUFFIX
+from registry.ledger.state import Counts, changed_files, registration_of, state_after
+from registry.policies.recorded_files import ledger_of
+from registry.stages.late_registration import register_late
 from registry.stages.mlflow_state import ALIASES
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Version:
     """stage: by the ledger. preprocessing: as recorded by training. onnx: its file, whose digest matches the
     one recorded by training. files: path to SHA-256 of all its files.
 
-    entry: its last ledger entry; None without any.
+    entry: its last ledger entry; None without any. registered: the one that registered it; None if it could
+    not be written.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Version:
     onnx_digest: str
     files: Mapping[str, str]
     entry: LedgerEntry | None
+    registered: LedgerEntry | None
 
     @property
     def name(self) -> str:
@@ -91,12 +94,16 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
                 f"{subject.name} is not exported: {file.name} was changed after training (SHA-256 "
                 f"{digest[:12]}, recorded {tags[ONNX_TAG][:12]})"
             )
-        entries, counts = _ledger_of(client, model)
+        register_late(client, model)
+        entries, counts = ledger_of(client, model)
         _hold_against(entries, counts, found, files)
+        if changed := changed_run_files(client, entries, number):
+            raise GateRefused(f"{subject.name} is not exported: {changed}")
         stage = state_after(entries, counts).stage_of(number)
         entry = next((e for e in reversed(entries) if e.version == number and counts(e)), None)
         stated = _preprocessing(subject.name, folder, tags["mlops.preprocessing"])
-        yield Version(model, number, stage, tags, stated, run, file, digest, files, entry)
+        registered = registration_of(entries, number)
+        yield Version(model, number, stage, tags, stated, run, file, digest, files, entry, registered)
 
 
 def _preprocessing(name: str, folder: Path, tag: str) -> Mapping[str, Any]:
@@ -113,11 +120,6 @@ def _preprocessing(name: str, folder: Path, tag: str) -> Mapping[str, Any]:
     if not isinstance(told, dict):
         raise UserError(f"{name}: its tag mlops.preprocessing was not written by `mlops train`")
     return told
-
-
-def _ledger_of(client: MlflowClient, model: str) -> tuple[tuple[LedgerEntry, ...], Counts]:
-    keys = load_policy(model).signing_keys if model in list_policies() else ()
-    return read_chain(client, model).entries, counting(keys)
 
 
 def _hold_against(

@@ -39,7 +39,7 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
         except UnknownVersion as error:
             yield None, str(error)
             return
-        digest, recorded = sha256_of(file), version.tags.get(WEIGHTS_TAG, "")
+        digest, recorded = sha256_of(file), _recorded(version, file.name)
         if digest != recorded:
             raise GateRefused(
                 f"{version.name} is not exported: {_FOLDER}/{file.name} was changed after training "
@@ -52,6 +52,12 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
             )
         except MissingWeights as error:
             raise GateRefused(f"{version.name}: {error}") from error
+
+
+def _recorded(version: Version, name: str) -> str:
+    """The SHA-256 in the ledger; in the version's tag if the ledger has none."""
+    held = version.registered.run_file_digests if version.registered is not None else {}
+    return held.get(f"{_FOLDER}/{name}") or ("" if held else version.tags.get(WEIGHTS_TAG, ""))
 
 
 def _fetched(client: MlflowClient, version: Version, folder: str) -> Path:

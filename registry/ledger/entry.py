@@ -25,10 +25,12 @@ class Action(StrEnum):
     REJECT = "reject"
     ROLLBACK = "rollback"
     ARCHIVE = "archive"
+    REGISTER = "register"
 
 
 MOVES = frozenset({Action.PROMOTE, Action.ROLLBACK, Action.ARCHIVE})
-_RARE = ("over", "policy")
+_RARE = ("over", "policy", "run_file_digests", "origin")
+_MAPPINGS = ("file_digests", "run_file_digests", "origin")
 ALONE = (
     Stage.STAGING,
     Stage.PRODUCTION,
@@ -45,8 +47,9 @@ class LedgerEntry:
     `content_digest`, base64; "" if unsigned. previous: `digest` of the previous entry.
 
     over: a missing last entry, as "sequence:digest", that an override has passed over; it stays recorded.
-    policy: SHA-256 of the policy if it is not the built-in one of the model. Both are usually "" and then not
-    written.
+    policy: SHA-256 of the policy if it is not the built-in one of the model.
+    run_file_digests, origin: of an entry REGISTER, see `registry.ledger.registration`.
+    These four are usually empty and then not written.
     """
 
     sequence: int
@@ -66,6 +69,8 @@ class LedgerEntry:
     signature: str = ""
     over: str = ""
     policy: str = ""
+    run_file_digests: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content_digest(self) -> str:
@@ -80,7 +85,7 @@ class LedgerEntry:
     def as_json(self) -> str:
         """The canonical form of this entry: sorted keys, no spaces."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content["file_digests"] = dict(self.file_digests)
+        content |= {name: dict(content[name]) for name in _MAPPINGS}
         for rare in _RARE:
             if not content[rare]:
                 del content[rare]
@@ -121,11 +126,17 @@ class LedgerEntry:
             Action.ARCHIVE: f"archived version {self.version}, from {self.from_stage}",
             Action.APPROVE: f"approved version {self.version} for {self.to_stage}",
             Action.REJECT: f"rejected version {self.version} for {self.to_stage}",
+            Action.REGISTER: f"registered version {self.version}{self._late}",
         }[self.action]
         override = f" (gates overridden: {self.override_reason})" if self.override_reason else ""
         policy = f" (by a policy that is not the product's: {self.policy[:12]})" if self.policy else ""
         why = f": {self.why}" if self.why else ""
         return _one_line(f"{self.who} {said} on {when}{why}{override}{policy}")
+
+    @property
+    def _late(self) -> str:
+        late = self.origin.get("late") == "true"
+        return " late, as its files were when they were first recorded," if late else ""
 
     @property
     def heading(self) -> str:
@@ -140,11 +151,15 @@ def _one_line(text: str) -> str:
 
 def _well_typed(content: dict[str, Any]) -> bool:
     """Whether every value has the expected type, as anyone may have written it."""
-    digests = content.get("file_digests")
-    if type(content.get("sequence")) is not int or not isinstance(digests, dict):
+    mappings = [content.get(name, {}) for name in _MAPPINGS]
+    if type(content.get("sequence")) is not int or "file_digests" not in content:
         return False
-    texts = [value for key, value in content.items() if key not in ("sequence", "file_digests")]
-    if not all(isinstance(value, str) for value in (*texts, *digests.values())):
+    if not all(isinstance(held, dict) for held in mappings):
+        return False
+    texts = [value for key, value in content.items() if key not in ("sequence", *_MAPPINGS)]
+    if not all(
+        isinstance(value, str) for value in (*texts, *(v for held in mappings for v in held.values()))
+    ):
         return False
     try:
         return datetime.fromisoformat(content["time"]).tzinfo is not None and int(content["version"]) > 0

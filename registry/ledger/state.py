@@ -166,6 +166,21 @@ def changed_files(
 
 
 def recorded_files(entries: Sequence[LedgerEntry], version: str, counts: Counts) -> Mapping[str, str]:
-    """path -> SHA-256 of a version's files in the last entry that counts and records them."""
-    named = (e for e in reversed(entries) if e.version == version and e.file_digests and counts(e))
-    return next((entry.file_digests for entry in named), {})
+    """path -> SHA-256 of a version's files in the last entry that counts and records them, or else in the one
+    that registered it.
+    """
+    named = (
+        entry
+        for entry in reversed(entries)
+        if entry.version == version
+        and entry.file_digests
+        and entry.action is not Action.REGISTER
+        and counts(entry)
+    )
+    registered = registration_of(entries, version)
+    return next((entry.file_digests for entry in named), registered.file_digests if registered else {})
+
+
+def registration_of(entries: Iterable[LedgerEntry], version: str) -> LedgerEntry | None:
+    """The entry that registered `version`: the first one, signed or not, as a later one proves nothing."""
+    return next((e for e in entries if e.action is Action.REGISTER and e.version == version), None)

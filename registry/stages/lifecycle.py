@@ -11,7 +11,7 @@ from uuid import uuid4
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, NotAllowed, UserError
 from mlops.store.client import asking
 from mlops.store.identity import me
-from registry.evidence.version_files import ONNX_DIGEST_TAG, file_digests
+from registry.evidence.version_files import ONNX_DIGEST_TAG, changed_run_files, file_digests
 from registry.ledger.entry import Action, LedgerEntry, Stage
 from registry.ledger.log import append
 from registry.ledger.signing import counting, signature_for
@@ -57,9 +57,23 @@ class Moved:
 def record(scene: ModelState, draft: Draft) -> LedgerEntry:
     """Write `draft` as the next entry of the state `scene`, and update MLflow to match.
 
+    A version that is registered meanwhile does not matter: the entry is then written after that one.
     Raises MoveLost if a concurrent entry was first, ServerUnavailable if the server stops answering; the next
     command then checks whether the entry was written, and finishes the change.
     """
+    for _ in range(_JUDGED_AGAIN):
+        try:
+            return _recorded(scene, draft)
+        except MoveLost:
+            fresh = begin(scene.client, scene.model, scene.policy, over_faults=bool(draft.override_reason))
+            known = len(scene.chain.entries)
+            if any(entry.action is not Action.REGISTER for entry in fresh.chain.entries[known:]):
+                raise
+            scene = fresh
+    return _recorded(scene, draft)
+
+
+def _recorded(scene: ModelState, draft: Draft) -> LedgerEntry:
     client, model = scene.client, scene.model
     unsigned = LedgerEntry(
         sequence=scene.chain.next_sequence,
@@ -202,6 +216,7 @@ def _unchanged(scene: ModelState, version: str, judged: Judgement) -> None:
         changed = "its files are missing"
     else:
         changed = _otherwise(scene, version, judged.files, judged.evidence.onnx_digest)
+    changed = changed or changed_run_files(scene.client, scene.chain.entries, version)
     if changed:
         raise GateRefused(f"{scene.model} version {version} may not enter {judged.stage}: {changed}")
 

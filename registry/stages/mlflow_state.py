@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import UnknownVersion
 from mlops.store.client import asking, of_name
 from registry.ledger.chain import Chain
-from registry.ledger.entry import ALONE, Stage
+from registry.ledger.entry import ALONE, Action, Stage
 from registry.ledger.state import LedgerState
 
 if TYPE_CHECKING:
@@ -110,8 +110,12 @@ def versions_of(client: MlflowClient, model: str) -> list[ModelVersion]:
 
 
 def head_of(chain: Chain) -> str:
-    """The ledger's last entry in the format of the model's tag."""
-    return f"{len(chain.entries)}:{chain.head}" if chain.entries else ""
+    """The ledger's last decision in the format of the model's tag.
+
+    Training registers versions without touching the model's tags.
+    """
+    decided = [entry for entry in chain.entries if entry.action is not Action.REGISTER]
+    return f"{decided[-1].sequence}:{decided[-1].digest}" if decided else ""
 
 
 def differences(shelf: MlflowState, state: LedgerState, head: str) -> tuple[Difference, ...]:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from registry.evidence.version_files import digests, version_files
+from mlops.store.model_digests import digests
+from registry.evidence.version_files import changed_run_files, version_files
 from registry.ledger.chain import Chain
-from registry.ledger.entry import LedgerEntry
+from registry.ledger.entry import Action, LedgerEntry
 from registry.ledger.log import last_changed_ms
 from registry.ledger.signing import counting
-from registry.ledger.state import Counts, LedgerState, recorded_files, state_after
+from registry.ledger.state import Counts, LedgerState, recorded_files, registration_of, state_after
 from registry.stages.judgement import kept
 from registry.stages.mlflow_state import Difference, DifferenceKind, differences, head_of
 from registry.stages.model_state import missing_head
@@ -74,6 +75,7 @@ def verify(
         faults.append(LedgerFinding("ledger", taken_out))
     faults += [LedgerFinding("ledger", _passed_over(entry)) for entry in chain.entries if entry.over]
     faults += _unsigned(chain, counts)
+    faults += _registered_again(chain)
     found = differences(shelf, state, head_of(chain))
     faults += [
         LedgerFinding(d.kind.value, _blamed(d, state)) for d in found if not (taken_out and _is_head(d))
@@ -86,6 +88,8 @@ def verify(
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), recorded):
                 faults += some
+            for some in pool.map(lambda v: list(_run_files(client, chain, v)), shelf.versions):
+                faults += some
             judged = [entry for entry in chain.entries if entry.evidence_digest]
             for some in pool.map(lambda entry: list(_evidence(client, entry)), judged):
                 faults += some
@@ -97,6 +101,11 @@ def verify(
     notes += _by_another_policy(chain)
     if not keys and any(entry.signature for entry in chain.entries):
         notes.append("entries are signed, but the policy has no key to verify them; pass it with --policy")
+    notes += [
+        f"version {version} is not in the ledger; the next command that changes a stage records its files"
+        for version in shelf.versions
+        if registration_of(chain.entries, version) is None
+    ]
     notes += [f"ledger slot {slot.number} lost to a concurrent change and is ignored" for slot in chain.lost]
     return VerifiedModel(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
 
@@ -142,9 +151,21 @@ def _when(at_ms: int) -> str:
 
 def _unsigned(chain: Chain, counts: Counts) -> Iterator[LedgerFinding]:
     for entry in chain.entries:
-        if not counts(entry):
+        if not counts(entry) and entry.action is not Action.REGISTER:
             says = f"entry {entry.sequence} is not signed by a key of the policy and does not count"
             yield LedgerFinding("signature", f"{says}: {entry.in_words()}")
+
+
+def _run_files(client: MlflowClient, chain: Chain, version: str) -> Iterator[LedgerFinding]:
+    if changed := changed_run_files(client, chain.entries, version):
+        yield LedgerFinding("file", f"version {version}: {changed}")
+
+
+def _registered_again(chain: Chain) -> Iterator[LedgerFinding]:
+    for entry in chain.entries:
+        if entry.action is Action.REGISTER and registration_of(chain.entries, entry.version) != entry:
+            says = f"entry {entry.sequence} registers version {entry.version} again and does not count"
+            yield LedgerFinding("ledger", f"{says}: {entry.in_words()}")
 
 
 def _files(

@@ -59,7 +59,7 @@ def promote(
     from registry.ledger.entry import Stage
     from registry.stages.lifecycle import promote as promoted
 
-    scene = opened(model, policy_file, override_reason)
+    scene = opened(model, policy_file, override_reason, only_read=dry_run)
     moved = promoted(
         scene,
         named(scene, version),
@@ -258,9 +258,11 @@ def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -
     Example: mlops registry measure blood-cell-classifier 3
     """
     from registry.evidence.latency import measure_version
+    from registry.stages.late_registration import register_late
 
     client = connect()
     number = number_of(client, model, version)
+    register_late(client, model)
     found = measure_version(client, model, number, calls=calls, threads=threads)
     says = (
         f"{model}/{number}: p50 {found.p50_ms:.2f} ms, p95 {found.p95_ms:.2f} ms of {found.calls} calls, "

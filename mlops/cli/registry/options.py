@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -69,15 +70,26 @@ def keys_of(model: str, policy_file: str | None) -> tuple[str, ...]:
     return policy_of(model, policy_file).signing_keys if policy_file or model in list_policies() else ()
 
 
-def opened(model: str, policy_file: str | None, override_reason: str = "") -> ModelState:
-    """The state of `model`, after an interrupted stage change is finished."""
+def opened(
+    model: str, policy_file: str | None, override_reason: str = "", *, only_read: bool = False
+) -> ModelState:
+    """The state of `model`, after an interrupted stage change is finished and every version is in the ledger.
+
+    only_read: do not write versions into the ledger.
+    """
     from mlops.store.client import connect
+    from registry.stages.late_registration import register_late
     from registry.stages.model_state import begin
 
     if override_reason and not override_reason.strip():
         raise BadSetting("registry", "--override-reason", override_reason, "a reason that is not blank")
     policy = policy_of(model, policy_file)
-    return begin(connect(), model, policy, over_faults=bool(override_reason))
+    client = connect()
+    scene = begin(client, model, policy, over_faults=bool(override_reason))
+    if only_read or scene.chain.unanswered or not register_late(client, model):
+        return scene
+    fresh = begin(client, model, policy, over_faults=bool(override_reason))
+    return replace(fresh, found=scene.found)
 
 
 def named(scene: ModelState, version: str) -> str:

@@ -7,11 +7,15 @@ next attempt searches for the result of the last one by its tag, the entry's uid
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
+from mlops.errors import LedgerBroken, NotAllowed
 from mlops.files.atomic import partial_file
 from mlops.store.location import is_database
+from mlops.store.model_digests import digests
 from mlops.store.names import ENTRY_UID_TAG
+from registry.ledger.registration import Registration, origin_of, register, run_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
     from mlops.tracking.delivery.book import DeliveryBook
     from mlops.tracking.outbox.entries import OutboxEntry, RunRow
+
+
+_log = logging.getLogger(__name__)
 
 
 class ModelDelivery:
@@ -38,9 +45,10 @@ class ModelDelivery:
         if "uploaded" not in self._memo:
             folder = self._outbox.spool.path(self._entry.payload["spool"])
             _name_model_inside(folder, model, str(self._run.mlflow_id))
+            files = digests(folder)
             self._client.log_model_artifacts(model.model_id, str(folder))
             self._client.finalize_logged_model(model.model_id, "READY")
-            self._remember(uploaded=True)
+            self._remember(uploaded=True, files=files)
         self._show_on_run(model.model_id)
         if self._entry.payload["register_as"]:
             self._register(model)
@@ -104,6 +112,23 @@ class ModelDelivery:
             if alias:
                 self._client.set_registered_model_alias(name, alias, self._memo["version"])
             self._remember(linked=True)
+        if "recorded" not in self._memo and "files" in self._memo:
+            self._record_in_ledger(name)
+
+    def _record_in_ledger(self, name: str) -> None:
+        """Write the version's first entry; without the right to, the next stage change writes it."""
+        run, outbox = self._run, self._outbox
+        of_study = outbox.artifact_digests(run.parent) if run.parent is not None else {}
+        registration = Registration(
+            file_digests=self._memo["files"],
+            run_file_digests=run_files(outbox.artifact_digests(run.id), of_study),
+            origin=origin_of(str(run.mlflow_id), self._entry.payload["version_tags"]),
+        )
+        try:
+            register(self._client, name, str(self._memo["version"]), registration, self._entry.uid)
+        except (NotAllowed, LedgerBroken) as error:
+            _log.warning("version %s of %s is not in its ledger yet: %s", self._memo["version"], name, error)
+        self._remember(recorded=True)
 
     def _version_made_before(self, name: str) -> ModelVersion | None:
         for version in self._client.search_model_versions(f"name = '{name}'"):

@@ -112,6 +112,10 @@ class Outbox(Database):
         )
         return [as_entry(row) for row in self._all(sql, (run, kind.value, after))]
 
+    def artifact_digests(self, run: int) -> dict[str, str]:
+        """SHA-256 of each accepted artifact of the run, by its path: of the newest of several."""
+        return {e.payload["path"]: e.payload["sha256"] for e in self.entries_of(run, EntryKind.ARTIFACT)}
+
     def last_step(self, run: int, series: str) -> int | None:
         found = self._all("SELECT max(step) FROM entries WHERE run = ? AND series = ?", (run, series))
         return None if found[0][0] is None else int(found[0][0])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mlops.errors import BadSetting
+from mlops.errors import BadSetting, MissingWeights
 from mlops.training.detection.model_yaml import checked_model
+from mlops.training.detection.network_file import SavedNetwork, read_network
 from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
 from mlops.training.torch_internals import pickle_in
 from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
+
+if TYPE_CHECKING:
+    from mlops.systems.recipe import DetectionRecipe, JointRecipe
 
 # a checkpoint of the library is a whole network: layers of torch and of the library, all of them classes
 LAYERS = re.compile(
@@ -54,7 +59,8 @@ def architecture(model: str) -> str:
 def first_weights(setting: str, store: Path) -> Path | None:
     """The safetensors file for `setting`, None for `none`; fetches a published file into `store` if needed.
 
-    Raises MissingWeights for unavailable weights, UnsafeWeights.
+    Raises MissingWeights for unavailable weights and a checkpoint of another network, UnsafeWeights,
+    BadSetting for a network that is not allowed.
     """
     from ultralytics.utils import SETTINGS
 
@@ -79,17 +85,39 @@ def _fetched(name: str, store: Path) -> Path:
 
 
 def _checked(file: Path, store: Path) -> Path:
-    """`file` as safetensors, which is a copy in `store` of a checkpoint that torch wrote.
-
-    Raises UnsafeWeights before anything is read, MissingWeights for a checkpoint of another network.
-    """
+    """`file` as safetensors, which is a copy in `store` of a checkpoint that torch wrote."""
     from mlops.training.conversion import converted
     from mlops.training.detection.recorded_network import write_recorded
 
-    if file.suffix == SAFETENSORS:
-        return file
-    refuse_unsafe(file, unsafe_in_checkpoint(file))
-    return converted(file, store, write_recorded)
+    made = file
+    if file.suffix != SAFETENSORS:
+        refuse_unsafe(file, unsafe_in_checkpoint(file))
+        made = converted(file, store, write_recorded)
+    read_network(made, complete=False, given=file)
+    return made
+
+
+def refuse_foreign(network: Any, weights: SavedNetwork, setting: str, model: str) -> None:
+    """Raise MissingWeights if no tensor of `weights` fits a layer of `network`.
+
+    setting, model: the recipe's `weights` and `model`.
+    """
+    mine, theirs = network.state_dict(), weights.network.state_dict()
+    if not any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
+        raise MissingWeights(
+            f"weights={setting} holds {weights.description.architecture}, of which no tensor fits "
+            f"model={Path(model).stem}; set weights of that architecture"
+        )
+
+
+def check_weights(recipe: DetectionRecipe | JointRecipe, cache: Path) -> None:
+    """Raise what `architecture`, `first_weights` and `refuse_foreign` raise, before anything is trained."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    model, weights = architecture(recipe.model), first_weights(recipe.weights, cache / "weights")
+    if weights is not None:
+        network = DetectionModel(model, verbose=False)
+        refuse_foreign(network, read_network(weights, complete=False), recipe.weights, model)
 
 
 def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:

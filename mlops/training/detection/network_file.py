@@ -94,17 +94,18 @@ def write_network(
     write_tensors(file, tensors, network=asdict(describe(network)), training=dict(training or {}))
 
 
-def read_network(file: Path, *, complete: bool = True) -> SavedNetwork:
+def read_network(file: Path, *, complete: bool = True, given: Path | None = None) -> SavedNetwork:
     """The network in a file that `write_network` or `mlops.training.conversion` wrote.
 
     complete: every parameter must be in the file; else at least one tensor, as for initial weights.
+    given: the user's file, for messages, if `file` was converted from it.
     Raises UnsafeWeights for a file of another kind, BadSetting for a description that is not allowed,
     MissingWeights if the tensors do not fit it, OSError.
     """
     tensors, values = read_tensors(file)
-    description = _description(values.get("network"), file)
+    description = _description(values.get("network"), given or file)
     return SavedNetwork(
-        description, build(description, tensors, file, complete), values.get("training") or {}
+        description, build(description, tensors, given or file, complete), values.get("training") or {}
     )
 
 

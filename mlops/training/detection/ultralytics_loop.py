@@ -18,11 +18,12 @@ import torch
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from mlops.errors import Diverged, MissingWeights, OutOfMemory
+from mlops.errors import Diverged, OutOfMemory
 from mlops.files.atomic import partial_file
 from mlops.files.locks import locked_folder
 from mlops.terminal.progress import EpochBar
 from mlops.training.detection import arguments, recipe_callbacks
+from mlops.training.detection.first_weights import refuse_foreign
 from mlops.training.detection.network_file import SavedNetwork, read_network, write_network
 from mlops.training.detection.recipe_callbacks import BrightnessContrast
 from mlops.training.detection.ultralytics_internals import HookedTrainer
@@ -131,20 +132,12 @@ class RecipeLoop(HookedTrainer):
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
         if weights is not None:
-            self.refuse_foreign_weights(model, weights)
+            self.refuse_foreign_weights(model)
         return model
 
-    def refuse_foreign_weights(self, model: Any, weights: Any) -> None:
-        """Raise MissingWeights if no tensor of `weights` fits a layer of `model`."""
-        mine, theirs = model.state_dict(), weights.state_dict()
-        if any(key in mine and mine[key].shape == value.shape for key, value in theirs.items()):
-            return
+    def refuse_foreign_weights(self, model: Any) -> None:
         assert self.plan.start is not None
-        held, asked = self.plan.start.description.architecture, Path(str(self.args.model)).stem
-        raise MissingWeights(
-            f"weights={self.plan.weights} holds {held}, of which no tensor fits model={asked}; set weights "
-            "of that architecture"
-        )
+        refuse_foreign(model, self.plan.start, self.plan.weights, str(self.args.model))
 
     # the epoch
 

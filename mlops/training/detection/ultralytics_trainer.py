@@ -24,13 +24,12 @@ class DetectionTrainer:
     def check(self, recipe: DetectionRecipe, *, device: str, cache: Path) -> None:
         """See the protocol."""
         settle(cache)
-        from mlops.training.detection.first_weights import architecture, first_weights
+        from mlops.training.detection.first_weights import check_weights
         from mlops.training.device import library_device
 
         library_device(device)
         with quiet(), keeping_threads():
-            architecture(recipe.model)
-            first_weights(recipe.weights, cache / "weights")
+            check_weights(recipe, cache)
 
     def fit(self, config: TrainConfig[DetectionRecipe], on_epoch: OnEpoch) -> TrainResult:
         """See the protocol. The best epoch is the library's: the highest val/mAP50-95, which patience also

@@ -76,7 +76,7 @@ class JointLoop(RecipeLoop):
         model.tasks = self.joint.tasks
         if weights is not None:
             model.load(weights)
-            self.refuse_foreign_weights(model, weights)
+            self.refuse_foreign_weights(model)
             if not isinstance(weights, JointModel):
                 model.begin_alike()
         return model

@@ -38,14 +38,13 @@ class JointTrainer:
         refuse_impossible(recipe)
         settle(cache)
         from mlops.training.balance import balancer_for
-        from mlops.training.detection.first_weights import architecture, first_weights
+        from mlops.training.detection.first_weights import check_weights
         from mlops.training.device import library_device
 
         balancer_for(balance_settings(recipe, 2), tasks_of(recipe))
         library_device(device)
         with quiet(), keeping_threads():
-            architecture(recipe.model)
-            first_weights(recipe.weights, cache / "weights")
+            check_weights(recipe, cache)
 
     def fit(self, config: TrainConfig[JointRecipe], on_epoch: OnEpoch) -> TrainResult:
         """See the protocol. The best epoch has the highest mean of val/mAP50-95 and val/macro_f1 (of the

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 class Status(StrEnum):
     """passed: matches the original within the limits. failed: exceeds a limit; the file is not in the bundle.
+    not shown: there was nothing to compare, e.g. no box; the file is not in the bundle.
     made, not run: in the bundle but not compared. not made: no file was written.
     """
 
     PASSED = "passed"
     FAILED = "failed"
+    NOT_SHOWN = "not shown"
     NOT_RUN = "made, not run"
     NOT_MADE = "not made"
 
@@ -32,7 +34,8 @@ class FileCertificate:
 
     reason: why it is not `passed`. path: the path to open, in the bundle. files: SHA-256 by path; several
     if the format is a folder or a pair of files. digest: of the file, or of the list of several files.
-    opset: of ONNX. nms: the NMS setting of the file; None for a classifier.
+    parity: compared with the certificate's original. registered: with the version's own ONNX file; None if
+    that is the original. opset: of ONNX. nms: the NMS setting of the file; None for a classifier.
     """
 
     format: str
@@ -46,6 +49,7 @@ class FileCertificate:
     opset: int | None = None
     nms: Mapping[str, object] | None = None
     parity: AnyParity | None = None
+    registered: AnyParity | None = None
     speed: Speed | None = None
 
     @property
@@ -157,6 +161,11 @@ def _details(file: FileCertificate) -> list[str]:
             f"IoU {file.nms.get('iou')}, at most {file.nms.get('most')} boxes"
         )
     lines += [line for part in parts_of(file.parity) for line in _figures(part)] if file.parity else []
+    if file.registered is not None:
+        lines.append(
+            f"- compared with the version's own ONNX file: agreement {file.registered.agreement:.2%}, "
+            f"difference {file.registered.difference:.2g}"
+        )
     if file.speed is not None:
         lines.append(
             f"- timed on {file.speed.device}, load {file.speed.load:.1f}, {file.speed.calls} calls, "

@@ -21,6 +21,7 @@ from registry.export.proof.parity import (
     JointParity,
     compare_boxes,
     compare_classes,
+    nothing_in,
     problem_of,
 )
 from registry.export.proof.timing import measure
@@ -35,11 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """The reference: the original's outputs for the held-out images. calls: number of calls to time."""
+    """The reference: the original's outputs for the held-out images. calls: number of calls to time.
+
+    registered: those of the version's own ONNX file; None if that is the original.
+    """
 
     held: HeldOutImages
     original: ModelOutputs
     calls: int
+    registered: ModelOutputs | None = None
 
 
 def certify(
@@ -63,27 +68,40 @@ def certify(
     own = _of_file(kind, made, folder, others)
     before = FileCertificate(kind.name, precision.value, Status.NOT_RUN, **own)
     try:
-        parity, speed = _tried(kind, source, made, yardstick)
+        parity, registered, speed = _tried(kind, source, made, yardstick)
     except NotRun as reason:
         return _with(before, Status.NOT_RUN, str(reason))
     except Exception as error:  # noqa: BLE001 - a runtime raises anything for a broken file
         _take_away(folder, others)
         return _with(before, Status.FAILED, f"the file was written but fails when run: {first_line(error)}")
-    problem = problem_of(parity, precision)
-    if problem:
+    status, found = _judged(parity, registered, precision)
+    if status is not Status.PASSED:
         _take_away(folder, others)
-    return _with(before, Status.FAILED if problem else Status.PASSED, problem, parity=parity, speed=speed)
+    return _with(before, status, found, parity=parity, registered=registered, speed=speed)
+
+
+def _judged(parity: AnyParity, registered: AnyParity | None, precision: Precision) -> tuple[Status, str]:
+    if nothing := nothing_in(parity):
+        return Status.NOT_SHOWN, nothing
+    if problem := problem_of(parity, precision):
+        return Status.FAILED, problem
+    problem = problem_of(registered, precision) if registered is not None else ""
+    if problem:
+        return Status.FAILED, f"compared with the version's own ONNX file: {problem}"
+    return Status.PASSED, ""
 
 
 def not_made(name: str, precision: Precision, reason: str) -> FileCertificate:
     return FileCertificate(name, precision.value, Status.NOT_MADE, reason)
 
 
-def _tried(kind: Format, source: Original, made: Path, yardstick: Yardstick) -> tuple[Any, Any]:
+def _tried(kind: Format, source: Original, made: Path, yardstick: Yardstick) -> tuple[Any, Any, Any]:
     said = kind.preprocessing_in(made)
     given = answers_of(kind.open(made, score=LEAST_SCORE), said, yardstick.held)
     parity = compare(yardstick.held, yardstick.original, given, source.preprocessing)
-    return parity, measure(kind.open(made), source.side, yardstick.calls)
+    own = yardstick.registered
+    registered = None if own is None else compare(yardstick.held, own, given, source.preprocessing)
+    return parity, registered, measure(kind.open(made), source.side, yardstick.calls)
 
 
 def _of_file(kind: Format, made: Path, folder: Path, others: Container[Path]) -> dict[str, Any]:
@@ -117,7 +135,8 @@ def _opset(made: Path) -> int | None:
 
 
 def _with(certificate: FileCertificate, status: Status, reason: str, **found: Any) -> FileCertificate:
-    gone: Mapping[str, Any] = {"path": "", "files": {}} if status is Status.FAILED else {}
+    removed = status in (Status.FAILED, Status.NOT_SHOWN)
+    gone: Mapping[str, Any] = {"path": "", "files": {}} if removed else {}
     return replace(certificate, status=status, reason=reason, **found, **gone)
 
 

@@ -51,13 +51,14 @@ class ClassParity:
 class BoxParity:
     """A detector's file compared with the original, on the same `pictures`.
 
-    boxes: those of either model above the score threshold. agreement: fraction of them that the other model
-    also predicts: same class, IoU >= 0.5, score at most 0.05 below the threshold. difference,
-    mean_difference: of the scores of matched boxes. iou, least_iou: mean and minimum of matched boxes.
-    map50, map50_95: of the file (COCO, score threshold 0.001), and of the original.
+    objects: annotated on the images. boxes: those of either model above the score threshold. agreement:
+    fraction of them that the other model also predicts: same class, IoU >= 0.5, score at most 0.05 below
+    the threshold. difference, mean_difference: of the scores of matched boxes. iou, least_iou: mean and
+    minimum of matched boxes. map50, map50_95: of the file (COCO, score threshold 0.001), and of the original.
     """
 
     pictures: int
+    objects: int
     boxes: int
     agreement: float
     difference: float
@@ -140,6 +141,18 @@ _BOXES = {
     "fp16": Limits(None, 0.97, 0.005),  # rounding can make NMS keep another of nearly equal boxes
     "int8": Limits(None, 0.75, 0.02),
 }
+
+
+def nothing_in(parity: AnyParity) -> str:
+    """Why `parity` shows nothing, as there was nothing to compare; else ""."""
+    for part in parts_of(parity):
+        if not part.pictures:
+            return "there is no held-out image to compare on"
+        if isinstance(part, BoxParity) and not part.objects:
+            return f"no object is annotated on the {part.pictures} held-out images"
+        if isinstance(part, BoxParity) and not part.boxes:
+            return f"no box is predicted on the {part.pictures} held-out images"
+    return ""
 
 
 def problem_of(parity: AnyParity, precision: Precision) -> str:
@@ -246,6 +259,7 @@ def compare_boxes(
     other50, other50_95 = mean_ap(truth, original, classes)
     return BoxParity(
         pictures=len(truth),
+        objects=sum(len(each) for each in truth),
         boxes=boxes,
         agreement=len(iou) / boxes if boxes else 1.0,
         difference=float(difference.max(initial=0)),

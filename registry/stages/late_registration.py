@@ -1,0 +1,72 @@
+"""Record the versions that were registered before the ledger did, or by other tools than `mlops train`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from mlops.errors import NotAllowed, UnknownVersion
+from mlops.store.client import asking
+from mlops.terminal.messages import note
+from registry.evidence.version_files import file_digests, run_file_digests
+from registry.ledger.log import read_chain
+from registry.ledger.registration import Registration, belongs, origin_of, register
+from registry.ledger.state import changed_files, every, registration_of
+from registry.stages.mlflow_state import versions_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from registry.ledger.entry import LedgerEntry
+
+_AT_ONCE = 4
+_STUDY_FAULTS = "study:data/data_faults.json"
+
+
+def register_late(client: MlflowClient, model: str) -> tuple[LedgerEntry, ...]:
+    """Write the first entry, marked as late, of every version of `model` that has none.
+
+    Left out: a version whose files are missing or differ from those that a stage change recorded (`verify`
+    reports both). Without the permission to write the ledger nothing is written. Raises ServerUnavailable.
+    """
+    entries = read_chain(client, model).entries
+    with asking(f"reading the versions of {model}"):
+        missing = [v for v in versions_of(client, model) if registration_of(entries, str(v.version)) is None]
+    if not missing:
+        return ()
+    note(f"recording the files of {len(missing)} version(s) of {model} in the ledger for the first time")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(lambda version: _files_of(client, model, version), missing))
+    written = []
+    for version, registration in zip(missing, found, strict=True):
+        number = str(version.version)
+        if registration is None or changed_files(entries, number, every, registration.file_digests):
+            continue
+        try:
+            written.append(register(client, model, number, registration, uuid4().hex))
+        except NotAllowed:
+            break
+    return tuple(written)
+
+
+def _files_of(client: MlflowClient, model: str, version: ModelVersion) -> Registration | None:
+    run_id, tags = str(version.run_id or ""), {str(k): str(v) for k, v in (version.tags or {}).items()}
+    try:
+        files = file_digests(client, model, str(version.version))
+    except UnknownVersion:
+        return None
+    of_run: dict[str, str] = {}
+    if run_id:
+        try:
+            paths = [path for path in _artifacts(client, run_id) if belongs(path)]
+            of_run = run_file_digests(client, run_id, (*paths, _STUDY_FAULTS))
+        except UnknownVersion:
+            run_id = ""
+    return Registration(files, of_run, origin_of(run_id, tags, late=True))
+
+
+def _artifacts(client: MlflowClient, run_id: str) -> list[str]:
+    with asking(f"listing the files of run {run_id}"):
+        return [item.path for folder in ("weights", "test") for item in client.list_artifacts(run_id, folder)]
