@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from registry.ledger.entry import LedgerEntry
 
-ONNX_DIGEST_TAG = "mlops.onnx_digest"
+ONNX_DIGEST_TAG, WEIGHTS_DIGEST_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
 
 @contextmanager

@@ -13,7 +13,13 @@ from mlops.errors import GateRefused, UnknownVersion, UserError
 from mlops.store.client import asking
 from mlops.store.model_digests import digests
 from mlops.store.resolve import find_subject
-from registry.evidence.version_files import changed_run_files, onnx_file, stated_in, version_files
+from registry.evidence.version_files import (
+    ONNX_DIGEST_TAG,
+    changed_run_files,
+    onnx_file,
+    stated_in,
+    version_files,
+)
 from registry.ledger.entry import LedgerEntry, Stage
 from registry.ledger.log import SUFFIX
 from registry.ledger.state import Counts, changed_files, registration_of, state_after
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-ONNX_TAG, WEIGHTS_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
         found = client.get_model_version(model, number)
         run = client.get_run(subject.run_id)
     tags = {str(key): str(value) for key, value in (found.tags or {}).items()}
-    for tag in (ONNX_TAG, "mlops.preprocessing", "mlops.dataset_digest"):
+    for tag in (ONNX_DIGEST_TAG, "mlops.preprocessing", "mlops.dataset_digest"):
         if not tags.get(tag):
             raise UserError(
                 f"{subject.name} has no tag {tag}; only versions registered by `mlops train` can be exported"
@@ -89,10 +93,10 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
         files = digests(folder)
         file = onnx_file(folder, files, subject.name)
         digest = files[file.relative_to(folder).as_posix()]
-        if digest != tags[ONNX_TAG]:
+        if digest != tags[ONNX_DIGEST_TAG]:
             raise GateRefused(
                 f"{subject.name} is not exported: {file.name} was changed after training (SHA-256 "
-                f"{digest[:12]}, recorded {tags[ONNX_TAG][:12]})"
+                f"{digest[:12]}, recorded {tags[ONNX_DIGEST_TAG][:12]})"
             )
         register_late(client, model)
         entries, counts = ledger_of(client, model)

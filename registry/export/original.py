@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mlops.errors import GateRefused, MissingPackage, MissingWeights, UnknownVersion, UnsafeWeights, require
 from mlops.files.digests import sha256_of
 from mlops.store.client import asking
-from registry.export.exported_version import WEIGHTS_TAG, Version
+from registry.evidence.version_files import WEIGHTS_DIGEST_TAG
+from registry.export.exported_version import Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,7 +58,7 @@ def trained_network(client: MlflowClient, version: Version, cache: Path) -> Iter
 def _recorded(version: Version, name: str) -> str:
     """The SHA-256 in the ledger; in the version's tag if the ledger has none."""
     held = version.registered.run_file_digests if version.registered is not None else {}
-    return held.get(f"{_FOLDER}/{name}") or ("" if held else version.tags.get(WEIGHTS_TAG, ""))
+    return held.get(f"{_FOLDER}/{name}") or ("" if held else version.tags.get(WEIGHTS_DIGEST_TAG, ""))
 
 
 def _fetched(client: MlflowClient, version: Version, folder: str) -> Path:

@@ -136,7 +136,7 @@ class LedgerEntry:
     @property
     def _late(self) -> str:
         late = self.origin.get("late") == "true"
-        return " late, as its files were when they were first recorded," if late else ""
+        return " late, with its files as found" if late else ""
 
     @property
     def heading(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting
-from registry.ledger.entry import LedgerEntry
+from registry.ledger.entry import Action, LedgerEntry
 from registry.ledger.state import Counts, every
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ def counting(public_keys: Sequence[str]) -> Counts:
     """Which entries count under a policy's `signing_keys`; all if it lists none.
 
     A key is 64 hex digits, optionally after a name; a key with a name signs only for that person.
+    A registration needs no signature: who trains need not release, and only a version's first one is used.
     """
     if not public_keys:
         return every
     known: dict[str, bool] = {}
 
     def signed(entry: LedgerEntry) -> bool:
+        if entry.action is Action.REGISTER:
+            return True
         if entry.digest not in known:
             known[entry.digest] = is_signed(entry, public_keys)
         return known[entry.digest]

@@ -9,13 +9,20 @@ from uuid import uuid4
 from mlops.errors import NotAllowed, UnknownVersion
 from mlops.store.client import asking
 from mlops.terminal.messages import note
-from registry.evidence.version_files import file_digests, run_file_digests
+from registry.evidence.version_files import (
+    ONNX_DIGEST_TAG,
+    WEIGHTS_DIGEST_TAG,
+    file_digests,
+    run_file_digests,
+)
 from registry.ledger.log import read_chain
 from registry.ledger.registration import Registration, belongs, origin_of, register
 from registry.ledger.state import changed_files, every, registration_of
 from registry.stages.mlflow_state import versions_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -28,8 +35,9 @@ _STUDY_FAULTS = "study:data/data_faults.json"
 def register_late(client: MlflowClient, model: str) -> tuple[LedgerEntry, ...]:
     """Write the first entry, marked as late, of every version of `model` that has none.
 
-    Left out: a version whose files are missing or differ from those that a stage change recorded (`verify`
-    reports both). Without the permission to write the ledger nothing is written. Raises ServerUnavailable.
+    Left out: a version whose files are missing, or differ from those that a stage change or the version's
+    tags recorded (`verify` reports it). Without the permission to write the ledger nothing is written.
+    Raises ServerUnavailable.
     """
     entries = read_chain(client, model).entries
     with asking(f"reading the versions of {model}"):
@@ -44,11 +52,21 @@ def register_late(client: MlflowClient, model: str) -> tuple[LedgerEntry, ...]:
         number = str(version.version)
         if registration is None or changed_files(entries, number, every, registration.file_digests):
             continue
+        if _contradicts(version.tags or {}, registration):
+            continue
         try:
             written.append(register(client, model, number, registration, uuid4().hex))
         except NotAllowed:
             break
     return tuple(written)
+
+
+def _contradicts(tags: Mapping[str, str], registration: Registration) -> bool:
+    """Whether a file is not the one of which training wrote the digest into the version's tags."""
+    found = {*registration.file_digests.values(), *registration.run_file_digests.values()}
+    weights = any(path.startswith("weights/") for path in registration.run_file_digests)
+    asked = (ONNX_DIGEST_TAG, WEIGHTS_DIGEST_TAG) if weights else (ONNX_DIGEST_TAG,)
+    return any(tags.get(tag) and tags[tag] not in found for tag in asked)
 
 
 def _files_of(client: MlflowClient, model: str, version: ModelVersion) -> Registration | None:

@@ -102,7 +102,7 @@ def verify(
     if not keys and any(entry.signature for entry in chain.entries):
         notes.append("entries are signed, but the policy has no key to verify them; pass it with --policy")
     notes += [
-        f"version {version} is not in the ledger; the next command that changes a stage records its files"
+        f"version {version} has no registration entry; the next command that changes a stage writes it"
         for version in shelf.versions
         if registration_of(chain.entries, version) is None
     ]
@@ -151,7 +151,7 @@ def _when(at_ms: int) -> str:
 
 def _unsigned(chain: Chain, counts: Counts) -> Iterator[LedgerFinding]:
     for entry in chain.entries:
-        if not counts(entry) and entry.action is not Action.REGISTER:
+        if not counts(entry):
             says = f"entry {entry.sequence} is not signed by a key of the policy and does not count"
             yield LedgerFinding("signature", f"{says}: {entry.in_words()}")
 

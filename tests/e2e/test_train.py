@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+from registry.ledger.log import read
 from tests.command import Shell, tiny
 
 pytestmark = pytest.mark.slow
@@ -77,6 +78,16 @@ def test_a_search_leaves_study_trials_curves_figures_and_a_version(shell: Shell,
     assert version.run_id == outcome["best_run_id"]
     for tag in ("system", "dataset_digest", "recipe_digest", "code_commit", "licence", "class_map"):
         assert version.tags[f"mlops.{tag}"]
+    (entry,) = read("blood-cell-classifier", client)
+    assert (entry.action, entry.version) == ("register", "1") and {"MLmodel", "model.onnx"} <= set(
+        entry.file_digests
+    )
+    own = {"weights/best.safetensors", "test/predictions.parquet", "study:data/data_faults.json"}
+    assert set(entry.run_file_digests) == own
+    assert entry.origin["run_id"] == outcome["best_run_id"] and "late" not in entry.origin
+    assert {"data_digest", "recipe_digest", "code_commit", "trained_by"} <= set(entry.origin)
+    shell.succeed("registry", "verify", "blood-cell-classifier")
+
     mlflow.set_tracking_uri(shell.store)
     model = mlflow.pyfunc.load_model(f"models:/blood-cell-classifier/{outcome['version']}")
     for pictures in (1, 5):

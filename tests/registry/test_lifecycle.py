@@ -238,7 +238,7 @@ def test_another_policy_than_the_product_s_is_marked_in_the_ledger(working_direc
     assert "by a policy that is not the product's" in moved.entry.in_words()
     found = verify(client, "oct-detector")
     assert found.well
-    assert found.notes == ("entry 1 was judged by a policy that is not the built-in one",)
+    assert found.notes[0] == "entry 1 was judged by a policy that is not the built-in one"
 
 
 def test_evidence_of_any_bytes_is_held_against_its_digest(client: MlflowClient, policy: Policy) -> None:

@@ -62,7 +62,8 @@ def test_the_manifest_says_where_everything_comes_from(
     assert said["provenance"]["data_digest"] == cells.digest
     assert said["provenance"]["code_commit"] == "0" * 40
     assert said["provenance"]["trained_by"] == "ann"
-    assert said["provenance"]["ledger"] is None  # nobody moved it yet
+    assert "registered version 1 late" in said["provenance"]["ledger"]["says"]
+    assert said["provenance"]["registered"]["late"] is True
 
 
 def test_production_asks_for_the_parity_and_finds_it(

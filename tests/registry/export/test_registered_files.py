@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 
+from mlops.cli.main import run
 from mlops.errors import GateRefused
 from mlops.files.digests import sha256_of
 from registry.evidence.latency import measure_version
@@ -77,6 +78,24 @@ def test_weights_changed_with_their_tag_are_not_exported(
     assert not (working_directory / "canary").exists()
     (fault,) = verify(client, LINES).faults
     assert "weights/best.pt" in fault.says
+
+
+def test_evaluate_and_measure_do_not_open_weights(
+    lines_version: str, client: MlflowClient, working_directory: Path
+) -> None:
+    change_weights(client, lines_version, working_directory)
+    assert run(["registry", "measure", *lines_version.split("/"), "--calls", "5"]) == 0
+    assert run(["evaluate", lines_version, "--examples", "0"]) == 0
+    assert not (working_directory / "canary").exists()
+
+
+def test_an_onnx_file_changed_with_its_tag_is_not_evaluated(
+    lines_version: str, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register_late(client, LINES)
+    change_onnx(client, lines_version)
+    assert run(["evaluate", lines_version]) == 3
+    assert "not evaluated: files changed since the ledger" in capsys.readouterr().err
 
 
 def test_an_export_opens_no_pickle(
