@@ -18,10 +18,10 @@ from mlops.data.dataset import (
     SplitName,
 )
 from mlops.data.faults import SEVERITY, Fault, fault
+from mlops.data.image_suffixes import FORMAT_OF_SUFFIX
 from mlops.data.opening import SPLIT_HINT, TOO_FEW, TRAINED_ON, named_sources, refuse_other_task
 from mlops.data.places import is_remote
 from mlops.data.readers.image_labels import TABLE, named_labels
-from mlops.data.readers.layout import FORMAT_OF_SUFFIX
 from mlops.errors import DataFault
 from mlops.terminal.progress import bar
 

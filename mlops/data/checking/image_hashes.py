@@ -6,16 +6,18 @@ import base64
 import hashlib
 import json
 import os
-import warnings
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.image_files import opened_image
 from mlops.data.pixels import as_8_bits
 from mlops.data.readers.layout import lies_on_its_side
-from mlops.files.digests import FileCache, FileKey
+from mlops.errors import DataFault, brief
+from mlops.files.digests import FileCache, FileKey, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,25 +86,26 @@ def thumb_of(look: Look) -> bytes:
 
 
 def _look_at_file(file: Path) -> Look:
-    from io import BytesIO
-
-    from PIL import Image
-
+    sha256 = ""
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        return Look("", error.strerror or str(error))
-    sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        with warnings.catch_warnings(), Image.open(BytesIO(content)) as picture:
-            warnings.simplefilter("ignore")  # odd EXIF, large size; real problems raise
+        with opened_image(file) as picture:
             known, (width, height) = picture.format or "", picture.size
             turned = lies_on_its_side(picture)
+            sha256 = sha256_of(file)
             picture.draft("L", (_DRAFT, _DRAFT))
             picture.load()
             return Look(sha256, "", known, width, height, turned, *_appearance(picture))
+    except OSError as error:
+        return Look(sha256, error.strerror or _unnamed(error))
+    except DataFault as error:
+        return Look("", str(error).removeprefix(str(file)).lstrip(": "))
     except Exception as error:  # noqa: BLE001 (Pillow's decoders raise any exception on broken content)
-        return Look(sha256, " ".join(str(error).replace("<_io.BytesIO object at", "<content at").split()))
+        return Look(sha256, _unnamed(error))
+
+
+def _unnamed(error: Exception) -> str:
+    """Pillow's message without the object that it was given, in one line."""
+    return brief(re.sub(r"<_io\.\w+ (?:object at|name=)[^>]*>", "its content", str(error)))
 
 
 def _appearance(picture: Image) -> tuple[int, str]:
