@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import SEED
 from mlops.errors import BadSetting
 from mlops.terminal.messages import warn
 
@@ -107,7 +108,7 @@ def _lines(faults: Iterable[Fault]) -> Iterable[str]:
 @click.option(
     "--group-pattern", default="", help="Regular expression that finds the group in an image's path."
 )
-@click.option("--seed", default=None, type=int, help="Seed of the split.  [default: 0]")
+@click.option("--seed", default=None, type=SEED, help="Seed of the split.  [default: 0]")
 @json_option
 def convert(
     source: Path,
@@ -181,7 +182,7 @@ def _text(done: Converted) -> str:
     default=None,
     help="Output folder: new, empty, or demo data to replace.  [default: demo/SYSTEM]",
 )
-@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same files.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same files.")
 @click.option(
     "--size",
     type=click.Choice(["small", "tiny"]),

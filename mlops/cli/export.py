@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import MOST_CALLS
 from mlops.errors import BadSetting, GateRefused, MlopsError
 from mlops.terminal.messages import note
 from mlops.terminal.tables import aligned
@@ -46,18 +47,18 @@ if TYPE_CHECKING:
     "--pictures",
     default=1000,
     show_default=True,
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_CALLS),
     help="Maximum number of held-out images to compare on.",
 )
 @click.option(
     "--calibrate",
     default=200,
     show_default=True,
-    type=click.IntRange(8),
+    type=click.IntRange(8, MOST_CALLS),
     help="Maximum number of training images to calibrate int8 on.",
 )
 @click.option(
-    "--calls", default=100, show_default=True, type=click.IntRange(5), help="Inference calls to time."
+    "--calls", default=100, show_default=True, type=click.IntRange(5, MOST_CALLS), help="Inference calls to time."
 )
 @click.option(
     "--verify", "bundle", metavar="DIR", default="", help="Verify the digests of a bundle; export nothing."

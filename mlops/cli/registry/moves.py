@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import MOST_CALLS, MOST_PROCESSES
 from mlops.cli.registry.options import (
     STAGES,
     model_argument,
@@ -240,10 +241,10 @@ def _say(
 @click.command()
 @model_argument
 @click.argument("version")
-@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Calls to time.")
+@click.option("--calls", type=click.IntRange(20, MOST_CALLS), default=100, show_default=True, help="Calls to time.")
 @click.option(
     "--threads",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_PROCESSES),
     default=0,
     show_default=True,
     help="Threads of ONNX Runtime; 0: one per core.",
