@@ -182,7 +182,9 @@ def _text(done: Converted) -> str:
     default=None,
     help="Output folder: new, empty, or demo data to replace.  [default: demo/SYSTEM]",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same files.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same files."
+)
 @click.option(
     "--size",
     type=click.Choice(["small", "tiny"]),

@@ -58,7 +58,11 @@ if TYPE_CHECKING:
     help="Maximum number of training images to calibrate int8 on.",
 )
 @click.option(
-    "--calls", default=100, show_default=True, type=click.IntRange(5, MOST_CALLS), help="Inference calls to time."
+    "--calls",
+    default=100,
+    show_default=True,
+    type=click.IntRange(5, MOST_CALLS),
+    help="Inference calls to time.",
 )
 @click.option(
     "--verify", "bundle", metavar="DIR", default="", help="Verify the digests of a bundle; export nothing."

@@ -40,7 +40,10 @@ class ImportOutcome:
     "--system", default="", help="System that the run trained; becomes the experiment and a tag of the run."
 )
 @click.option(
-    "--experiment", type=NAME, default="", help="Experiment of the runs.  [default: the system, else 'imported']"
+    "--experiment",
+    type=NAME,
+    default="",
+    help="Experiment of the runs.  [default: the system, else 'imported']",
 )
 @click.option(
     "--started",

@@ -39,8 +39,12 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     help="Folder, data.yaml, file or s3://bucket/prefix (repeatable: merged).  [default: demo data]",
 )
 @click.option("--class-map", help="YAML that maps the classes of each source to the trained classes.")
-@click.option("--data-version", type=NAME, default="", help="Your name for this version of the data, e.g. v12.")
-@click.option("--trials", default=1, show_default=True, type=click.IntRange(1, MOST_TRIALS), help="Number of trials.")
+@click.option(
+    "--data-version", type=NAME, default="", help="Your name for this version of the data, e.g. v12."
+)
+@click.option(
+    "--trials", default=1, show_default=True, type=click.IntRange(1, MOST_TRIALS), help="Number of trials."
+)
 @click.option("--epochs", help="Same as --set epochs=N.")
 @click.option("--workers", help="Same as --set workers=N: data-loading processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
@@ -51,11 +55,19 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     type=SEED,
     help="Seed of demo data, search and training.",
 )
-@click.option("--study", type=NAME, default="", help="Study name.  [default: from system, data digest and space]")
+@click.option(
+    "--study", type=NAME, default="", help="Study name.  [default: from system, data digest and space]"
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe value (repeatable)."
 )
-@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1, MOST_PROCESSES), help="Concurrent trials.")
+@click.option(
+    "--parallel",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MOST_PROCESSES),
+    help="Concurrent trials.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),

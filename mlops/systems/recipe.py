@@ -23,7 +23,9 @@ CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
 Weights = Annotated[
     str,
     Field(
-        min_length=1, max_length=4096, description="a name in the library (`yolo26m.pt`, `imagenet`), a file path, or `none`"
+        min_length=1,
+        max_length=4096,
+        description="a name in the library (`yolo26m.pt`, `imagenet`), a file path, or `none`",
     ),
 ]
 

@@ -241,7 +241,9 @@ def _say(
 @click.command()
 @model_argument
 @click.argument("version")
-@click.option("--calls", type=click.IntRange(20, MOST_CALLS), default=100, show_default=True, help="Calls to time.")
+@click.option(
+    "--calls", type=click.IntRange(20, MOST_CALLS), default=100, show_default=True, help="Calls to time."
+)
 @click.option(
     "--threads",
     type=click.IntRange(0, MOST_PROCESSES),
