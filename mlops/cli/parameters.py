@@ -51,7 +51,7 @@ _READ_FROM_ENVIRONMENT = ("MLOPS_", "MLFLOW_")
 
 
 def refuse_odd_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise UserError for text that is not valid UTF-8, as it can be neither stored nor printed, or very long."""
+    """Raise UserError for very long text, and for text that is not UTF-8, which cannot be stored."""
     for number, each in enumerate(arguments, start=1):
         _refuse(f"argument {number}", each)
     for name, value in environment.items():

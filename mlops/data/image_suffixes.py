@@ -30,16 +30,17 @@ def is_picture(name: str) -> bool:
     return not name.startswith(".") and _suffix(name) in _suffixes()
 
 
+def needs_decoder(name: str) -> bool:
+    """Whether it is a HEIF image, by name, and there is no decoder for it."""
+    return _suffix(name) in _HEIF and not _has_heif()
+
+
 def missing_decoder(names: Iterable[str]) -> str | None:
-    """A message with the pip command; None if there are no HEIF images among `names`, or they can be read."""
-    if _has_heif():
+    """A message with the pip command; None if none of `names` needs a decoder that is missing."""
+    count = sum(map(needs_decoder, names))
+    if not count:
         return None
-    count = sum(_suffix(name) in _HEIF for name in names)
-    return (
-        f"{count} HEIF images need {HEIF_DECODER}, which is not installed: pip install {HEIF_DECODER}"
-        if count
-        else None
-    )
+    return f"{count} HEIF images need {HEIF_DECODER}, which is not installed: pip install {HEIF_DECODER}"
 
 
 def left_out(names: Iterable[str]) -> str | None:

@@ -94,7 +94,7 @@ def read_regular(
     """The content of a text document. Raises `fault` for a larger file or a NUL byte; OSError.
 
     NUL bytes are found while reading: a sparse file of any size is refused at once.
-    nul: "cut" ends the content with the first one; a power cut leaves them at the end of a file being written.
+    nul: "cut" ends the content with the first one; a power cut leaves them at the end of a file.
     """
     refuse_foreign_target(file, fault)
     with open_regular(file, fault) as opened:

@@ -166,7 +166,9 @@ def read_table(file: Path, fault: type[UserError] = DataFault) -> Iterator[tuple
             text.seek(0)
             reader = csv.reader(text, delimiter=delimiter)
             try:
-                for cells in reader:
+                for number, cells in enumerate(reader):
+                    if number > limits.TABLE_ROWS:
+                        raise fault(f"{file}: more than {limits.TABLE_ROWS:,} rows; divide the table")
                     yield reader.line_num, cells
             except csv.Error as error:
                 raise fault(f"{file}:{reader.line_num}: not valid CSV: {error}") from error

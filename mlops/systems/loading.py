@@ -27,8 +27,9 @@ def load_system(name_or_path: str) -> SystemSpec:
     """
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path).expanduser()
+        text = _text(path, name_or_path)
         with unquoted_if_link(path, "system"):
-            return parse_system(_text(path, name_or_path), name_or_path)
+            return parse_system(text, name_or_path)
     known = list_systems()
     if name_or_path not in known:
         raise UserError(

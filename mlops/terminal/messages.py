@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-
 _LONGEST_WORD, _LONGEST = 400, 4000  # characters; a path has at most 4096, and rarely 300
 
 
@@ -26,8 +25,8 @@ def fail(text: str, status: int) -> int:
 def in_one_line(text: str) -> str:
     """`text` with long words and long lists cut, and control characters as escapes.
 
-    >>> in_one_line("cannot read\n" + 1000 * "a")[:19], len(in_one_line(5000 * "ab "))
-    ('cannot read aaaaaaa', 4013)
+    >>> in_one_line("cannot  read " + 1000 * "a")[:19], len(in_one_line(5000 * "ab "))
+    ('cannot read aaaaaaa', 4012)
     """
     words = (word if len(word) <= _LONGEST_WORD else f"{word[:200]}...{word[-60:]}" for word in text.split())
     line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(words))

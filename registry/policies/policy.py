@@ -103,10 +103,11 @@ def load_policy(model: str) -> Policy:
     if model.endswith((".yaml", ".yml")):
         try:
             path = Path(model).expanduser()
-            with unquoted_if_link(path, "policy"):
-                return parse_policy(read_text(path, YAML_BYTES, UserError), model)
+            text = read_text(path, YAML_BYTES, UserError)
         except OSError as error:
             raise UserError(f"cannot read the policy {model}: {error.strerror}") from error
+        with unquoted_if_link(path, "policy"):
+            return parse_policy(text, model)
     return _shipped(model)
 
 

@@ -75,8 +75,10 @@ def _rows(file: Path, folder: Path, faults: list[Fault]) -> Iterator[TableRow]:
     columns = _Columns.of(next(rows, (1, []))[1], file)
     seen: set[tuple[str, ...]] = set()
     for line, cells in rows:
-        if any(cell.strip() for cell in cells) and tuple(cells) not in seen:
-            seen.add(tuple(cells))
+        if (key := tuple(cells)) in seen:
+            continue
+        seen.add(key)
+        if any(cell.strip() for cell in cells):
             row = columns.row(cells, line, places, file, faults)
             if row is not None:
                 yield row

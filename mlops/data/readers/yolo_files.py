@@ -119,9 +119,12 @@ def _place(file: Path, base: object, entry: str) -> Path | None:
     return None
 
 
+_DEEPEST = 32  # folders of a path of another machine that are tried here
+
+
 def _spellings(entry: str) -> list[str]:
     """The entry, then without leading parts (Roboflow's `../train/images`, a path of another machine)."""
-    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
+    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")][-_DEEPEST:]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     tails = [tail for tail in tails if "/" in tail or tail.split(".")[0] in SPLIT_OF_WORD]
     spellings = [entry, *tails]
