@@ -13,7 +13,7 @@ import click
 from mlops.cli.output import json_option, show
 from mlops.cli.parameters import SEED
 from mlops.errors import BadSetting
-from mlops.terminal.messages import warn
+from mlops.terminal.messages import in_one_line, warn
 
 if TYPE_CHECKING:
     from mlops.data.converting.convert import Converted, SplitRequest
@@ -96,7 +96,7 @@ def as_text(faults: Sequence[Fault], every: bool) -> str:
 
 
 def _lines(faults: Iterable[Fault]) -> Iterable[str]:
-    return (f"         {each.place}: {each.says}" for each in faults)
+    return (f"         {in_one_line(f'{each.place}: {each.says}')}" for each in faults)
 
 
 @data.command()

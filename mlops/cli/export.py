@@ -10,7 +10,7 @@ import click
 
 from mlops.cli.output import json_option, show
 from mlops.cli.parameters import MOST_CALLS
-from mlops.errors import BadSetting, GateRefused, MlopsError
+from mlops.errors import BadSetting, GateRefused, MlopsError, UserError
 from mlops.terminal.messages import note
 from mlops.terminal.tables import aligned
 
@@ -143,9 +143,15 @@ def export(
 
 
 def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
+    from mlops.files.regular_files import refuse_odd
     from registry.export.bundle.bundle_folder import read_manifest, verify
 
-    found = verify(bundle)
+    for file in bundle.rglob("*"):
+        refuse_odd(file, "--verify")
+    try:
+        found = verify(bundle)
+    except RecursionError as error:
+        raise UserError(f"{bundle}: the manifest is nested too deeply to be read") from error
     show(found, as_json, _verified_text(found))
     if not found.well:
         raise GateRefused(f"{bundle} was changed after the export: {found.faults[0]}{_more(found.faults)}")

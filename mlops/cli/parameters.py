@@ -30,17 +30,15 @@ class Number(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+            self.fail(f"{value!r} is not a number from {self.min:g} to {self.max:g}.", param, ctx)
         return number
 
 
-class Name(click.ParamType):
+class Name(click.types.StringParamType):
     """A name that becomes part of file names and tags."""
 
-    name = "text"
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
+        text = str(super().convert(value, param, ctx))
         if len(text) > NAME_CHARACTERS:
             self.fail(f"{len(text):,} characters; at most {NAME_CHARACTERS} are supported.", param, ctx)
         return text

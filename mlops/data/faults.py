@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops.errors import DataFault
-from mlops.files.limits import FAULTS
+from mlops.files.limits import ERRORS, WARNINGS
 
 Severity = Literal["error", "warning"]
 
@@ -74,12 +74,18 @@ def fault(code: str, file: Path | str, says: str, line: int | None = None) -> Fa
 
 
 class FaultLog(list[Fault]):
-    """The faults found so far. Raises DataFault above the limit: such a file is of another kind."""
+    """The faults found so far. Raises DataFault above a limit: such a file is of another kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors = 0
 
     def append(self, each: Fault) -> None:
-        if len(self) >= FAULTS:
+        self._errors += each.severity == "error"
+        if self._errors > ERRORS or len(self) >= WARNINGS:
+            most = ERRORS if self._errors > ERRORS else WARNINGS
             raise DataFault(
-                f"{each.place}: more than {FAULTS:,} faults; the first: {self[0].place}: {self[0].says}"
+                f"{each.file}: more than {most:,} faults; the first: {self[0].place}: {self[0].says}"
             )
         super().append(each)
 

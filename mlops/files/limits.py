@@ -28,10 +28,12 @@ HISTORY_BYTES = 32 * MIB  # history.json, results.csv: 1000 epochs with 1000 met
 # Contents of a data set
 CLASSES = 100_000  # ImageNet-21k has 21,841
 CLASS_NAME_CHARACTERS = 200  # MLflow's metric names have at most 250, with `val/AP50/` before the class
-FAULTS = 100_000  # of one data set; nobody reads more, and each takes 500 bytes
+ERRORS = 20_000  # in one data set; nobody reads more, and each takes 500 bytes and 0.1 ms
+WARNINGS = 400_000  # a large set may have as many images without labels
 NPZ_BYTES = 64 * 1024 * MIB  # all arrays of an npz, uncompressed; MedMNIST's largest at 224 pixels has 20 GB
-NPZ_RATIO = 100  # uncompressed bytes for a stored byte; images compress to a tenth, zeros to a thousandth
-NPZ_DENSE_BYTES = 128 * MIB  # up to this size, any ratio
+NPZ_RATIO = 20  # uncompressed bytes for a stored byte; images compress to a tenth, zeros to a thousandth
+NPZ_DENSE_BYTES = 32 * MIB  # up to this size, any ratio
+NPZ_LEAST_SIDE = 8  # pixels; scikit-learn's digits have 8, MedMNIST 28
 NPZ_MEMBERS = 64  # MedMNIST's have 6
 
 # Past runs

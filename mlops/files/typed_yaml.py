@@ -54,11 +54,15 @@ def _words(annotation: Any, metadata: Iterable[Any]) -> str:
 
 def _bounds(metadata: Iterable[Any]) -> list[str]:
     return [
-        f"{words} {getattr(each, name):g}"
+        f"{words} {_number(getattr(each, name))}"
         for each in metadata
         for name, words in BOUNDS.items()
         if getattr(each, name, None) is not None
     ]
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _list(values: list[str]) -> str:

@@ -13,7 +13,7 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
+    click.echo(f"warning: {in_one_line(text)}", err=True)
 
 
 def fail(text: str, status: int) -> int:

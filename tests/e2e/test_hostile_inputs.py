@@ -141,7 +141,9 @@ YAML_COMMANDS = {
     "args.yaml": ("import", "run/args.yaml", "import-run run"),
 }
 TEXTS = [
-    Hostile(f"{where}, {bomb}", write(file, text), command, says, long=where != "policy" and bomb != "aliases")
+    Hostile(
+        f"{where}, {bomb}", write(file, text), command, says, long=where != "policy" and bomb != "aliases"
+    )
     for where, (_, file, command) in YAML_COMMANDS.items()
     for bomb, (text, says) in YAML_BOMBS.items()
     if where == "policy" or bomb in ("aliases", "a million digits", "100,000 levels", "no text")
@@ -477,7 +479,7 @@ TABLES = [
     Hostile("a class number of 10^300", labels("1e300 .5 .5 .1 .1\n"), "data check set", "is unknown"),
     Hostile("a coordinate of NaN", labels("0 nan .5 .1 .1\n"), "data check set", "NaN or infinite"),
     Hostile("a row of 10 MB", labels("x" * 10_000_000), "data check set", "1 columns"),
-    Hostile("7 million bad rows", labels("x\n" * 7_000_000), "data check set", "more than 100,000 faults"),
+    Hostile("7 million bad rows", labels("x\n" * 7_000_000), "data check set", "more than 20,000 faults"),
     Hostile("an outline of a million points", labels("0" + " 2" * 1_000_001), "data check set", "columns"),
     Hostile(
         "a billion classes",
@@ -520,7 +522,7 @@ TABLES = [
         "2 million bad rows",
         write("t.csv", "image,label\n" + "".join(f"{i}\n" for i in range(2_000_000))),
         "data check t.csv",
-        "more than 100,000 faults",
+        "more than 20,000 faults",
     ),
     Hostile(
         "12 million equal rows",

@@ -19,6 +19,7 @@ from mlops.cli.registry.options import (
     policy_option,
 )
 from mlops.errors import BadSetting, GateRefused
+from mlops.files.regular_files import refuse_odd
 from mlops.store.client import connect
 from mlops.terminal.tables import aligned
 
@@ -184,6 +185,8 @@ def approve(
       mlops registry approve blood-cell-classifier 3 --comment "looked at 200 errors"
       mlops registry approve oct-detector 2 --evidence verdicts-oct-detector-2-test.json
     """
+    if evidence:
+        refuse_odd(Path(evidence), "--evidence")
     _say(model, version, "approve", stage, comment, policy_file, as_json, evidence)
 
 

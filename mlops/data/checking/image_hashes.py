@@ -72,13 +72,17 @@ def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -
 
 
 def look_at_tiles(tiles: NDArray[np.uint8]) -> Iterator[Look]:
-    """A look at each of (N, H, W, 3) RGB images."""
+    """A look at each of (N, H, W, 3) RGB images; equal images share one."""
     from PIL import Image
 
+    known: dict[str, Look] = {}
     for tile in tiles:
-        picture = Image.fromarray(tile)
         sha256 = hashlib.sha256(tile.tobytes()).hexdigest()
-        yield Look(sha256, "", "tile", picture.width, picture.height, False, *_appearance(picture))
+        if sha256 not in known:
+            picture = Image.fromarray(tile)
+            appearance = _appearance(picture)
+            known[sha256] = Look(sha256, "", "tile", picture.width, picture.height, False, *appearance)
+        yield known[sha256]
 
 
 def thumb_of(look: Look) -> bytes:

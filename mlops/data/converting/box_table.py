@@ -53,7 +53,8 @@ def read_boxes_table(file: Path, name: str) -> DetectionSource:
     if not rows:
         raise DataFault(f"{file}: no valid row" + (f"; {faults[0].says}" if faults else ""))
     classes = tuple(sorted({row.label for row in rows if row.corners and row.label}))
-    reading = _BoxTableReading(file, classes, Pictures(file.resolve().parent), faults)
+    index = {name: number for number, name in enumerate(classes)}
+    reading = _BoxTableReading(file, index, Pictures(file.resolve().parent), faults)
     for row in rows:
         reading.take(row)
     given = {row.split for row in rows}
@@ -74,7 +75,7 @@ class _BoxTableReading:
     """Boxes and splits from the rows read so far, by image."""
 
     file: Path
-    classes: tuple[str, ...]
+    index: Mapping[str, int]
     places: Pictures
     faults: list[Fault]
     boxes: dict[Path, list[Box]] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class _BoxTableReading:
         elif row.corners is not None:
             if picture not in self.sizes:
                 self.sizes[picture] = _size(picture)
-            index = self.classes.index(row.label)
+            index = self.index[row.label]
             box, wrong = _box(row, row.corners, index, self.sizes[picture], self.file)
             self.faults.extend(wrong)
             own.extend([box] if box else [])

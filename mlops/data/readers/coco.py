@@ -146,6 +146,8 @@ class _CocoReading:
 
     def pictures(self, file: _CocoFile, split: str) -> tuple[BoxedImage, ...]:
         folders = _picture_folders(file.path, self.root, split)
+        position = {name: number for number, name in enumerate(self.classes)}
+        index = {key: position[name] for key, name in file.categories.items()}
         found: list[BoxedImage] = []
         for record in file.images:
             image = _picture(folders, str(record["file_name"]))
@@ -155,11 +157,13 @@ class _CocoReading:
                 self.faults.append(fault("missing-image", file.path, says))
                 continue
             self.files.append(image)
-            found.append(BoxedImage(image, self._boxes(file, record, image)))
+            found.append(BoxedImage(image, self._boxes(file, record, image, index)))
         self._unknown_pictures(file)
         return tuple(found)
 
-    def _boxes(self, file: _CocoFile, record: Record, image: Path) -> tuple[Box, ...]:
+    def _boxes(
+        self, file: _CocoFile, record: Record, image: Path, index: Mapping[int, int]
+    ) -> tuple[Box, ...]:
         size = _size(record)
         if size is not None:
             self.sizes[image] = size
@@ -171,7 +175,6 @@ class _CocoReading:
                 return ()
             except Exception:  # noqa: BLE001 (Pillow's decoders raise any exception on broken content)
                 return ()  # an unreadable image; the image check reports it
-        index = {key: self.classes.index(name) for key, name in file.categories.items()}
         boxes: list[Box] = []
         for each in file.annotations.get(record["id"], ()):
             if each.get("iscrowd"):

@@ -7,6 +7,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     known = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
     named = own or known
     if len(set(named)) < len(named):
-        twice = next(name for name in named if named.count(name) > 1)
+        twice = next(name for name, times in Counter(named).items() if times > 1)
         raise DataFault(f"{file}: classes has {twice!r} twice; write a unique name for each label")
     faults: list[Fault] = []
     if named and count > len(named):
@@ -149,7 +150,7 @@ def _array(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDA
         if dtype.hasobject:
             raise ValueError(f"{member.filename} holds Python objects, which are not loaded")
         size = dtype.itemsize * math.prod(shape)
-        if size > member.file_size:
+        if size > member.file_size or math.prod(shape) > member.file_size:
             raise DataFault(
                 f"{file}: {shown(member.filename)} declares an array of {shown(shape)}, {shown(size)} bytes, "
                 f"but holds {member.file_size:,}"
@@ -169,10 +170,11 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
         images.dtype != np.uint8
         or images.ndim not in (3, 4)
         or (images.ndim == 4 and images.shape[3] not in (1, 3))
+        or min(images.shape[1:3]) < limits.NPZ_LEAST_SIDE
     ):
         raise DataFault(
             f"{file}: {split}_images is {images.dtype} {images.shape}; "
-            "expected uint8 (N, H, W) or (N, H, W, 3)"
+            f"expected uint8 (N, H, W) or (N, H, W, 3), {limits.NPZ_LEAST_SIDE} pixels a side or more"
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

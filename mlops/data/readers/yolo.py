@@ -115,9 +115,11 @@ def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
     lines = read_text(file, LIST_BYTES).splitlines()
     found: list[Path] = []
     faults = FaultLog()
+    seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or line in seen:
             continue
+        seen.add(line)
         picture = image_at(file.parent, line.strip())
         if picture is not None:
             found.append(Path(os.path.abspath(picture)))  # noqa: PTH100 (a symlink keeps its name)
