@@ -98,6 +98,8 @@ def compare(
       mlops compare yolo11n yolo11s --margin 0.01 --out comparison/
       mlops compare small-0 small-1 small-2 full-0 full-1 full-2 --baseline small-0
     """
+    score = _score(threshold)
+
     from mlops.cli.train import split_parts
     from mlops.comparison.compare import ComparisonRequest, compare_sides, read_sides
     from mlops.comparison.output_files import log, write
@@ -110,7 +112,7 @@ def compare(
         named=split_parts(named),
         baseline=baseline,
         split=split,
-        threshold=_score(threshold),
+        threshold=score,
         primary=primary,
         apart=apart,
         settings=ComparisonSettings(draws=draws, seed=seed, confidence=confidence, margin=margin),

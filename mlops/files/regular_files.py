@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -121,11 +124,42 @@ def read_regular(
 _CHUNK = 1 << 20
 
 
+_QUOTABLE: ContextVar[tuple[str, ...]] = ContextVar("_QUOTABLE", default=())
+
+
+@contextmanager
+def reading_below(folder: Path) -> Iterator[None]:
+    """In this block, messages quote only files below `folder` and below what `quote_below` adds."""
+    token = _QUOTABLE.set((os.path.realpath(folder),))
+    try:
+        yield
+    finally:
+        _QUOTABLE.reset(token)
+
+
+def quote_below(folder: Path) -> None:
+    """Add a folder that the data set declares by its path, until `reading_below` ends."""
+    if _QUOTABLE.get():
+        _QUOTABLE.set((*_QUOTABLE.get(), os.path.realpath(folder)))
+
+
+def leads_out(file: Path) -> bool:
+    """Whether `file` is a link, or lies behind one out of the data set; messages do not quote such files."""
+    try:
+        if os.path.islink(file):  # noqa: PTH114
+            return True
+        quotable = _QUOTABLE.get()
+        return bool(quotable) and not any(
+            Path(os.path.realpath(file)).is_relative_to(each) for each in quotable
+        )
+    except ValueError:
+        return False
+
+
 def is_link(file: Path) -> bool:
-    """Whether `file` is a link; messages do not print what such a file contains."""
     try:
         return os.path.islink(file)  # noqa: PTH114
-    except ValueError:
+    except ValueError:  # a NUL character
         return False
 
 

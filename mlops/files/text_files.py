@@ -19,20 +19,20 @@ import yaml
 from mlops.errors import DataFault, UserError, brief, shown
 from mlops.files import limits
 from mlops.files.bounded_yaml import NO_YAML, load
-from mlops.files.regular_files import is_link, read_regular
+from mlops.files.regular_files import leads_out, read_regular
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
 def quoted(value: object, file: Path) -> str:
-    """`value`, read from `file`, for a message: shortened, and not printed if the file is a link."""
-    return "a value that is not printed, as the file is a link" if is_link(file) else shown(value)
+    """`value`, read from `file`, for a message: shortened, and not printed if the file is linked."""
+    return "a value that is not printed, as the file is linked" if leads_out(file) else shown(value)
 
 
 def bare(text: object, file: Path) -> str:
     """The same without quotation marks, for names and numbers that are written as a text."""
-    short = isinstance(text, str) and len(text) <= 200 and not is_link(file)
+    short = isinstance(text, str) and len(text) <= 200 and not leads_out(file)
     return str(text) if short else quoted(text, file)
 
 
@@ -42,7 +42,7 @@ def unquoted_if_link(file: Path, what: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if not is_link(file):
+        if not leads_out(file):
             raise
         says = f"{file}: not a valid {what}; its content is not printed, as the file is a link"
         raise UserError(says) from error
@@ -183,6 +183,6 @@ def _delimiter(file: Path, header: str) -> str:
 
 def _unless_link(problem: object, file: Path) -> str:
     """A parser's message, which may repeat parts of the file."""
-    if is_link(file):
-        return "its content is not printed, as the file is a link"
+    if leads_out(file):
+        return "its content is not printed, as the file is linked"
     return brief(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,7 +147,7 @@ def _arguments(file: Path) -> dict[str, object]:
     try:
         held = read_yaml_file(file, RunFault)
     except RunFault as error:
-        says = str(error).removeprefix(str(file)).lstrip(": ")
+        says = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(str(file))).lstrip(": ")
         raise RunFault(
             f"{file} cannot be read: {says}; fix it, or remove it to import without params"
         ) from error

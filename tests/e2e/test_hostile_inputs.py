@@ -632,7 +632,13 @@ WAYS = {
     "converted": (a_yolo_set, "images/train/train0.jpg", "data convert set --to imagefolder --out o"),
 }
 PICTURES = [
-    Hostile(f"10^9 pixels, {kind}, {way}", both(make, write(f"set/{file}", content)), command, says)
+    Hostile(
+        f"10^9 pixels, {kind}, {way}",
+        both(make, write(f"set/{file}", content)),
+        command,
+        says,
+        long=way != "checked" and kind != "PNG",
+    )
     for kind, (content, says) in IMAGES.items()
     for way, (make, file, command) in WAYS.items()
     if way == "checked" or (kind in ("PNG", "TIFF", "GIF") and "cannot" not in says)
@@ -716,7 +722,34 @@ def nested_zip(folder: Path) -> None:
 
 
 CHECK_NPZ = "data check cells.npz"
+
+
+def many_categories(folder: Path) -> None:
+    """1 MB in which each image meets each category."""
+    file = coco(folder / "set") / "coco.json"
+    held = json.loads(file.read_text())
+    held["categories"] += [{"id": i, "name": f"c{i}"} for i in range(10, 20_000)]
+    held["images"] += [held["images"][0] | {"id": i} for i in range(100, 10_000)]
+    held["annotations"][0]["bbox"] = None
+    file.write_text(json.dumps(held))
+
+
 ARCHIVES = [
+    Hostile(
+        "images of one pixel",
+        npz_with(train_images=np.zeros((6, 1, 1), np.uint8)),
+        "data check cells.npz",
+        "8 pixels a side",
+    ),
+    Hostile(
+        "a billion empty texts",
+        member("classes.npy", npy_head("(1000000000,)", "'<U0'")),
+        "data check cells.npz",
+        "declares",
+    ),
+    Hostile(
+        "20,000 categories and 10,000 images", many_categories, "data check set/coco.json", "bbox is None"
+    ),
     Hostile(
         "a label of 2^40", npz_with(train_labels=np.array([0, 1, 2, 3, 4, 2**40])), CHECK_NPZ, "1099511627776"
     ),
@@ -775,7 +808,7 @@ ARCHIVES = [
     ),
     Hostile(
         "zeros, a thousand to one",
-        member("train_images.npy", npy_head("(1,)") + b"\0" * 2**20, times=2000),
+        member("train_images.npy", npy_head("(1,)") + b"\0" * 2**20, times=200),
         CHECK_NPZ,
         "too many to read",
     ),
@@ -822,8 +855,14 @@ LEAVING = (
 )
 PATHS = [
     *(
-        Hostile(f"{kind} names {path}", both(secret("key"), secret("key.png"), make(path)), command, says)
-        for path in LEAVING
+        Hostile(
+            f"{kind} names {path}",
+            both(secret("key"), secret("key.png"), make(path)),
+            command,
+            says,
+            long=i > 1,
+        )
+        for i, path in enumerate(LEAVING)
         for kind, make, command, says in (
             ("COCO", lambda path: coco_with(image_file_name=path), "data check set", "is not an image"),
             ("a list", listed, "data check set", "is not an image"),
@@ -837,6 +876,28 @@ PATHS = [
                 "is missing",
             ),
         )
+    ),
+    Hostile(
+        "labels behind a link to a folder",
+        both(
+            a_yolo_set,
+            lambda f: (f / "set/labels").rename(f / "elsewhere"),
+            write("elsewhere/train/train0.txt", SECRET),
+            link("set/labels", "elsewhere"),
+        ),
+        "data check set",
+        "columns",
+    ),
+    Hostile(
+        "a coordinate behind a link to a folder",
+        both(
+            a_yolo_set,
+            lambda f: (f / "set/labels").rename(f / "elsewhere"),
+            write("elsewhere/train/train0.txt", f"0 {CANARY} 1 1 1\n"),
+            link("set/labels", "elsewhere"),
+        ),
+        "data check set",
+        "is not a number",
     ),
     Hostile(
         "an image that links to a secret",
@@ -1035,6 +1096,30 @@ def test_a_small_input_has_no_large_effect(
     record_property("peak_mb", done.peak_bytes // 10**6)
     refused(done, hostile.says)
     assert not (shell.folder / "mlflow.db").exists(), "nothing is written for a command that could not start"
+
+
+@pytest.mark.long
+def test_the_largest_image_is_checked_in_1_gb(shell: Shell) -> None:
+    """13,377 x 13,377 pixels, the limit: in each mode that takes most memory."""
+    from PIL import Image
+
+    folder = yolo(shell.folder / "set", {"train": 4, "val": 4})
+    for number, mode in enumerate(("RGBA", "I;16", "L", "CMYK")):
+        (folder / f"images/train/train{number}.jpg").unlink()
+        Image.new(mode, (13_377, 13_377)).save(
+            folder / f"images/train/train{number}.tif", compression="tiff_lzw"
+        )
+    done = run(shell, "data", "check", "set")
+    assert done.status == 0, done.out + done.err
+    assert done.peak_bytes < BYTES
+
+
+def test_file_names_cannot_write_to_the_terminal(shell: Shell) -> None:
+    folder = yolo(shell.folder / "set")
+    (folder / "images/train/\x1b[2J\n\u202ea.jpg").write_bytes(b"no image")
+    done = run(shell, "data", "check", "set")
+    assert "\x1b" not in done.out and "\u202e" not in done.out
+    refused(done, "\\x1b[2J \\u202ea.jpg: cannot be read")
 
 
 def test_bytes_that_are_not_utf8_are_named(shell: Shell) -> None:

@@ -12,7 +12,7 @@ from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_OF_WOR
 from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
 from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
 from mlops.errors import DataFault, brief
-from mlops.files.regular_files import is_link
+from mlops.files.regular_files import leads_out
 from mlops.files.text_files import bare, quoted, read_table
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
         try:
             yield _row(row, (image, label, split), corners, line)
         except ValueError as error:
-            says = "a corner is not a number" if is_link(file) else brief(error)
+            says = "a corner is not a number" if leads_out(file) else brief(error)
             faults.append(fault("not-a-number", file, says, line))
 
 

@@ -18,7 +18,7 @@ from mlops.data.readers.layout import SPLIT_OF_WORD, coco_files, upright_size
 from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners, box_of_outline
 from mlops.data.splits import draw_detection
 from mlops.errors import DataFault, brief
-from mlops.files.regular_files import is_link
+from mlops.files.regular_files import leads_out
 from mlops.files.text_files import bare, quoted, read_json
 
 _WIDEST = 2**31  # pixels
@@ -50,7 +50,9 @@ def read(path: Path, name: str, seed: int = 0) -> DetectionSource:
     splits = {split: reading.pictures(file, split) for split, file in loaded.items()}
     for split, own in splits.items():
         if not own:
-            reading.faults.append(fault("empty-split", loaded[split].path, f"no images in the {split} split"))
+            reading.faults.append(
+                fault("empty-split", loaded[split].given, f"no images in the {split} split")
+            )
     if made_split:
         splits = draw_detection(splits["train"], seed)
         says = "no splits; train, val and test are drawn from all images by seed"
@@ -90,7 +92,10 @@ def split_of(file: Path, root: Path) -> SplitName | None:
 
 @dataclass(frozen=True, slots=True)
 class _CocoFile:
+    """given: the path for messages, which may be a link to `path`."""
+
     path: Path
+    given: Path
     images: Sequence[Record]
     annotations: Mapping[int, Sequence[Record]]
     categories: Mapping[int, str]
@@ -110,11 +115,11 @@ def _load(file: Path) -> _CocoFile:
     except KeyError as error:
         raise DataFault(f"{file}: not a COCO file: {error} is missing in an entry") from error
     except (TypeError, AttributeError, ValueError, OverflowError) as error:
-        says = "" if is_link(file) else f": {brief(error)}"
+        says = "" if leads_out(file) else f": {brief(error)}"
         raise DataFault(f"{file}: not a COCO file{says}") from error
     if not images or not categories:
         raise DataFault(f"{file}: not a COCO detection file: expected images, annotations and categories")
-    return _CocoFile(file, images, coco.imgToAnns, categories)
+    return _CocoFile(file.resolve(), file, images, coco.imgToAnns, categories)
 
 
 def _refuse_doubled(images: Sequence[Record], file: Path) -> None:
@@ -152,9 +157,9 @@ class _CocoReading:
         for record in file.images:
             image = _picture(folders, str(record["file_name"]))
             if image is None:
-                name = bare(record["file_name"], file.path)
+                name = bare(record["file_name"], file.given)
                 says = f"{name} does not exist in {folders[0]} or beside this file, or is not an image"
-                self.faults.append(fault("missing-image", file.path, says))
+                self.faults.append(fault("missing-image", file.given, says))
                 continue
             self.files.append(image)
             found.append(BoxedImage(image, self._boxes(file, record, image, index)))
@@ -179,7 +184,7 @@ class _CocoReading:
         for each in file.annotations.get(record["id"], ()):
             if each.get("iscrowd"):
                 continue
-            box, wrong = _read_box(each, size, index, file.path)
+            box, wrong = _read_box(each, size, index, file.given)
             self.faults.extend(wrong)
             if box is not None:
                 boxes.append(box)
@@ -189,9 +194,9 @@ class _CocoReading:
         known = {record["id"] for record in file.images}
         for image_id, found in file.annotations.items():
             if image_id not in known:
-                number = quoted(image_id, file.path)
+                number = quoted(image_id, file.given)
                 says = f"{len(found)} annotations have image id {number}, which is not in images"
-                self.faults.append(fault("orphan-label", file.path, says))
+                self.faults.append(fault("orphan-label", file.given, says))
 
 
 def _read_box(

@@ -23,7 +23,7 @@ from mlops.data.readers.layout import (
 )
 from mlops.errors import DataFault
 from mlops.files.limits import CLASS_NAME_CHARACTERS, CLASSES
-from mlops.files.regular_files import exists, refuse_odd
+from mlops.files.regular_files import exists, reading_below, refuse_odd
 
 Format = Literal["yolo", "voc", "coco", "npz", "imagefolder", "table"]
 
@@ -51,14 +51,15 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
     Raises DataFault if the path as a whole cannot be read; faults of single files or rows are in the source's
     `faults`.
     """
-    source = _read(path, name or source_name(path), seed, classes)
+    found = detect_format(path)
+    with reading_below(path if path.is_dir() else path.parent):
+        source = _read(path, found, name or source_name(path), seed, classes)
     _refuse_odd_classes(path, source.classes)
     says = left_out_images(path, source)
     return replace(source, faults=(*source.faults, *says)) if says else source
 
 
-def _read(path: Path, name: str, seed: int, classes: Sequence[str]) -> Source:
-    found = detect_format(path)
+def _read(path: Path, found: Format, name: str, seed: int, classes: Sequence[str]) -> Source:
     if found == "yolo":
         from mlops.data.readers import yolo
 

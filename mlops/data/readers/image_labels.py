@@ -60,7 +60,7 @@ def named_labels(source: DetectionSource, rule: str) -> Named:
     faults += [
         fault("missing-image-label", each, f"{file.name} has no label for this image") for each in missing
     ]
-    return Named(labels, (file,), tuple(faults))
+    return Named(labels, (file.resolve(),), tuple(faults))
 
 
 def with_image_classes(

@@ -18,7 +18,7 @@ from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
 from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
 from mlops.files.limits import LIST_BYTES
-from mlops.files.regular_files import exists, is_link, is_regular
+from mlops.files.regular_files import exists, is_regular, leads_out
 from mlops.files.text_files import quoted, read_text, read_xml
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _read_object(
     name = (element.findtext("name") or "").strip()
     if not name:
         return None, [fault("unknown-class", file, "an object has no name", line)]
-    called = "an object" if is_link(file) else name[:100]
+    called = "an object" if leads_out(file) else name[:100]
     texts = [element.findtext(f"bndbox/{corner}") for corner in _CORNERS]
     if any(text is None for text in texts):
         lost = _CORNERS[texts.index(None)]

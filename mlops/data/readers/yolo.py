@@ -18,7 +18,7 @@ from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
 from mlops.files.limits import ANNOTATION_BYTES, LIST_BYTES
 from mlops.files.regular_files import is_link, is_regular
-from mlops.files.text_files import quoted, read_text
+from mlops.files.text_files import bare, quoted, read_text
 
 _CLASS_NUMBER = re.compile("[0-9]{1,4}")
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "labels.txt"})
@@ -124,7 +124,7 @@ def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
         if picture is not None:
             found.append(Path(os.path.abspath(picture)))  # noqa: PTH100 (a symlink keeps its name)
         else:
-            says = f"{quoted(line.strip(), file)} does not exist, or is not an image"
+            says = f"{bare(line.strip(), file)} does not exist, or is not an image"
             faults.append(fault("missing-image", file, says, number))
     return found, faults
 

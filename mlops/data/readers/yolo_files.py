@@ -7,6 +7,7 @@ docs.ultralytics.com/datasets/detect and /datasets/segment
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from mlops.data.faults import Fault, FaultLog, fault
 from mlops.data.readers.layout import SPLIT_OF_WORD, SPLIT_WORDS
 from mlops.errors import DataFault, shown
 from mlops.files.limits import ANNOTATION_BYTES, CLASSES
-from mlops.files.regular_files import exists
+from mlops.files.regular_files import exists, quote_below
 from mlops.files.text_files import bare, quoted, read_text, read_yaml_file
 
 
@@ -110,13 +111,22 @@ def _classes(file: Path, fields: Mapping[str, object]) -> tuple[str, ...]:
 
 def _place(file: Path, base: object, entry: str) -> Path | None:
     """The path of an entry on this machine; None if it does not exist."""
-    home = file.resolve().parent
-    roots = [home / str(base), home] if base else [home]
+    beside = Path(os.path.abspath(file)).parent  # noqa: PTH100 (of the link, where data.yaml is one)
+    homes = list(dict.fromkeys((file.resolve().parent, beside)))
+    roots = [root for home in homes for root in ((home / str(base), home) if base else (home,))]
     for variant in _spellings(entry):
         for root in roots:
             if exists(root / variant):
+                _declare(Path(os.path.normpath(root / variant)), homes)
                 return (root / variant).resolve()
     return None
+
+
+def _declare(place: Path, homes: Sequence[Path]) -> None:
+    """Let messages quote the labels that belong to a place which data.yaml names outside its folder."""
+    if not any(place.is_relative_to(home) for home in homes):
+        before, found, _ = str(place).rpartition(f"{os.sep}images{os.sep}")
+        quote_below(Path(before) if found else place.parent)
 
 
 _DEEPEST = 32  # folders of a path of another machine that are tried here
