@@ -37,7 +37,9 @@ _CONTENT = re.compile(
     rb".{128}DICM|8BPS|v/1\x01|#\?RADIANCE|#\?RGBE",
     re.DOTALL,
 )
-_LARGE = IMAGE_PIXELS // 8
+LARGE = IMAGE_PIXELS // 8
+# memory that decoding takes, measured; of other formats 4 and less
+_BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "JPEG2000": 40}
 _ONE_AT_A_TIME = threading.RLock()  # images that threads decode at the same time would multiply the memory
 
 # Pillow's decoders that only decode: not EPS and WMF, which start Ghostscript or ask Windows
@@ -91,14 +93,17 @@ def opened_image(file: Path) -> Iterator[Image]:
             except Image.DecompressionBombError as error:
                 raise DataFault(_too_many(file, "more")) from error
             with opened:
-                if opened.width * opened.height > IMAGE_PIXELS:
-                    raise DataFault(_too_many(file, f"{opened.width}x{opened.height} pixels, which is more"))
-                with _ONE_AT_A_TIME if opened.width * opened.height > _LARGE else nullcontext():
+                most = IMAGE_PIXELS * 4 // _BYTES_A_PIXEL.get(opened.format or "", 4)
+                if opened.width * opened.height > most:
+                    raise DataFault(
+                        _too_many(file, f"{opened.width}x{opened.height} pixels, which is more", most)
+                    )
+                with _ONE_AT_A_TIME if opened.width * opened.height > LARGE else nullcontext():
                     yield opened
 
 
-def _too_many(file: Path, counted: str) -> str:
-    return f"{file}: {counted} than the {IMAGE_PIXELS:,} pixels that an image may have; cut it into tiles"
+def _too_many(file: Path, counted: str, most: int = IMAGE_PIXELS) -> str:
+    return f"{file}: {counted} than the {most:,} pixels that such an image may have; cut it into tiles"
 
 
 def refuse_link_to_other(file: Path) -> None:

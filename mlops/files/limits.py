@@ -41,7 +41,7 @@ EPOCHS = 10_000_000  # an epoch's number is a step in MLflow, whose database tak
 SECONDS = 100 * 366 * 86_400.0
 
 # Images
-IMAGE_PIXELS = 178_956_970  # Pillow's own limit (a decompression bomb): 0.5 GB in RGB
+IMAGE_PIXELS = 178_956_970  # Pillow's own limit (a decompression bomb): 0.7 GB decoded
 IMAGE_BYTES = 2048 * MIB  # an uncompressed TIFF of that many pixels, 16 bits, RGBA: 1.4 GB
 
 # Names and arguments

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.data.image_files import opened_image
+from mlops.data.image_files import LARGE, opened_image
 from mlops.data.pixels import as_8_bits
 from mlops.data.readers.layout import lies_on_its_side
 from mlops.errors import DataFault, brief
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 THUMB = 16  # pixels, square
 _DRAFT = 64  # pixels: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 that stays above
 _LAYOUT = 2  # version of the cached entries: raise it when a look changes
+_REDUCTION = 8
+_REDUCED = ("L", "RGB", "CMYK", "YCbCr", "F", "I")  # modes that Pillow's `reduce` takes
 OnProgress = Callable[[int, int], None]
 
 
@@ -118,6 +120,11 @@ def _appearance(picture: Image) -> tuple[int, str]:
     import numpy as np
     from PIL import Image
 
+    if picture.width * picture.height > LARGE:  # another copy of the whole would be too much memory
+        if picture.mode in ("RGBA", "LA"):
+            picture = picture.convert("L")  # `reduce` would copy all four channels
+        if picture.mode in _REDUCED:
+            picture = picture.reduce(_REDUCTION)
     grey = as_8_bits(picture).convert("L")
     bits = imagehash.phash(grey).hash.ravel()
     thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
