@@ -80,7 +80,7 @@ def opened_image(file: Path) -> Iterator[Image]:
     Raises DataFault for what is not a regular file, leads to one that is not an image, or has too many pixels
     or bytes; OSError and whatever Pillow's decoders raise for broken content.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with open_regular(file) as stream:
         refuse_link_to_other(file)
@@ -90,6 +90,8 @@ def opened_image(file: Path) -> Iterator[Image]:
             warnings.simplefilter("ignore")  # odd EXIF, large size; the limit is checked below
             try:
                 opened = Image.open(stream, formats=_formats())
+            except ImportError as error:  # Ultralytics replaces `open` by one that asks for pi_heif
+                raise UnidentifiedImageError("cannot identify image file") from error
             except Image.DecompressionBombError as error:
                 raise DataFault(_too_many(file, "more")) from error
             with opened:
