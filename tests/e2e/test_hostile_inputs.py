@@ -383,7 +383,7 @@ JSON = [
         "COCO of 100,000 levels", write("c.json", "[" * 100_000), "data check c.json", "nested too deeply"
     ),
     Hostile(
-        "COCO of 30 million objects",
+        "COCO of 8 million objects",
         write("c.json", "[" + "{}," * 8_000_000 + "{}]"),
         "data check c.json",
         "too many to read",
