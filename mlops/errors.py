@@ -29,7 +29,40 @@ A command prints the message on one line and exits with `exit_code` (see `mlops.
 from __future__ import annotations
 
 import importlib.util
+import reprlib
 from typing import ClassVar
+
+
+class _Shortened(reprlib.Repr):
+    """`repr` for messages: of a few levels, items and characters, whatever the value holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, 160, 160, 60
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 12
+
+    def repr_int(self, value: int, level: int) -> str:
+        if value.bit_length() > 400:  # Python itself refuses to print more than 4300 digits
+            return f"<a whole number of {value.bit_length()} bits>"
+        return super().repr_int(value, level)
+
+
+_SHORTENED = _Shortened()
+
+
+def shown(value: object) -> str:
+    """`value` as messages print it, in one short piece.
+
+    >>> shown("a" * 1000 + "b")[-3:], shown([[[[[1]]]]]), shown(10**5000)
+    ("ab'", '[[[[...]]]]', '<a whole number of 16610 bits>')
+    """
+    return _SHORTENED.repr(value)
+
+
+def brief(problem: object) -> str:
+    """Another library's message in one short line."""
+    text = " ".join(str(problem).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class MlopsError(Exception):
@@ -51,7 +84,7 @@ class BadSetting(UserError):
 
     def __init__(self, where: str, key: str, given: object, allowed: str) -> None:
         self.where, self.key, self.given, self.allowed = where, key, given, allowed
-        super().__init__(f"{where}: {key} is {given!r}; allowed: {allowed}")
+        super().__init__(f"{where}: {key} is {shown(given)}; allowed: {allowed}")
 
 
 class DataFault(UserError):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mlops.cli.output import json_option, plain, show
+from mlops.cli.parameters import SEED, Number
 from mlops.errors import BadSetting
 from mlops.terminal.messages import note
 
@@ -44,7 +45,7 @@ def _score(text: str) -> float | None:
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.005,
     show_default=True,
     help="Non-inferiority margin of the primary metric.",
@@ -61,12 +62,12 @@ def _score(text: str) -> float | None:
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 0.999),
+    type=Number(0.5, 0.999),
     default=0.95,
     show_default=True,
     help="Confidence level of the intervals.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Bootstrap seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Bootstrap seed.")
 @click.option("--apart", is_flag=True, help="Compare each seed separately; do not group by configuration.")
 @click.option("--out", metavar="FOLDER", help="Write the comparison to FOLDER as Markdown, PNG and JSON.")
 @click.option("--log", "logged", is_flag=True, help="Log the comparison to each run that is compared.")
@@ -97,6 +98,8 @@ def compare(
       mlops compare yolo11n yolo11s --margin 0.01 --out comparison/
       mlops compare small-0 small-1 small-2 full-0 full-1 full-2 --baseline small-0
     """
+    score = _score(threshold)
+
     from mlops.cli.train import split_parts
     from mlops.comparison.compare import ComparisonRequest, compare_sides, read_sides
     from mlops.comparison.output_files import log, write
@@ -109,7 +112,7 @@ def compare(
         named=split_parts(named),
         baseline=baseline,
         split=split,
-        threshold=_score(threshold),
+        threshold=score,
         primary=primary,
         apart=apart,
         settings=ComparisonSettings(draws=draws, seed=seed, confidence=confidence, margin=margin),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import SEED
 from mlops.errors import BadSetting
-from mlops.terminal.messages import warn
+from mlops.terminal.messages import in_one_line, warn
 
 if TYPE_CHECKING:
     from mlops.data.converting.convert import Converted, SplitRequest
@@ -95,7 +96,7 @@ def as_text(faults: Sequence[Fault], every: bool) -> str:
 
 
 def _lines(faults: Iterable[Fault]) -> Iterable[str]:
-    return (f"         {each.place}: {each.says}" for each in faults)
+    return (f"         {in_one_line(f'{each.place}: {each.says}')}" for each in faults)
 
 
 @data.command()
@@ -107,7 +108,7 @@ def _lines(faults: Iterable[Fault]) -> Iterable[str]:
 @click.option(
     "--group-pattern", default="", help="Regular expression that finds the group in an image's path."
 )
-@click.option("--seed", default=None, type=int, help="Seed of the split.  [default: 0]")
+@click.option("--seed", default=None, type=SEED, help="Seed of the split.  [default: 0]")
 @json_option
 def convert(
     source: Path,
@@ -181,7 +182,9 @@ def _text(done: Converted) -> str:
     default=None,
     help="Output folder: new, empty, or demo data to replace.  [default: demo/SYSTEM]",
 )
-@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same files.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same files."
+)
 @click.option(
     "--size",
     type=click.Choice(["small", "tiny"]),

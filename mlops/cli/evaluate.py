@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import MOST_PROCESSES
 from mlops.cli.train import split_parts
 
 
@@ -56,7 +57,7 @@ from mlops.cli.train import split_parts
 )
 @click.option(
     "--threads",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_PROCESSES),
     default=0,
     show_default=True,
     help="Threads of ONNX Runtime; 0: one per core.",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
-from mlops.errors import BadSetting, GateRefused, MlopsError, NotShown
+from mlops.cli.parameters import MOST_CALLS
+from mlops.errors import BadSetting, GateRefused, MlopsError, NotShown, UserError
 from mlops.terminal.messages import note
 from mlops.terminal.tables import aligned
 
@@ -46,18 +47,22 @@ if TYPE_CHECKING:
     "--pictures",
     default=1000,
     show_default=True,
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_CALLS),
     help="Maximum number of held-out images to compare on.",
 )
 @click.option(
     "--calibrate",
     default=200,
     show_default=True,
-    type=click.IntRange(8),
+    type=click.IntRange(8, MOST_CALLS),
     help="Maximum number of training images to calibrate int8 on.",
 )
 @click.option(
-    "--calls", default=100, show_default=True, type=click.IntRange(5), help="Inference calls to time."
+    "--calls",
+    default=100,
+    show_default=True,
+    type=click.IntRange(5, MOST_CALLS),
+    help="Inference calls to time.",
 )
 @click.option(
     "--verify", "bundle", metavar="DIR", default="", help="Verify the digests of a bundle; export nothing."
@@ -144,9 +149,15 @@ def export(
 
 
 def _verify(bundle: Path, isolated: bool, as_json: bool) -> None:
+    from mlops.files.regular_files import refuse_odd
     from registry.export.bundle.bundle_folder import read_manifest, verify
 
-    found = verify(bundle)
+    for file in bundle.rglob("*"):
+        refuse_odd(file, "--verify")
+    try:
+        found = verify(bundle)
+    except RecursionError as error:
+        raise UserError(f"{bundle}: the manifest is nested too deeply to be read") from error
     show(found, as_json, _verified_text(found))
     if not found.well:
         raise GateRefused(f"{bundle} was changed after the export: {found.faults[0]}{_more(found.faults)}")

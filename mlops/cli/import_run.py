@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import NAME
 from mlops.errors import BadSetting
 from mlops.terminal.messages import warn
 from mlops.terminal.progress import tracked
@@ -39,7 +40,10 @@ class ImportOutcome:
     "--system", default="", help="System that the run trained; becomes the experiment and a tag of the run."
 )
 @click.option(
-    "--experiment", default="", help="Experiment of the runs.  [default: the system, else 'imported']"
+    "--experiment",
+    type=NAME,
+    default="",
+    help="Experiment of the runs.  [default: the system, else 'imported']",
 )
 @click.option(
     "--started",

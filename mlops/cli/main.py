@@ -10,6 +10,7 @@ import click
 
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
+from mlops.cli.parameters import refuse_odd_arguments
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
 from mlops.terminal.messages import fail
 
@@ -17,9 +18,14 @@ from mlops.terminal.messages import fail
 MISTAKES = {
     errno.EACCES,
     errno.EEXIST,
+    errno.EINVAL,
     errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENODEV,
     errno.ENOENT,
     errno.ENOTDIR,
+    errno.ENXIO,
     errno.EPERM,
     errno.EROFS,
 }
@@ -69,6 +75,7 @@ def main(*command: str) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM."""
     try:
+        refuse_odd_arguments(arguments, os.environ)
         cli.main(arguments, prog_name="mlops", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

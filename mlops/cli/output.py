@@ -21,7 +21,9 @@ def json_option(command: F) -> F:
 
 def show(value: object, as_json: bool, text: str) -> None:
     """Print `value` as JSON, or `text`."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False) if as_json else text)
+    if as_json:
+        text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    click.echo(text.encode(errors="backslashreplace").decode())  # a file name's bytes may be no UTF-8
 
 
 def plain(value: object) -> object:

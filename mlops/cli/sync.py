@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import MOST_SECONDS, Number
 from mlops.terminal.messages import fail
 from mlops.terminal.progress import bar
 from mlops.terminal.tables import aligned
@@ -36,7 +37,7 @@ class StoreSync:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0),
+    type=Number(0, MOST_SECONDS),
     default=None,
     help="Give up after this many seconds.",
 )

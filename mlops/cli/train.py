@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from mlops.cli.output import json_option, show
-from mlops.errors import require
+from mlops.cli.parameters import MOST_PROCESSES, MOST_SECONDS, MOST_TRIALS, NAME, SEED, Number
+from mlops.errors import UserError, require
 from mlops.terminal.messages import note
 from mlops.terminal.progress import status
 
 if TYPE_CHECKING:
     from mlops.search import StudyRequest
     from mlops.search.profiling import Profile
+    from mlops.systems.spec import SystemSpec
 
 
 def split_parts(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,8 +39,12 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     help="Folder, data.yaml, file or s3://bucket/prefix (repeatable: merged).  [default: demo data]",
 )
 @click.option("--class-map", help="YAML that maps the classes of each source to the trained classes.")
-@click.option("--data-version", default="", help="Your name for this version of the data, e.g. v12.")
-@click.option("--trials", default=1, show_default=True, type=click.IntRange(1), help="Number of trials.")
+@click.option(
+    "--data-version", type=NAME, default="", help="Your name for this version of the data, e.g. v12."
+)
+@click.option(
+    "--trials", default=1, show_default=True, type=click.IntRange(1, MOST_TRIALS), help="Number of trials."
+)
 @click.option("--epochs", help="Same as --set epochs=N.")
 @click.option("--workers", help="Same as --set workers=N: data-loading processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
@@ -46,14 +52,22 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(0),
+    type=SEED,
     help="Seed of demo data, search and training.",
 )
-@click.option("--study", default="", help="Study name.  [default: from system, data digest and space]")
+@click.option(
+    "--study", type=NAME, default="", help="Study name.  [default: from system, data digest and space]"
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a recipe value (repeatable)."
 )
-@click.option("--parallel", default=1, show_default=True, type=click.IntRange(1), help="Concurrent trials.")
+@click.option(
+    "--parallel",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MOST_PROCESSES),
+    help="Concurrent trials.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -71,7 +85,7 @@ DEFAULT_SYSTEM = "blood-cell-classifier"
     "--profile-budget",
     default=120,
     show_default=True,
-    type=click.FloatRange(min=10),
+    type=Number(10, MOST_SECONDS),
     help="Time limit of --profile in seconds.",
 )
 @json_option
@@ -118,6 +132,7 @@ def train(
     data = split_parts(data)
     demo = not data
     spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
+    refuse_odd_files(spec, data, class_map)
 
     from mlops.data import demo_dataset
     from mlops.files.home import home_folder
@@ -153,6 +168,23 @@ def train(
         note(f"No --data given: training {spec.name} on generated demo data.")
     outcome = run_study(request)
     show(outcome, as_json, as_text(outcome))
+
+
+def refuse_odd_files(spec: SystemSpec, data: tuple[str, ...], class_map: str | None) -> None:
+    """Refuse pipes, devices and YAML bombs here, before torch is imported."""
+    from mlops.data.class_map import read_class_map
+    from mlops.files.regular_files import exists, refuse_odd
+    from mlops.files.text_files import read_yaml_file
+
+    for what, path in (("weights", spec.recipe.weights), ("model", spec.recipe.model)):
+        refuse_odd(Path(path).expanduser(), f"--set {what}")
+    network = Path(spec.recipe.model).expanduser()
+    if network.suffix in (".yaml", ".yml") and exists(network):
+        read_yaml_file(network, UserError)
+    for path in data:
+        refuse_odd(Path(path), "--data")
+    if class_map:
+        read_class_map(Path(class_map))
 
 
 def show_profile(request: StudyRequest, budget_s: float, as_json: bool) -> None:

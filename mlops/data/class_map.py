@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.errors import BadSetting, DataFault
-from mlops.files.text_files import read_yaml_file
+from mlops.files.regular_files import exists
+from mlops.files.text_files import quoted, read_yaml_file
 
 Section = Mapping[str, str | None]
 
@@ -48,7 +49,7 @@ class ClassMap:
 
 def read_class_map(file: Path) -> ClassMap:
     """Read a class map. Raises DataFault for an invalid file."""
-    if not file.is_file():
+    if not exists(file):
         raise DataFault(f"class map {file} does not exist")
     fields = read_yaml_file(file)
     if not isinstance(fields, dict) or not fields:
@@ -82,5 +83,7 @@ def given_or_recorded(
 def _section(file: Path, fields: Mapping[object, object]) -> Section:
     for key, value in fields.items():
         if isinstance(value, (dict, list)):
-            raise DataFault(f"{file}: {key} is {value!r}; map the class to one name, or to null")
+            raise DataFault(
+                f"{file}: {quoted(key, file)} is {quoted(value, file)}; map the class to one name, or to null"
+            )
     return {str(key): None if value is None else str(value) for key, value in fields.items()}

@@ -139,6 +139,17 @@ class ClassificationSource:
 Source: TypeAlias = DetectionSource | ClassificationSource
 
 
+def images_of(source: Source) -> list[Path]:
+    """The image files of a source; empty where the images are an array."""
+    found: list[Path] = []
+    for own in source.splits.values():
+        if not isinstance(own, LabelledImages):
+            found += [each.image for each in own]
+        elif isinstance(own.images, list):
+            found += own.images
+    return list(dict.fromkeys(found))
+
+
 def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Counts by split and class: annotated objects of a detection set, images of a classification set.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops.errors import DataFault
+from mlops.files.limits import ERRORS, WARNINGS
 
 Severity = Literal["error", "warning"]
 
@@ -16,6 +17,8 @@ Severity = Literal["error", "warning"]
 SEVERITY: Mapping[str, Severity] = {
     "unreadable-set": "error",
     "unreadable-image": "error",
+    "no-decoder": "warning",
+    "left-out-image": "warning",
     "misnamed-image": "warning",
     "missing-image": "error",
     "missing-label": "warning",
@@ -68,6 +71,27 @@ class Fault:
 def fault(code: str, file: Path | str, says: str, line: int | None = None) -> Fault:
     """A fault with the severity of its code."""
     return Fault(SEVERITY[code], code, file, line, says)
+
+
+class FaultLog(list[Fault]):
+    """The faults found so far. Raises DataFault above a limit: such a file is of another kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors = 0
+
+    def append(self, each: Fault) -> None:
+        self._errors += each.severity == "error"
+        if self._errors > ERRORS or len(self) >= WARNINGS:
+            most = ERRORS if self._errors > ERRORS else WARNINGS
+            raise DataFault(
+                f"{each.file}: more than {most:,} faults; the first: {self[0].place}: {self[0].says}"
+            )
+        super().append(each)
+
+    def extend(self, more: Iterable[Fault]) -> None:
+        for each in more:
+            self.append(each)
 
 
 def raise_errors(faults: Iterable[Fault], path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlops.data.readers.layout import IMAGE_COLUMNS, coco_files
 from mlops.data.readers.table import GROUP_COLUMNS
 from mlops.errors import BadSetting, DataFault
-from mlops.files.text_files import read_table, read_text
+from mlops.files.text_files import read_json, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,14 +77,19 @@ def _values(root: Path, column: str) -> Mapping[str, str]:
         if column in header and image is not None:
             return {row[header.index(image)].strip(): row[header.index(column)].strip() for row in rows}
     for file in [root] if root.suffix == ".json" else coco_files(root) if root.is_dir() else []:
-        images = json.loads(read_text(file))["images"]
+        images = _images_of(read_json(file))
         fields = images[0] if images else {}
         seen += [key for key in fields if key not in seen]
         if column in fields:
-            return {str(each["file_name"]): str(each.get(column, "")) for each in images}
+            return {str(each.get("file_name")): str(each.get(column, "")) for each in images}
     raise BadSetting(
         str(root), "--group-by", column, ", ".join(seen) or "a column of a table beside the images"
     )
+
+
+def _images_of(content: object) -> list[dict[str, object]]:
+    images = content.get("images") if isinstance(content, dict) else None
+    return [each for each in images if isinstance(each, dict)] if isinstance(images, list) else []
 
 
 def _rows(table: Path) -> tuple[list[str], list[list[str]]]:

@@ -40,8 +40,10 @@ def merged_classes(
     ]
     classes = tuple(dict.fromkeys(each for listed in targets for each in listed if each is not None))
     if len(sources) > 1 and set(classes) <= set(order):
-        classes = tuple(sorted(classes, key=list(order).index))
-    tables = [[-1 if each is None else classes.index(each) for each in listed] for listed in targets]
+        place = {name: number for number, name in enumerate(order)}
+        classes = tuple(sorted(classes, key=place.__getitem__))
+    position = {name: number for number, name in enumerate(classes)}
+    tables = [[-1 if each is None else position[each] for each in listed] for listed in targets]
     return classes, tables
 
 

@@ -19,9 +19,11 @@ from mlops.data.dataset import (
     Source,
     SplitName,
     Task,
+    images_of,
 )
 from mlops.data.demo.demo_data import read_marker
 from mlops.data.faults import raise_errors
+from mlops.data.image_files import refuse_odd_images
 from mlops.data.merge import digest, merged_classes, merged_images, merged_pictures
 from mlops.data.places import as_recorded, local_path, names_of
 from mlops.data.readers import read_source
@@ -55,6 +57,7 @@ def open_dataset(
         refuse_other_task(path, source, task)
         refuse_missing_splits(path, source.splits, drawn=source.made_split)
         raise_errors(source.faults, path)
+        refuse_odd_images(images_of(source), cache)
     image_labels: dict[Path, str] = {}
     if task == "joint":
         sources, image_labels = _with_labels_named(sources, paths, image_label)

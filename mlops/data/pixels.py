@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+_ROWS = 1024
+
+
 def as_8_bits(picture: Image) -> Image:
     """The upper 8 bits of a 16-bit grey image (X-ray), as in OpenCV; other images are unchanged.
 
     Pillow would turn all values above 255 into white.
     """
     import numpy as np
-    from PIL.Image import fromarray
+    from PIL.Image import fromarray, new
 
-    if picture.mode.startswith("I;16"):
-        return fromarray((np.asarray(picture) // 256).astype(np.uint8))
-    return picture
+    if not picture.mode.startswith("I;16"):
+        return picture
+    upper = new("L", picture.size)
+    for top in range(0, picture.height, _ROWS):  # a copy of the whole would need five times its memory
+        rows = picture.crop((0, top, picture.width, min(top + _ROWS, picture.height)))
+        upper.paste(fromarray((np.asarray(rows) // 256).astype(np.uint8)), (0, top))
+    return upper
 
 
 def as_rgb(picture: Image) -> Image:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mlops.data.dataset import ClassificationDataset, LabelledImages
+from mlops.data.image_files import opened_image
 from mlops.data.pixels import as_rgb
 from mlops.data.readers.layout import upright
 from mlops.metrics.samples.image_names import picture_names
@@ -49,13 +50,13 @@ class ImageBook:
         self._upright = not isinstance(dataset, ClassificationDataset)
 
     def open(self, name: str) -> Image:
-        """The image as in training, in RGB. Raises OSError for a missing file."""
+        """The image as in training, in RGB. Raises OSError for a missing file, DataFault above a limit."""
         from PIL import Image
 
         held = self._held[name]
         if not isinstance(held, Path):
             return as_rgb(Image.fromarray(held))
-        with Image.open(held) as opened:
+        with opened_image(held) as opened:
             return as_rgb(upright(opened) if self._upright else opened)
 
 

@@ -95,7 +95,7 @@ class FileCache:
     Raises DiskFull, DataFault if the database is damaged or not accessible, OSError if it cannot be created.
     """
 
-    def __init__(self, folder: Path, kind: Literal["digests", "looks"]) -> None:
+    def __init__(self, folder: Path, kind: Literal["digests", "looks", "headers"]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "digests.db"
         self._kind = kind

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-from mlops.errors import UserError
+from mlops.errors import UserError, brief
+from mlops.files.bounded_yaml import NO_VALUE, compose
 
 NOUNS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
@@ -53,11 +54,15 @@ def _words(annotation: Any, metadata: Iterable[Any]) -> str:
 
 def _bounds(metadata: Iterable[Any]) -> list[str]:
     return [
-        f"{words} {getattr(each, name):g}"
+        f"{words} {_number(getattr(each, name))}"
         for each in metadata
         for name, words in BOUNDS.items()
         if getattr(each, name, None) is not None
     ]
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _list(values: list[str]) -> str:
@@ -68,33 +73,26 @@ def _list(values: list[str]) -> str:
 KeyPath: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[KeyPath, int]
 
-# what PyYAML raises for an invalid value such as 2026-13-45 or !!bool x
-NO_VALUE = (ValueError, KeyError, AttributeError, IndexError)
-NO_YAML = (yaml.YAMLError, RecursionError, *NO_VALUE)  # and for any other invalid text
-
 
 def read_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
     """The mapping in `text`, and the line (from 1) of each key's path.
 
-    Raises UserError for invalid YAML, not a mapping, or a duplicate key (YAML silently keeps the last).
+    Raises UserError for invalid YAML, not a mapping, a duplicate key (YAML silently keeps the last), or more
+    than `mlops.files.limits` allows.
     """
     lines: Lines = {}
     try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
+        root, construct = compose(text)
         if root is not None:
             _walk(root, (), lines, where)
-        content = loader.construct_document(root) if root is not None else None
+        content = construct(root) if root is not None else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         says = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{where}{line}: not valid YAML: {says}; fix that line") from error
+        raise UserError(f"{where}{line}: not valid YAML: {brief(says)}; fix that line") from error
     except NO_VALUE as error:
-        raise UserError(f"{where}: not valid YAML: {error}; fix that value") from error
-    except RecursionError as error:
-        says = "nested too deeply, or an alias (*) is inside its own anchor (&)"
-        raise UserError(f"{where}: {says}; write the value out") from error
+        raise UserError(f"{where}: not valid YAML: {brief(error)}; fix that value") from error
     if not isinstance(content, dict):
         raise UserError(f"{where}: expected a mapping; write lines of `key: value`")
     return content, lines
@@ -107,7 +105,7 @@ def _walk(node: yaml.Node, path: KeyPath, lines: Lines, where: str) -> None:
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
-        here = (*path, str(key.value))
+        here = (*path, str(key.value) if isinstance(key, yaml.ScalarNode) else "?")
         line = key.start_mark.line + 1
         if here in lines and here[-1] != "<<":
             name = ".".join(str(part) for part in here)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RULE = re.compile(r"(?P<of>image-)?(?:F(?P<beta>\d+(?:\.\d+)?)|recall>=(?P<recall>[01](?:\.\d+)?))")
+_MOST_BETA = 100.0  # beta weighs recall beta times as much as precision
 _SAYS = "F1, F2, F0.5, recall>=0.9, image-F2, image-recall>=0.95, or a score such as 0.25"
 
 
@@ -74,7 +75,7 @@ def read_rule(text: str) -> ThresholdRule:
     found = _RULE.fullmatch(given)
     if found is not None:
         of: Literal["boxes", "images"] = "images" if found["of"] else "boxes"
-        if found["beta"] is not None and float(found["beta"]) > 0:
+        if found["beta"] is not None and 0 < float(found["beta"]) <= _MOST_BETA:
             return ThresholdRule(given, of, beta=float(found["beta"]))
         if found["recall"] is not None and 0 < float(found["recall"]) <= 1:
             return ThresholdRule(given, of, recall=float(found["recall"]))

@@ -15,7 +15,6 @@ value; text is ignored with a warning. Metrics are renamed by `mlops.past_runs.r
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import RunFault
+from mlops.files.limits import EPOCHS, HISTORY_BYTES, SECONDS
+from mlops.files.text_files import bare, quoted, read_json
 from mlops.past_runs.past_run import PastRow, Rows
-from mlops.past_runs.results_csv import counted_from_one, finite_or_nan, of_history, read_text
+from mlops.past_runs.results_csv import counted_from_one, finite_or_nan, of_history
 
 _PARAMS = ("params", "config", "hyperparameters", "args")
 _STARTED = ("started", "start_time", "started_at")
@@ -46,10 +47,7 @@ class TrainingHistory:
 
 def read_history(file: Path) -> TrainingHistory:
     """Raises RunFault if `file` has none of the formats above."""
-    try:
-        held = json.loads(read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise RunFault(f"{file} is not valid JSON ({error}); only a complete file can be imported") from error
+    held = read_json(file, HISTORY_BYTES, RunFault)
     if not isinstance(held, dict) or "history" not in held:
         return TrainingHistory(_rows(held, file))
     started = _first(held, _STARTED)
@@ -59,7 +57,7 @@ def read_history(file: Path) -> TrainingHistory:
     return TrainingHistory(
         _rows(held["history"], file),
         {name: value for name, value in (params or {}).items() if value is not None},
-        None if started is None else _moment(started, f"{file}: started"),
+        None if started is None else _moment(started, f"{file}: started", file),
     )
 
 
@@ -87,21 +85,29 @@ def _turned(lists: Mapping[str, object], file: Path) -> list[dict[str, object]]:
     columns: dict[str, Sequence[object]] = {}
     for name, values in lists.items():
         if not isinstance(values, list):
-            raise RunFault(f"{file}: {name} is not a list; put values of the whole run under 'params'")
+            raise RunFault(
+                f"{file}: {bare(name, file)} is not a list; put values of the whole run under 'params'"
+            )
         lengths[name], columns[name] = len(values), values
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
         raise RunFault(
-            f"{file}: {short} has {lengths[short]} epochs and {long} {lengths[long]}; "
-            "use null for a missing value"
+            f"{file}: {bare(short, file)} has {lengths[short]} epochs "
+            f"and {bare(long, file)} {lengths[long]}; use null for a missing value"
         )
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _epoch(values: Mapping[str, object], number: int, file: Path) -> int:
     epoch = values.get("epoch", number)
-    if isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or epoch != epoch // 1 or epoch < 0:
-        raise RunFault(f"{file}: epoch {epoch!r} of entry {number} is not a whole number")
+    if (
+        isinstance(epoch, bool)
+        or not isinstance(epoch, (int, float))
+        or not 0 <= epoch <= EPOCHS
+        or epoch != int(epoch)
+    ):
+        given = quoted(epoch, file)
+        raise RunFault(f"{file}: epoch {given} of entry {number} is not a whole number up to {EPOCHS:,}")
     return int(epoch)
 
 
@@ -120,25 +126,27 @@ def _row(epoch: int, values: Mapping[str, Any], file: Path, warnings: dict[str, 
         if name in _KNOWN or (name.endswith("_step") and f"{name.removesuffix('_step')}_epoch" in values):
             continue
         if not isinstance(value, (int, float)):
-            warnings[f"{file}: {name} is ignored: it is {type(value).__name__}, not numbers"] = None
+            warnings[f"{file}: {bare(name, file)} is ignored: it is {type(value).__name__}, not numbers"] = (
+                None
+            )
             continue
         metrics[of_history(name)] = finite_or_nan(as_float(value))
         if math.isnan(metrics[of_history(name)]):
-            warnings[f"{file}: {name} of epoch {epoch} is not finite, stored as NaN"] = None
+            warnings[f"{file}: {bare(name, file)} of epoch {epoch} is not finite, stored as NaN"] = None
     at = _first(values, _AT)
     return PastRow(
         epoch,
         metrics,
         elapsed_s=_seconds(values, _ELAPSED_S),
         epoch_s=_seconds(values, _EPOCH_S),
-        at_ms=None if at is None else _moment(at, f"{file}: epoch {epoch}"),
+        at_ms=None if at is None else _moment(at, f"{file}: epoch {epoch}", file),
     )
 
 
 def _seconds(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
     value = _first(values, names)
     seconds = as_float(value) if isinstance(value, (int, float)) else math.nan
-    return seconds if 0 <= seconds < math.inf else None
+    return seconds if 0 <= seconds <= SECONDS else None
 
 
 def as_float(value: float) -> float:
@@ -153,13 +161,18 @@ def _first(values: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((values[name] for name in names if values.get(name) is not None), None)
 
 
-def _moment(given: object, where: str) -> int:
+def _moment(given: object, where: str, file: Path) -> int:
     """ms since 1970; a time without a zone is local time."""
     try:
         if isinstance(given, (int, float)):
-            return int(datetime.fromtimestamp(given, UTC).timestamp() * 1000)
-        return int(datetime.fromisoformat(str(given)).timestamp() * 1000)
-    except (ValueError, OverflowError, OSError) as error:
-        raise RunFault(
-            f"{where}: {given!r} is not a time; use 2025-10-21T09:00:00, or seconds since 1970"
-        ) from error
+            moment = datetime.fromtimestamp(given, UTC)
+        else:
+            moment = datetime.fromisoformat(str(given))
+        if (ms := int(moment.timestamp() * 1000)) >= 0:
+            return ms
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise RunFault(
+        f"{where}: {quoted(given, file)} is not a time since 1970; use 2025-10-21T09:00:00, "
+        "or seconds since 1970"
+    )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from mlops.errors import RunFault
-from mlops.files.typed_yaml import NO_YAML
+from mlops.files.limits import EPOCHS
+from mlops.files.regular_files import exists, refuse_odd
+from mlops.files.text_files import read_yaml_file
 from mlops.past_runs.history_json import as_float, read_history
 from mlops.past_runs.past_run import PastEpoch, PastRow, PastRun, Source, Status
-from mlops.past_runs.results_csv import read_table, read_text
+from mlops.past_runs.results_csv import read_table
 from mlops.past_runs.status import Ending, Left, how_it_ended, timing_of
 
 ARGUMENTS, TABLE, HISTORY = "args.yaml", "results.csv", "history.json"
@@ -65,6 +67,8 @@ def read_past_run(path: Path, told: Told | None = None) -> PastRun:
         began_ms=content.began_ms,
         written_ms=_written_ms(content.table),
     )
+    if timing.started_ms < 0:
+        raise RunFault(f"{path}: the start is before 1970; pass it with --started")
     epochs = tuple(
         PastEpoch(row.epoch, at, {**row.metrics, **({"time/epoch_s": s} if s is not None else {})})
         for row, at, s in zip(content.rows, timing.ends_ms, timing.seconds, strict=True)
@@ -88,12 +92,13 @@ def read_past_run(path: Path, told: Told | None = None) -> PastRun:
 
 
 def _read(path: Path) -> _Content:
+    refuse_odd(path, "import-run", RunFault)
+    if not exists(path):
+        raise RunFault(f"{path} does not exist; pass the run's folder or a history.json")
     if path.is_file() and path.suffix == ".json":
         return _from_history(path)
     if path.is_file():
         raise RunFault(f"{path} is a file; pass the run's folder or a history.json")
-    if not path.is_dir():
-        raise RunFault(f"{path} does not exist; pass the run's folder or a history.json")
     if (path / TABLE).is_file() or (path / ARGUMENTS).is_file():
         return _from_ultralytics(path)
     if (path / HISTORY).is_file():
@@ -139,14 +144,12 @@ def _from_history(file: Path) -> _Content:
 
 def _arguments(file: Path) -> dict[str, object]:
     """args.yaml's values under a recipe's names; without what is null, and without what a resumption sets."""
-    import yaml
-
     try:
-        held = yaml.safe_load(read_text(file))
-    except NO_YAML as error:
-        says = " ".join(str(error).split())
+        held = read_yaml_file(file, RunFault)
+    except RunFault as error:
+        says = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(str(file))).lstrip(": ")
         raise RunFault(
-            f"{file} cannot be read: {says[:200]}; fix it, or remove it to import without params"
+            f"{file} cannot be read: {says}; fix it, or remove it to import without params"
         ) from error
     if not isinstance(held, dict):
         raise RunFault(f"{file}: expected a mapping; fix it, or remove it to import without params")
@@ -172,7 +175,7 @@ def _ending(content: _Content, path: Path, told: Told) -> Ending:
 
 def _whole(params: Mapping[str, object], names: Iterable[str]) -> int | None:
     found = next((params[name] for name in names if name in params), None)
-    return int(found) if isinstance(found, (int, float)) and math.isfinite(as_float(found)) else None
+    return int(found) if isinstance(found, (int, float)) and abs(as_float(found)) <= EPOCHS else None
 
 
 def _files(folder: Path, weights: bool) -> tuple[dict[Path, str], tuple[str, ...]]:

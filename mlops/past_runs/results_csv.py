@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops.errors import RunFault
+from mlops.files.limits import EPOCHS, HISTORY_BYTES, SECONDS
+from mlops.files.text_files import bare, quoted, read_text
 from mlops.past_runs.past_run import PastRow, Rows
 
 _EPOCH, _TIME = "epoch", "time"
@@ -26,7 +28,7 @@ class _BadLine(Exception):
 
 def read_table(file: Path) -> Rows:
     """The epochs of `file`, with renamed metrics. Raises RunFault if it cannot be read."""
-    text = read_text(file)
+    text = read_text(file, HISTORY_BYTES, RunFault, nul="cut")
     lines = _lines(text, file)
     if not lines:
         return Rows((), (f"{file} is empty: no epoch was finished",))
@@ -41,7 +43,7 @@ def read_table(file: Path) -> Rows:
             continue
         unfinished = line == lines[-1][0] and not text.endswith("\n")
         try:
-            row = _row(header, cells)
+            row = _row(header, cells, file)
         except _BadLine as bad:
             if not (unfinished or (line == lines[-1][0] and len(cells) < len(header))):
                 raise RunFault(f"{where}: {bad}; fix or remove the line") from bad
@@ -58,16 +60,6 @@ def read_table(file: Path) -> Rows:
         ]
         found[row.epoch] = row
     return Rows(counted_from_one(found), tuple(warnings))
-
-
-def read_text(file: Path) -> str:
-    """Raises RunFault if it is not valid UTF-8."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RunFault(
-            f"{file} is not valid UTF-8 (byte {error.start}); pass the file written by training"
-        ) from error
 
 
 def counted_from_one(rows: Mapping[int, PastRow]) -> tuple[PastRow, ...]:
@@ -96,26 +88,33 @@ def _check_header(header: Sequence[str], file: Path) -> None:
         raise RunFault(f"{file} has no column 'epoch' in its first line; pass the table written by training")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise RunFault(f"{file} has the column {twice[0]!r} more than once; rename or remove one of them")
+        raise RunFault(
+            f"{file} has the column {quoted(twice[0], file)} more than once; rename or remove one of them"
+        )
 
 
-def _row(header: Sequence[str], cells: Sequence[str]) -> PastRow:
+def _row(header: Sequence[str], cells: Sequence[str], file: Path) -> PastRow:
     if len(cells) != len(header):
         raise _BadLine(f"{len(cells)} columns, but the header has {len(header)}")
-    values = {name: _number(name, cell) for name, cell in zip(header, cells, strict=True) if cell}
+    values = {
+        name: _number(bare(name, file), cell, file) for name, cell in zip(header, cells, strict=True) if cell
+    }
     epoch = values.pop(_EPOCH, math.nan)
-    if epoch != int(epoch if math.isfinite(epoch) else -1) or epoch < 0:
-        raise _BadLine(f"epoch is {cells[header.index(_EPOCH)]!r}, not a whole number")
+    if epoch != int(epoch if math.isfinite(epoch) else -1) or not 0 <= epoch <= EPOCHS:
+        given = quoted(cells[header.index(_EPOCH)], file)
+        raise _BadLine(f"epoch is {given}, not a whole number up to {EPOCHS:,}")
     elapsed = values.pop(_TIME, math.nan)
+    if math.isfinite(elapsed) and not abs(elapsed) <= SECONDS:
+        raise _BadLine(f"time is {elapsed:g} s, more than a hundred years")
     metrics = {of_ultralytics(name): finite_or_nan(value) for name, value in values.items()}
     return PastRow(int(epoch), metrics, elapsed_s=elapsed if math.isfinite(elapsed) else None)
 
 
-def _number(name: str, cell: str) -> float:
+def _number(name: str, cell: str, file: Path) -> float:
     try:
         return float(cell)
     except ValueError as error:
-        raise _BadLine(f"{name} is {cell[:40]!r}, not a number") from error
+        raise _BadLine(f"{name} is {quoted(cell, file)}, not a number") from error
 
 
 OURS = ("train/", "val/", "test/", "lr/", "time/", "balance/")

@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from mlops.errors import UserError
+from mlops.files.limits import YAML_BYTES
+from mlops.files.text_files import read_text, unquoted_if_link
 from mlops.files.typed_yaml import did_you_mean, read_yaml
 from mlops.systems.effect import refuse_without_effect
 from mlops.systems.spec import SystemSpec
@@ -24,7 +26,10 @@ def load_system(name_or_path: str) -> SystemSpec:
     Raises UserError for an unknown name or an unreadable file, BadSetting for invalid content.
     """
     if name_or_path.endswith((".yaml", ".yml")):
-        return parse_system(_text(Path(name_or_path).expanduser(), name_or_path), name_or_path)
+        path = Path(name_or_path).expanduser()
+        text = _text(path, name_or_path)
+        with unquoted_if_link(path, "system"):
+            return parse_system(text, name_or_path)
     known = list_systems()
     if name_or_path not in known:
         raise UserError(
@@ -49,12 +54,10 @@ def parse_system(text: str, where: str) -> SystemSpec:
 
 def _text(path: Path, where: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, YAML_BYTES, UserError)
     except FileNotFoundError as error:
         raise UserError(
             f"{where}: the system file does not exist; list the built-in systems with `mlops systems`"
         ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: is not valid UTF-8; re-save it as UTF-8") from error
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}") from error

@@ -12,17 +12,20 @@ from pydantic import Field
 
 from mlops.files.typed_yaml import StrictSettings
 
+MOST = 1_000_000  # of epochs, images of a batch, gains: above every useful value, and exact in all libraries
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0, le=MOST)]
+NotNegative = Annotated[float, Field(ge=0.0, le=MOST)]
 Degrees = Annotated[float, Field(ge=0.0, le=180.0)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
 Weights = Annotated[
     str,
     Field(
-        min_length=1, description="a name in the library (`yolo26m.pt`, `imagenet`), a file path, or `none`"
+        min_length=1,
+        max_length=4096,
+        description="a name in the library (`yolo26m.pt`, `imagenet`), a file path, or `none`",
     ),
 ]
 
@@ -30,7 +33,7 @@ Weights = Annotated[
 class Recipe(StrictSettings):
     """The settings that all tasks share."""
 
-    model: Annotated[str, Field(min_length=1)] = Field(
+    model: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
         description="the architecture's name in its library, or a model YAML"
     )
     weights: Weights
@@ -41,7 +44,7 @@ class Recipe(StrictSettings):
         description="epochs without a better val/mAP50-95 (boxes) or val/macro_f1 (classes) before training "
         "stops; 0 disables it"
     )
-    workers: CountOrZero = Field(description="data-loading processes")
+    workers: Annotated[int, Field(ge=0, le=1024)] = Field(description="data-loading processes")
     amp: bool = Field(description="mixed precision, if the device benefits (CUDA)")
 
 
@@ -89,7 +92,7 @@ class DetectionRecipe(Recipe):
     hsv_v: Fraction = 0.4
     brightness: Fraction = Field(default=0.0, description="largest relative change of brightness")
     contrast: Fraction = Field(default=0.0, description="largest relative change of contrast")
-    save_period: Annotated[int, Field(ge=-1)] = Field(
+    save_period: Annotated[int, Field(ge=-1, le=MOST)] = Field(
         default=-1, description="epochs between kept checkpoints; -1: none"
     )
     cache: Literal["none", "ram"] = Field(

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mlops.files.limits import CLASS_NAME_CHARACTERS
 from mlops.files.typed_yaml import Strict, StrictSettings
-from mlops.systems.recipe import AnyRecipe, ClassificationRecipe, DetectionRecipe, JointRecipe, Recipe
+from mlops.systems.recipe import MOST, AnyRecipe, ClassificationRecipe, DetectionRecipe, JointRecipe, Recipe
 from mlops.systems.space import Space
 
 RECIPE_OF_TASK: dict[str, type[AnyRecipe]] = {
@@ -33,11 +34,11 @@ OBJECTIVES: dict[str, tuple[str, ...]] = {
 class SearchSpec(StrictSettings):
     """Length of the trials of a study."""
 
-    trial_epochs: Annotated[int, Field(ge=1)] | None = Field(
+    trial_epochs: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
         default=None,
         description="epochs of a trial; the best is then trained with all epochs; none: all epochs",
     )
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(
+    warmup_epochs: Annotated[int, Field(ge=0, le=MOST)] = Field(
         default=2, description="epochs before a trial may be pruned"
     )
 
@@ -75,8 +76,8 @@ class SystemSpec(Strict):
     @classmethod
     def _name_of_a_model(cls, given: str) -> str:
         """The name is also used for the registered model and a folder."""
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", given):
-            raise ValueError("lower-case letters and digits, with hyphens between them")
+        if len(given) > 100 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", given):
+            raise ValueError("up to 100 lower-case letters and digits, with hyphens between them")
         return given
 
     @field_validator("classes")
@@ -84,6 +85,8 @@ class SystemSpec(Strict):
     def _classes_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(given)) < len(given):
             raise ValueError("unique class names")
+        if max(map(len, given)) > CLASS_NAME_CHARACTERS:
+            raise ValueError(f"class names of at most {CLASS_NAME_CHARACTERS} characters")
         return given
 
     @field_validator("objective")

@@ -80,7 +80,8 @@ def _holder(path: KeyPath, kind: type[BaseModel], content: Mapping[str, Any]) ->
     if path[0] == "recipe":
         return RECIPE_OF_TASK.get(str(content.get("task")))
     if path[0] == "space" and len(path) == 3:
-        return KINDS.get(str(content["space"][path[1]].get("type")))
+        spans = {str(key): span for key, span in content["space"].items()}  # YAML's keys may be numbers
+        return KINDS.get(str(spans[str(path[1])].get("type")))
     if path[0] == "search":
         return SearchSpec
     return None

@@ -24,8 +24,9 @@ def _no_truth_value(given: object) -> object:
     return given
 
 
-Number = Annotated[float, BeforeValidator(_no_truth_value)]
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+MOST = 1e12  # in size; a larger limit is a mistake
+Number = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=-MOST, le=MOST)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, le=2**32 - 1)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 
 

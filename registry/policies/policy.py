@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError, field_validator
 
 from mlops.errors import BadSetting, UserError
+from mlops.files.limits import YAML_BYTES
+from mlops.files.text_files import read_text, unquoted_if_link
 from mlops.files.typed_yaml import Lines, MissingValue, Strict, did_you_mean, no_such_key, read_yaml, where_at
 from registry.ledger.entry import Stage
 from registry.policies.conditions import AnyGate, Gate, NotWorse
@@ -100,11 +102,12 @@ def load_policy(model: str) -> Policy:
     """
     if model.endswith((".yaml", ".yml")):
         try:
-            return parse_policy(Path(model).expanduser().read_text(encoding="utf-8"), model)
+            path = Path(model).expanduser()
+            text = read_text(path, YAML_BYTES, UserError)
         except OSError as error:
             raise UserError(f"cannot read the policy {model}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{model} is not valid UTF-8; re-save it as UTF-8") from error
+        with unquoted_if_link(path, "policy"):
+            return parse_policy(text, model)
     return _shipped(model)
 
 

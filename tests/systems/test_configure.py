@@ -151,7 +151,7 @@ def test_another_value_gives_another_recipe_digest() -> None:
         ("mosiac=0.5", ("mosiac is '0.5'", "did you mean mosaic?")),
         ("variant=yolo26", ("'yolo26'", "yolo26s, yolov9", "did you mean yolo26s?")),
         ("plan.lr0=1", ("plan.lr0", "space.KEY", "search.KEY")),
-        ("search.trial_epochs=0", ("search.trial_epochs is '0'", "at least 1 or none")),
+        ("search.trial_epochs=0", ("search.trial_epochs is '0'", "at least 1, at most 1000000 or none")),
         ("search.trail_epochs=3", ("search.trail_epochs", "did you mean trial_epochs?")),
         ("space=all", ("space is 'all'", "space=none")),
         ("space.mosiac=0..1", ("space.mosiac", "did you mean mosaic?")),

@@ -97,7 +97,12 @@ def test_ones_own_system_is_read_and_configured(tmp_path: Path) -> None:
         ("[good, bad]", "[good, good]", "classes is ", "unique class names"),
         ("[good, bad]", "good", "classes is 'good'", "a list of unique class names"),
         ("search: {trial", "serch: {trial", "serch is ", "did you mean search?"),
-        ("trial_epochs: 10", "trial_epochs: 0", "search.trial_epochs is 0", "at least 1 or none"),
+        (
+            "trial_epochs: 10",
+            "trial_epochs: 0",
+            "search.trial_epochs is 0",
+            "at least 1, at most 1000000 or none",
+        ),
         ("trial_epochs: 10", "trials: 10", "search.trials is 10", "trial_epochs"),
         ("model: resnet50", "epochs: 0", "variants.big.epochs is 0", "at least 1"),
         ("model: resnet50", "modle: resnet50", "variants.big.modle is 'resnet50'", "did you mean model?"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops.cli.output import json_option, show
+from mlops.cli.parameters import MOST_CALLS, MOST_PROCESSES
 from mlops.cli.registry.options import (
     STAGES,
     model_argument,
@@ -18,6 +19,7 @@ from mlops.cli.registry.options import (
     policy_option,
 )
 from mlops.errors import BadSetting, GateRefused
+from mlops.files.regular_files import refuse_odd
 from mlops.store.client import connect
 from mlops.terminal.tables import aligned
 
@@ -183,6 +185,8 @@ def approve(
       mlops registry approve blood-cell-classifier 3 --comment "looked at 200 errors"
       mlops registry approve oct-detector 2 --evidence verdicts-oct-detector-2-test.json
     """
+    if evidence:
+        refuse_odd(Path(evidence), "--evidence")
     _say(model, version, "approve", stage, comment, policy_file, as_json, evidence)
 
 
@@ -240,10 +244,12 @@ def _say(
 @click.command()
 @model_argument
 @click.argument("version")
-@click.option("--calls", type=click.IntRange(20), default=100, show_default=True, help="Calls to time.")
+@click.option(
+    "--calls", type=click.IntRange(20, MOST_CALLS), default=100, show_default=True, help="Calls to time."
+)
 @click.option(
     "--threads",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_PROCESSES),
     default=0,
     show_default=True,
     help="Threads of ONNX Runtime; 0: one per core.",

@@ -32,6 +32,15 @@ def _given(context: click.Context, parameter: click.Parameter, name: str) -> str
 model_argument = click.argument("model", callback=_given)
 
 
+def _readable(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:
+    """Read the policy before anything is asked of the server, so that a mistake in it costs nothing."""
+    if file:
+        from registry.policies.policy import load_policy
+
+        load_policy(file)
+    return file
+
+
 def policy_option(command: F) -> F:
     """Add `--policy`, passed as `policy_file`."""
     return click.option(
@@ -39,6 +48,7 @@ def policy_option(command: F) -> F:
         "policy_file",
         metavar="FILE",
         default=None,
+        callback=_readable,
         help="Policy file (YAML) to use instead of the built-in policy.",
     )(command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +19,10 @@ from mlops.data.dataset import (
     SplitName,
 )
 from mlops.data.faults import SEVERITY, Fault, fault
+from mlops.data.image_suffixes import FORMAT_OF_SUFFIX, missing_decoder, needs_decoder
 from mlops.data.opening import SPLIT_HINT, TOO_FEW, TRAINED_ON, named_sources, refuse_other_task
 from mlops.data.places import is_remote
 from mlops.data.readers.image_labels import TABLE, named_labels
-from mlops.data.readers.layout import FORMAT_OF_SUFFIX
 from mlops.errors import DataFault
 from mlops.terminal.progress import bar
 
@@ -55,7 +56,9 @@ def check_dataset(
                 faults += named_labels(source, image_label).faults
         except DataFault as error:
             named = path if is_remote(path) else Path(path)
-            says = str(error).removeprefix(str(path)).lstrip(": ")  # the path is printed beside it
+            says = re.sub(
+                rf"^{re.escape(str(path))}(?=[: ])[: ]+", "", str(error)
+            )  # the path stands beside it
             faults.append(fault("unreadable-set", named, says))
             continue
         sources.append(source)
@@ -118,6 +121,9 @@ def _pictures(sources: Sequence[Source], cache: Path, on_progress: OnProgress) -
         each for source in sources if isinstance(source, ClassificationSource) for each in _tiles(source)
     ]
     files = list(dict.fromkeys(file for _, file in placed))
+    waiting = [file for file in files if needs_decoder(file.name)]
+    files = [file for file in files if not needs_decoder(file.name)]
+    placed = [(split, file) for split, file in placed if not needs_decoder(file.name)]
     total = len(files) + sum(len(own) for _, _, own in tiles)
     looks = look_at_files(files, cache, lambda done, _: on_progress(done, total))
     boxed = [each for each in sources if isinstance(each, DetectionSource)]
@@ -126,6 +132,9 @@ def _pictures(sources: Sequence[Source], cache: Path, on_progress: OnProgress) -
     faults = [
         each for file, look in looks.items() for each in _picture(file, look, sizes.get(file), smallest)
     ]
+    if waiting:  # one fault for all of them
+        says = missing_decoder(file.name for file in waiting)
+        faults.append(fault("unreadable-image", waiting[0].parent, str(says)))
     samples = [Sample(split, file, str(file), looks[file]) for split, file in placed]
     done = len(files)
     for file, split, own in tiles:

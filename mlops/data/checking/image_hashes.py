@@ -6,16 +6,18 @@ import base64
 import hashlib
 import json
 import os
-import warnings
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops.data.image_files import LARGE, opened_image
 from mlops.data.pixels import as_8_bits
 from mlops.data.readers.layout import lies_on_its_side
-from mlops.files.digests import FileCache, FileKey
+from mlops.errors import DataFault, brief
+from mlops.files.digests import FileCache, FileKey, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 THUMB = 16  # pixels, square
 _DRAFT = 64  # pixels: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 that stays above
 _LAYOUT = 2  # version of the cached entries: raise it when a look changes
+_REDUCTION = 8
+_REDUCED = ("L", "RGB", "CMYK", "YCbCr", "F", "I")  # modes that Pillow's `reduce` takes
 OnProgress = Callable[[int, int], None]
 
 
@@ -70,13 +74,17 @@ def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -
 
 
 def look_at_tiles(tiles: NDArray[np.uint8]) -> Iterator[Look]:
-    """A look at each of (N, H, W, 3) RGB images."""
+    """A look at each of (N, H, W, 3) RGB images; equal images share one."""
     from PIL import Image
 
+    known: dict[str, Look] = {}
     for tile in tiles:
-        picture = Image.fromarray(tile)
         sha256 = hashlib.sha256(tile.tobytes()).hexdigest()
-        yield Look(sha256, "", "tile", picture.width, picture.height, False, *_appearance(picture))
+        if sha256 not in known:
+            picture = Image.fromarray(tile)
+            appearance = _appearance(picture)
+            known[sha256] = Look(sha256, "", "tile", picture.width, picture.height, False, *appearance)
+        yield known[sha256]
 
 
 def thumb_of(look: Look) -> bytes:
@@ -84,25 +92,26 @@ def thumb_of(look: Look) -> bytes:
 
 
 def _look_at_file(file: Path) -> Look:
-    from io import BytesIO
-
-    from PIL import Image
-
+    sha256 = ""
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        return Look("", error.strerror or str(error))
-    sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        with warnings.catch_warnings(), Image.open(BytesIO(content)) as picture:
-            warnings.simplefilter("ignore")  # odd EXIF, large size; real problems raise
+        with opened_image(file) as picture:
             known, (width, height) = picture.format or "", picture.size
             turned = lies_on_its_side(picture)
+            sha256 = sha256_of(file)
             picture.draft("L", (_DRAFT, _DRAFT))
             picture.load()
             return Look(sha256, "", known, width, height, turned, *_appearance(picture))
+    except OSError as error:
+        return Look(sha256, error.strerror or _unnamed(error))
+    except DataFault as error:
+        return Look("", str(error).removeprefix(str(file)).lstrip(": "))
     except Exception as error:  # noqa: BLE001 (Pillow's decoders raise any exception on broken content)
-        return Look(sha256, " ".join(str(error).replace("<_io.BytesIO object at", "<content at").split()))
+        return Look(sha256, _unnamed(error))
+
+
+def _unnamed(error: Exception) -> str:
+    """Pillow's message without the object that it was given, in one line."""
+    return brief(re.sub(r"<_io\.\w+ (?:object at|name=)[^>]*>", "its content", str(error)))
 
 
 def _appearance(picture: Image) -> tuple[int, str]:
@@ -111,6 +120,11 @@ def _appearance(picture: Image) -> tuple[int, str]:
     import numpy as np
     from PIL import Image
 
+    if picture.width * picture.height > LARGE:  # another copy of the whole would be too much memory
+        if picture.mode in ("RGBA", "LA"):
+            picture = picture.convert("L")  # `reduce` would copy all four channels
+        if picture.mode in _REDUCED:
+            picture = picture.reduce(_REDUCTION)
     grey = as_8_bits(picture).convert("L")
     bits = imagehash.phash(grey).hash.ravel()
     thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_BITS = 10
 MIN_CORRELATION = 0.96
 _ROWS = 256
+_PAIRS = 4_000_000  # compared at a time: all of them may be alike
 
 # Roboflow's `<original>_jpg.rf.<32 hex digits>.jpg`, and `_aug_3` as many augmenters write
 _COPY = re.compile(r"^(?P<origin>.+?)(?:_(?:jpe?g|png|bmp|webp|tiff?))?\.rf\.[0-9a-f]{32}$", re.IGNORECASE)
@@ -43,7 +44,15 @@ def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
     readable = [each for each in samples if not each.look.problem]
     identical = list(_identical(readable))
     told = {id(each) for each, _ in identical}
-    near = [each for each in _near_identical(readable) if id(each[0]) not in told]
+    twins: dict[tuple[SplitName, str], list[Sample]] = defaultdict(list)
+    for each in readable:
+        twins[_key(each)].append(each)
+    near = [
+        (twin, other, correlation)
+        for each, other, correlation in _near_identical([own[0] for own in twins.values()])
+        for twin in twins[_key(each)]
+        if id(twin) not in told
+    ]
     told.update(id(each) for each, _, _ in near)
     copies = [each for each in _copies(samples) if id(each[0]) not in told]
     return [
@@ -68,6 +77,10 @@ def find_leaks(samples: Sequence[Sample]) -> list[Fault]:
             for each, other in copies
         ),
     ]
+
+
+def _key(sample: Sample) -> tuple[SplitName, str]:
+    return sample.split, sample.look.sha256
 
 
 def origin(name: str) -> str | None:
@@ -111,8 +124,9 @@ def _near_identical(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample,
     places = {split: np.flatnonzero([each.split == split for each in samples]) for split in SPLITS}
     for position, split in enumerate(SPLITS):
         before = np.concatenate([places[each] for each in SPLITS[:position]] or [np.empty(0, dtype=np.int64)])
-        for start in range(0, len(places[split]), _ROWS):
-            rows = places[split][start : start + _ROWS]
+        step = max(1, min(_ROWS, _PAIRS // max(1, len(before))))
+        for start in range(0, len(places[split]), step):
+            rows = places[split][start : start + step]
             bits = np.bitwise_count(hashes[rows, None] ^ hashes[before][None])
             picked, others = np.nonzero(bits <= MAX_BITS)
             yield from _closest(samples, thumbs, rows[picked], before[others])

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
-from mlops.data.faults import Fault, fault
+from mlops.data.faults import Fault, FaultLog, fault
 from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_OF_WORD, table_file, upright_size
 from mlops.data.readers.table import SPLIT_COLUMNS, Pictures
 from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
-from mlops.errors import DataFault
-from mlops.files.text_files import read_table
+from mlops.errors import DataFault, brief
+from mlops.files.regular_files import leads_out
+from mlops.files.text_files import bare, quoted, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,18 +48,19 @@ def read_boxes_table(file: Path, name: str) -> DetectionSource:
 
     A column `split` gives the splits. A row with empty label and corners is an image without objects.
     """
-    faults: list[Fault] = []
+    faults = FaultLog()
     rows = list(_rows(file, faults))
     if not rows:
         raise DataFault(f"{file}: no valid row" + (f"; {faults[0].says}" if faults else ""))
     classes = tuple(sorted({row.label for row in rows if row.corners and row.label}))
-    reading = _BoxTableReading(file, classes, Pictures(file.parent), faults)
+    index = {name: number for number, name in enumerate(classes)}
+    reading = _BoxTableReading(file, index, Pictures(file.resolve().parent), faults)
     for row in rows:
         reading.take(row)
     given = {row.split for row in rows}
     return DetectionSource(
         name=name,
-        root=file.parent,
+        root=file.resolve().parent,
         classes=classes,
         splits=reading.splits(),
         files=(file, *reading.boxes),
@@ -73,7 +75,7 @@ class _BoxTableReading:
     """Boxes and splits from the rows read so far, by image."""
 
     file: Path
-    classes: tuple[str, ...]
+    index: Mapping[str, int]
     places: Pictures
     faults: list[Fault]
     boxes: dict[Path, list[Box]] = field(default_factory=dict)
@@ -83,23 +85,23 @@ class _BoxTableReading:
     def take(self, row: BoxRow) -> None:
         picture = self.places.find(row.picture)
         if picture is None:
-            says = f"image {row.picture!r} is missing"
+            says = f"image {quoted(row.picture, self.file)} is missing"
             self.faults.append(fault("missing-image", self.file, says, row.line))
             return
         split = self.split_of.setdefault(picture, row.split or "train")
         if split != (row.split or "train"):
-            says = f"{row.picture} is in split {row.split}, but in {split} in an earlier row"
+            says = f"{picture.name} is in split {row.split}, but in {split} in an earlier row"
             self.faults.append(fault("conflicting-label", self.file, says, row.line))
             return
         own = self.boxes.setdefault(picture, [])
         if row.corners is not None and not row.label:
             self.faults.append(
-                fault("unknown-class", self.file, f"{row.picture}: the box has no label", row.line)
+                fault("unknown-class", self.file, f"{picture.name}: the box has no label", row.line)
             )
         elif row.corners is not None:
             if picture not in self.sizes:
                 self.sizes[picture] = _size(picture)
-            index = self.classes.index(row.label)
+            index = self.index[row.label]
             box, wrong = _box(row, row.corners, index, self.sizes[picture], self.file)
             self.faults.extend(wrong)
             own.extend([box] if box else [])
@@ -121,7 +123,7 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
         for known in (IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
     )
     if not image or not label:
-        raise DataFault(f"{file}: columns are {', '.join(header)}; expected image, label and corners")
+        raise DataFault(f"{file}: columns are {quoted(header, file)}; expected image, label and corners")
     corners = next(names for names in CORNERS if set(names) <= set(header))
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
@@ -132,13 +134,14 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[BoxRow]:
             continue
         row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
         if split and row[split].lower() not in SPLIT_OF_WORD:
-            says = f"split is {row[split]!r}; expected train, val or test"
+            says = f"split is {quoted(row[split], file)}; expected train, val or test"
             faults.append(fault("unknown-split", file, says, line))
             continue
         try:
             yield _row(row, (image, label, split), corners, line)
         except ValueError as error:
-            faults.append(fault("not-a-number", file, str(error), line))
+            says = "a corner is not a number" if leads_out(file) else brief(error)
+            faults.append(fault("not-a-number", file, says, line))
 
 
 def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[str], line: int) -> BoxRow:
@@ -150,7 +153,7 @@ def _row(row: Mapping[str, str], named: tuple[str, str, str], corners: Sequence[
         return BoxRow(line, picture, "", None, split)
     left, top, right, bottom = (float(text) for text in texts)
     if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise ValueError(f"{picture}: a corner is NaN or infinite")
+        raise ValueError(f"{picture[:100]}: a corner is NaN or infinite")
     return BoxRow(line, picture, label, (left, top, right, bottom), split)
 
 
@@ -160,7 +163,8 @@ def _box(
     width, height = size
     left, top, right, bottom = (value / side for value, side in zip(corners, size * 2, strict=True))
     if min(left, top) < -TOLERANCE or max(right, bottom) > 1 + TOLERANCE:
-        says = f"{row.picture}: the box {corners} is outside the {width}x{height} image"
+        name, given = bare(row.picture, file), quoted(corners, file)
+        says = f"{name}: the box {given} is outside the {width}x{height} image"
         return None, [fault("outside-image", file, says, row.line)]
     return box_of_corners(index, left, top, right, bottom, file, row.line)
 
@@ -168,5 +172,7 @@ def _box(
 def _size(picture: Path) -> tuple[int, int]:
     try:
         return upright_size(picture)
-    except OSError as error:
-        raise DataFault(f"{picture}: cannot be read as an image ({error})") from error
+    except DataFault:
+        raise
+    except Exception as error:  # Pillow's decoders raise any exception on broken content
+        raise DataFault(f"{picture}: cannot be read as an image") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,12 @@ from mlops.data.dataset import (
     LabelledImages,
     Source,
     SplitName,
+    images_of,
 )
 from mlops.data.demo.demo_data import pass_on_marker
 from mlops.data.faults import Fault, raise_errors
 from mlops.data.grouping import EACH_FOR_ITSELF, Grouping, group_column, groups_of
+from mlops.data.image_files import refuse_odd_images
 from mlops.data.readers import detect_format, read_source
 from mlops.data.readers.detect import source_name
 from mlops.data.readers.imagefolder import labelled
@@ -28,6 +31,7 @@ from mlops.data.readers.layout import table_file
 from mlops.data.splits import draw_splits
 from mlops.errors import BadSetting, DataFault
 from mlops.files.atomic import new_folder
+from mlops.files.regular_files import exists, refuse_odd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +74,7 @@ def convert(source: Path, out: Path, to: Target, request: SplitRequest | None = 
     _refuse_out(source, out)
     found = _read(source)
     raise_errors(found.faults, str(source))
+    refuse_odd_images(images_of(found))
     if to == "yolo" and isinstance(found, ClassificationSource):
         raise DataFault(f"{source} has one label per image and no boxes; use --to imagefolder")
     kept = not found.made_split
@@ -97,13 +102,14 @@ def _refuse_out(source: Path, out: Path) -> None:
     home = source if source.is_dir() else source.parent
     if out.resolve() == home.resolve() or out.resolve().is_relative_to(source.resolve()):
         raise DataFault(f"{out} is inside the source {source}; choose another folder with --out")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    refuse_odd(out, "--out", DataFault)
+    if exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise DataFault(f"{out} is not empty; choose a new or empty folder with --out")
 
 
 def _read(path: Path) -> Source:
-    if path.exists() and detect_format(path) == "table" and (file := boxes_table(path)):
-        return read_boxes_table(file.resolve(), source_name(path))
+    if exists(path) and detect_format(path) == "table" and (file := boxes_table(path)):
+        return read_boxes_table(Path(os.path.abspath(file)), source_name(path))  # noqa: PTH100
     return read_source(path)
 
 

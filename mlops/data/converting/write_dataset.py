@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlops.data.dataset import Box, BoxedImage, LabelledImages, SplitName
+from mlops.data.image_files import opened_image
 from mlops.data.pixels import as_rgb
 from mlops.data.readers.layout import upright
 from mlops.data.ultralytics_view import label_text
@@ -61,15 +62,15 @@ def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
 
 
 def _write_objects_of(homes: Sequence[Path], named: tuple[str, BoxedImage]) -> int:
-    from PIL import Image
-
     stem, picture = named
     if not picture.boxes:
         return 0
     try:
-        with Image.open(picture.image) as opened:
+        with opened_image(picture.image) as opened:
             whole = as_rgb(upright(opened))  # boxes are fractions of the image as displayed
-    except OSError as error:
+    except DataFault:
+        raise
+    except Exception as error:  # Pillow's decoders raise any exception on broken content
         raise DataFault(f"{picture.image}: cannot be read as an image ({error})") from error
     for number, box in enumerate(picture.boxes):
         to = homes[box.class_index] / f"{stem}_{number:03d}.png"

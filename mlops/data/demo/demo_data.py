@@ -15,6 +15,7 @@ from mlops.data.demo.scene import DemoPlan, make_plan
 from mlops.data.demo.xray import write_xray
 from mlops.errors import BadSetting, DataFault
 from mlops.files.atomic import new_folder
+from mlops.files.text_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import SplitName
 
 MARKER = "demo.json"
+MARKER_BYTES = 8_000_000
 FORMAT = 1  # raise it when the images change, so that older demo data are replaced
 
 
@@ -97,9 +99,9 @@ def demo_dataset(system_name: str, folder: Path, seed: int = 0, size: str = "sma
 def read_marker(folder: Path) -> Marker | None:
     """The marker of a folder, or None if it is missing or unreadable."""
     try:
-        fields = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        fields = read_json(folder / MARKER, MARKER_BYTES)
         return Marker(**(fields | {"classes": tuple(fields["classes"])}))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, DataFault, TypeError, KeyError, AttributeError):
         return None
 
 

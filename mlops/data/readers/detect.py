@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Literal
 
-from mlops.data.dataset import Source
+from mlops.data.dataset import Source, images_of
+from mlops.data.faults import Fault, fault
+from mlops.data.image_suffixes import is_picture, left_out, missing_decoder, needs_decoder
 from mlops.data.readers.layout import (
     SPLIT_OF_WORD,
     coco_files,
-    is_picture,
+    is_unicode,
     only_file,
     pictures_in,
     subfolders,
@@ -18,6 +22,8 @@ from mlops.data.readers.layout import (
     yolo_yaml,
 )
 from mlops.errors import DataFault
+from mlops.files.limits import CLASS_NAME_CHARACTERS, CLASSES
+from mlops.files.regular_files import exists, reading_below, refuse_odd
 
 Format = Literal["yolo", "voc", "coco", "npz", "imagefolder", "table"]
 
@@ -46,7 +52,14 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
     `faults`.
     """
     found = detect_format(path)
-    name = name or source_name(path)
+    with reading_below(path if path.is_dir() else path.parent):
+        source = _read(path, found, name or source_name(path), seed, classes)
+    _refuse_odd_classes(path, source.classes)
+    says = left_out_images(path, source)
+    return replace(source, faults=(*source.faults, *says)) if says else source
+
+
+def _read(path: Path, found: Format, name: str, seed: int, classes: Sequence[str]) -> Source:
     if found == "yolo":
         from mlops.data.readers import yolo
 
@@ -72,6 +85,32 @@ def read_source(path: Path, *, name: str = "", seed: int = 0, classes: Sequence[
     return table.read(path, name, seed)
 
 
+def _refuse_odd_classes(path: Path, classes: Sequence[str]) -> None:
+    """Raise DataFault for more classes, or longer names, than metrics and figures can be named after."""
+    if len(classes) > CLASSES:
+        raise DataFault(f"{path}: {len(classes):,} classes; at most {CLASSES:,} are supported")
+    long = next((each for each in classes if len(each) > CLASS_NAME_CHARACTERS), None)
+    if long is not None:
+        says = f"a class name has {len(long):,} characters; at most {CLASS_NAME_CHARACTERS} are supported"
+        raise DataFault(f"{path}: {says}; shorten it, or map it with a class map")
+    odd = next((each for each in classes if not is_unicode(each)), None)
+    if odd is not None:
+        raise DataFault(f"{path}: the class name {odd!a} is not valid Unicode; rename it")
+
+
+def left_out_images(path: Path, source: Source) -> list[Fault]:
+    """Images in the set's folders that are of no format that is read, or need a decoder that is missing."""
+    if path.is_dir():
+        names = [name for _, _, own in os.walk(path) for name in own if not name.startswith(".")]
+    else:
+        folders = {each.parent for each in images_of(source)}
+        names = [each.name for folder in folders if folder.is_dir() for each in folder.iterdir()]
+    named = any(needs_decoder(each.name) for each in images_of(source))  # reported by those who open it
+    waiting = None if named else missing_decoder(names)
+    messages = (("no-decoder", waiting), ("left-out-image", left_out(names)))
+    return [fault(code, path, says) for code, says in messages if says]
+
+
 def source_name(path: Path) -> str:
     """A folder's name, or a file's: see `name_of_file`."""
     path = path.resolve()
@@ -91,8 +130,9 @@ def is_file_of_a_set(path: PurePath) -> bool:
 
 def detect_format(path: Path) -> Format:
     """The format of a file or folder. Raises DataFault if it is missing or not supported."""
-    if not path.exists():
+    if not exists(path):
         raise DataFault(f"{path} does not exist; --data accepts {ACCEPTED}")
+    refuse_odd(path, "--data", DataFault)
     if path.is_file():
         if path.suffix.lower() not in _OF_SUFFIX:
             raise DataFault(f"{path} is not a data set; --data accepts {ACCEPTED}")

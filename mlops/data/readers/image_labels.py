@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mlops.data.dataset import Box, BoxedImage, DetectionSource, SplitName
-from mlops.data.faults import Fault, fault
+from mlops.data.faults import Fault, FaultLog, fault
 from mlops.data.readers.layout import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_OF_WORD
 from mlops.errors import BadSetting, DataFault
-from mlops.files.text_files import read_table
+from mlops.files.regular_files import is_regular
+from mlops.files.text_files import bare, quoted, read_table
 
 TABLE = "labels.csv"
 PRESENT, LARGEST, FOLDER, NONE = "present:", "largest", "folder", "none"
@@ -58,7 +60,7 @@ def named_labels(source: DetectionSource, rule: str) -> Named:
     faults += [
         fault("missing-image-label", each, f"{file.name} has no label for this image") for each in missing
     ]
-    return Named(labels, (file,), tuple(faults))
+    return Named(labels, (file.resolve(),), tuple(faults))
 
 
 def with_image_classes(
@@ -123,8 +125,8 @@ def _table(source: DetectionSource, rule: str) -> Path:
     given = Path(rule).expanduser()
     places = [source.root / given] + ([given.absolute()] if len(given.parts) > 1 else [])
     for file in places:
-        if file.is_file():
-            return file.resolve()
+        if is_regular(file):
+            return Path(os.path.abspath(file))  # noqa: PTH100 (messages name a link)
     where = " or ".join(str(each) for each in dict.fromkeys(places))
     raise DataFault(
         f"no table of image labels at {where}; create one (columns image, label), or derive the labels with "
@@ -149,21 +151,23 @@ def labels_of_table(file: Path, pictures: Iterable[Path]) -> tuple[dict[Path, st
     An image's name is its path relative to the table (or to images/ there), its file name, or its stem.
     Raises DataFault if the table cannot be read or its header has no image and label column.
     """
-    faults: list[Fault] = []
-    places = _Places(file.parent, pictures)
+    faults = FaultLog()
+    places = _Places(file.resolve().parent, pictures)
     labels: dict[Path, str] = {}
     line_of: dict[Path, int] = {}
     for row in _rows(file, faults):
         found = places.find(row.name)
         if len(found) != 1:
-            says = f"{row.name!r} matches {len(found)} images; write the path" if found else (
-                f"{row.name!r} is not an image of this data set"
+            name = quoted(row.name, file)
+            says = f"{name} matches {len(found)} images; write the path" if found else (
+                f"{name} is not an image of this data set"
             )  # fmt: skip
             faults.append(fault("orphan-image-label", file, says, row.line))
             continue
         (picture,) = found
         if labels.setdefault(picture, row.label) != row.label:
-            says = f"{row.name} is {row.label}, but {labels[picture]} in line {line_of[picture]}"
+            first, label = (bare(each, file) for each in (labels[picture], row.label))
+            says = f"{picture.name} is {label}, but {first} in line {line_of[picture]}"
             faults.append(fault("conflicting-label", file, says, row.line))
         line_of.setdefault(picture, row.line)
     return labels, faults
@@ -175,7 +179,7 @@ def _rows(file: Path, faults: list[Fault]) -> Iterator[_Row]:
     header = [each.strip().lower() for each in next(table, (1, []))[1]]
     image, label = _position(header, IMAGE_COLUMNS), _position(header, LABEL_COLUMNS)
     if image is None or label is None:
-        raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; expected image and label")
+        raise DataFault(f"{file}: columns are {quoted(header, file)}; expected image and label")
     for line, cells in table:
         if not any(cell.strip() for cell in cells):
             continue

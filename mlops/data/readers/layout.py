@@ -8,30 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SplitName
+from mlops.data.image_files import opened_image
+from mlops.data.image_suffixes import is_picture
 from mlops.errors import DataFault
+from mlops.files.limits import TABLE_CELL_CHARACTERS, YAML_BYTES
+from mlops.files.regular_files import is_regular, open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# suffixes that both Ultralytics and Pillow read, and Pillow's name of the format
-FORMAT_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".bmp": "BMP",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-SUFFIXES = frozenset(FORMAT_OF_SUFFIX)
 _ORIENTATION = 0x0112  # of EXIF (CIPA DC-008, 4.6.5.1.6); from 5 on, rows are columns
 _ON_ITS_SIDE = (5, 6, 7, 8)
 _BROKEN_EXIF = (SyntaxError, ValueError, TypeError, struct.error)
-
-
-def is_picture(name: str) -> bool:
-    """By name: a known suffix, and not hidden (macOS keeps file attributes in `._a.jpg`)."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (20,000 times)
 
 
 def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
@@ -46,7 +34,7 @@ def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
         found.extend(here / name for name in names if is_picture(name))
         if not deep:
             folders.clear()
-    odd = next((each for each in found if not _is_unicode(str(each.relative_to(folder)))), None)
+    odd = next((each for each in found if not is_unicode(str(each.relative_to(folder)))), None)
     if odd is not None:
         raise DataFault(
             f"{folder}: the file name {str(odd.relative_to(folder))!a} is not valid UTF-8; rename the file"
@@ -54,7 +42,7 @@ def pictures_in(folder: Path, *, deep: bool = True) -> list[Path]:
     return sorted(found)
 
 
-def _is_unicode(name: str) -> bool:
+def is_unicode(name: str) -> bool:
     return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
 
 
@@ -64,10 +52,8 @@ def _unless_gone(error: OSError) -> None:
 
 
 def upright_size(picture: Path) -> tuple[int, int]:
-    """Width and height in pixels after applying the EXIF orientation. Raises OSError."""
-    from PIL import Image
-
-    with Image.open(picture) as opened:
+    """Width and height in pixels after applying the EXIF orientation. Raises OSError, DataFault."""
+    with opened_image(picture) as opened:
         width, height = opened.size
         return (height, width) if "exif" in opened.info and lies_on_its_side(opened) else (width, height)
 
@@ -120,7 +106,9 @@ LABEL_COLUMNS = ("label", "class", "class_name", "target", "category", "diagnosi
 def only_file(folder: Path, suffixes: tuple[str, ...]) -> Path | None:
     """The only file with such a suffix in `folder`; None if there is none or more than one."""
     found = [
-        each for each in folder.iterdir() if each.suffix.lower() in suffixes and not each.name.startswith(".")
+        each
+        for each in folder.iterdir()
+        if each.suffix.lower() in suffixes and not each.name.startswith(".") and is_regular(each)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -128,13 +116,13 @@ def only_file(folder: Path, suffixes: tuple[str, ...]) -> Path | None:
 def yolo_yaml(folder: Path) -> Path | None:
     """data.yaml, dataset.yaml, or the only YAML file in `folder` with the key `train`."""
     for name in ("data.yaml", "data.yml", "dataset.yaml"):
-        if (folder / name).is_file():
+        if is_regular(folder / name):
             return folder / name
     only = only_file(folder, (".yaml", ".yml"))
-    if only is not None and any(
-        line.startswith("train:") for line in only.read_text(encoding="utf-8", errors="replace").splitlines()
-    ):
-        return only
+    if only is not None:
+        with open_regular(only) as stream:
+            if any(line.startswith(b"train:") for line in stream.read(YAML_BYTES).splitlines()):
+                return only
     return None
 
 
@@ -152,7 +140,9 @@ def coco_files(folder: Path) -> list[Path]:
 
 def _is_coco(file: Path) -> bool:
     """By the beginning or end of the file, so that millions of annotations need not be read."""
-    with file.open("rb") as stream:
+    if not is_regular(file):
+        return False
+    with open_regular(file) as stream:
         head = stream.read(65536)
         stream.seek(max(0, file.stat().st_size - 65536))
         tail = stream.read()
@@ -162,10 +152,10 @@ def _is_coco(file: Path) -> bool:
 def table_file(folder: Path) -> Path | None:
     """labels.csv, or the only table in `folder` with an image and a label column."""
     named = folder / "labels.csv"
-    only = named if named.is_file() else only_file(folder, (".csv", ".tsv"))
+    only = named if is_regular(named) else only_file(folder, (".csv", ".tsv"))
     if only is None:
         return None
-    with only.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        header = stream.readline()
+    with open_regular(only) as stream:
+        header = stream.readline(TABLE_CELL_CHARACTERS).decode("utf-8-sig", errors="replace")
     columns = {each.strip().strip('"').lower() for each in header.split(max(",;\t", key=header.count))}
     return only if columns & set(IMAGE_COLUMNS) and columns & set(LABEL_COLUMNS) else None

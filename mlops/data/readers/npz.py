@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +15,14 @@ from typing import TYPE_CHECKING
 from mlops.data.dataset import SPLITS, ClassificationSource, LabelledImages, SplitName
 from mlops.data.faults import Fault, fault
 from mlops.data.readers.layout import only_file
-from mlops.errors import DataFault
+from mlops.errors import DataFault, brief, shown
+from mlops.files import limits
+from mlops.files.regular_files import open_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
-    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
 # the file has only numbers; the names are medmnist.com's, without brackets and spaces
@@ -45,13 +52,12 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     if file is None:
         raise DataFault(f"{path}: expected exactly one .npz file in the folder")
     try:
-        with _opened(file) as stored:
-            arrays = {key: stored[key] for key in stored.files if key.endswith(("_images", "_labels"))}
-            own = tuple(str(each) for each in stored["classes"]) if "classes" in stored.files else ()
+        arrays = read_arrays(file, ("_images", "_labels", "classes"))
     except PermissionError:
         raise
-    except (ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataFault(f"{file}: not an npz of plain arrays: {error}") from error
+    except _UNREADABLE as error:
+        raise DataFault(f"{file}: not an npz of plain arrays: {brief(error)}") from error
+    own = tuple(str(each) for each in arrays["classes"].ravel()) if "classes" in arrays else ()
     if "train_images" not in arrays:
         raise DataFault(
             f"{file}: train_images is missing; expected MedMNIST's keys train_images, train_labels, ..."
@@ -62,7 +68,7 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     known = next((names for key, names in KNOWN_CLASSES.items() if key in file.stem.lower()), tuple(classes))
     named = own or known
     if len(set(named)) < len(named):
-        twice = next(name for name in named if named.count(name) > 1)
+        twice = next(name for name, times in Counter(named).items() if times > 1)
         raise DataFault(f"{file}: classes has {twice!r} twice; write a unique name for each label")
     faults: list[Fault] = []
     if named and count > len(named):
@@ -85,13 +91,73 @@ def read(path: Path, name: str, classes: tuple[str, ...] = ()) -> Classification
     )
 
 
-def _opened(file: Path) -> NpzFile:
+_UNREADABLE = (
+    *(ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, NotImplementedError),
+    *(
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        struct.error,
+        MemoryError,
+    ),
+)
+
+
+def read_arrays(file: Path, endings: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    """The arrays whose names have one of `endings`.
+
+    Each header is read before its array: the archive must hold what it declares, so that no memory is
+    allocated for a shape that a header of 100 bytes claims.
+    Raises DataFault above a limit, and one of `_UNREADABLE`.
+    """
+
+    with open_regular(file) as stream:
+        if stream.read(6) == b"\x93NUMPY":
+            raise ValueError("it is a single array")
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            if len(members) > limits.NPZ_MEMBERS:
+                raise DataFault(f"{file}: {len(members):,} arrays; at most {limits.NPZ_MEMBERS} are read")
+            _refuse_bomb(file, members)
+            found: dict[str, NDArray[np.generic]] = {}
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if name.endswith(endings):
+                    found[name] = _array(file, archive, member)
+            return found
+
+
+def _refuse_bomb(file: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    declared, stored = sum(each.file_size for each in members), file.stat().st_size
+    if declared > limits.NPZ_BYTES or (
+        declared > limits.NPZ_DENSE_BYTES and declared > limits.NPZ_RATIO * stored
+    ):
+        raise DataFault(f"{file}: {stored:,} bytes that unpack to {declared:,} are too many to read")
+
+
+def _array(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:
     import numpy as np
 
-    stored = np.load(file, allow_pickle=False)
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("it is a single array")
-    return stored
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(stream)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds Python objects, which are not loaded")
+        size = dtype.itemsize * math.prod(shape)
+        if size > member.file_size or math.prod(shape) > member.file_size:
+            raise DataFault(
+                f"{file}: {shown(member.filename)} declares an array of {shown(shape)}, {shown(size)} bytes, "
+                f"but holds {member.file_size:,}"
+            )
+    with archive.open(member) as stream:
+        array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
 
 
 def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitName) -> LabelledImages:
@@ -104,10 +170,11 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
         images.dtype != np.uint8
         or images.ndim not in (3, 4)
         or (images.ndim == 4 and images.shape[3] not in (1, 3))
+        or min(images.shape[1:3]) < limits.NPZ_LEAST_SIDE
     ):
         raise DataFault(
             f"{file}: {split}_images is {images.dtype} {images.shape}; "
-            "expected uint8 (N, H, W) or (N, H, W, 3)"
+            f"expected uint8 (N, H, W) or (N, H, W, 3), {limits.NPZ_LEAST_SIDE} pixels a side or more"
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -116,8 +183,11 @@ def _split(file: Path, arrays: Mapping[str, NDArray[np.generic]], split: SplitNa
             f"{file}: {split}_labels is {labels.dtype} {labels.shape} for {len(images)} images; "
             "expected one integer per image (several labels per image are not supported)"
         )
-    if len(labels) and int(labels.min()) < 0:
-        raise DataFault(f"{file}: {split}_labels contains {int(labels.min())}; expected 0 or more")
+    for extreme in (int(labels.min()), int(labels.max())) if len(labels) else ():
+        if not 0 <= extreme < limits.CLASSES:
+            raise DataFault(
+                f"{file}: {split}_labels contains {extreme}; expected 0 or more, below {limits.CLASSES:,}"
+            )
     if images.ndim == 3 or images.shape[3] == 1:
         images = np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3)
     return LabelledImages(images.view(np.uint8), labels.astype(np.int64))

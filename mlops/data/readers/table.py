@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.data.dataset import SPLITS, ClassificationSource, LabelledImages, SplitName
-from mlops.data.faults import Fault, fault
+from mlops.data.faults import Fault, FaultLog, fault
+from mlops.data.image_files import image_at
+from mlops.data.image_suffixes import is_picture
 from mlops.data.readers.imagefolder import drawn, labelled
 from mlops.data.readers.layout import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     SPLIT_OF_WORD,
-    is_picture,
     pictures_in,
     table_file,
 )
 from mlops.data.splits import own_names
 from mlops.errors import DataFault
-from mlops.files.text_files import read_table
+from mlops.files.text_files import bare, quoted, read_table
 
 SPLIT_COLUMNS = ("split", "set", "subset", "fold", "partition")
 GROUP_COLUMNS = ("group", "patient", "patient_id", "sequence", "subject", "case", "lesion_id")
@@ -45,33 +47,37 @@ def read(path: Path, name: str, seed: int = 0) -> ClassificationSource:
     file = path if path.is_file() else table_file(path)
     if file is None:
         raise DataFault(f"{path}: no table with columns image and label found")
-    file = file.resolve()
-    faults: list[Fault] = []
-    rows = list(_rows(file, faults))
+    given, file = Path(os.path.abspath(file)), file.resolve()  # noqa: PTH100 (messages name the link)
+    faults = FaultLog()
+    rows = list(_rows(given, file.parent, faults))
     if not rows:
-        raise DataFault(f"{file}: no row has an existing image; {_first(faults)}")
+        raise DataFault(f"{given}: no row has an existing image; {_first(faults)}")
     classes = _sorted_classes({row.label for row in rows})
     number = {each: position for position, each in enumerate(classes)}
-    rows = _without_conflicts(rows, file, faults)
+    rows = _without_conflicts(rows, given, faults)
     found = [(row.picture, number[row.label]) for row in rows]
     made_split = all(row.split is None for row in rows)
     if made_split:
         faults.append(
-            fault("made-split", file, "no split column; train, val and test are drawn by group and seed")
+            fault("made-split", given, "no split column; train, val and test are drawn by group and seed")
         )
         names = own_names([row.picture for row in rows])
         splits = drawn(found, [row.group or name for row, name in zip(rows, names, strict=True)], seed)
     else:
-        splits = _given(rows, found, file, faults)
+        splits = _given(rows, found, given, faults)
     files = (file, *(row.picture for row in rows))
     return ClassificationSource(name, file.parent, classes, splits, files, tuple(faults), made_split)
 
 
-def _rows(file: Path, faults: list[Fault]) -> Iterator[TableRow]:
-    """The valid rows; the others become faults."""
-    places, rows = Pictures(file.parent), read_table(file)
+def _rows(file: Path, folder: Path, faults: list[Fault]) -> Iterator[TableRow]:
+    """The valid rows; the others become faults. A repeated row is skipped."""
+    places, rows = Pictures(folder), read_table(file)
     columns = _Columns.of(next(rows, (1, []))[1], file)
+    seen: set[tuple[str, ...]] = set()
     for line, cells in rows:
+        if (key := tuple(cells)) in seen:
+            continue
+        seen.add(key)
         if any(cell.strip() for cell in cells):
             row = columns.row(cells, line, places, file, faults)
             if row is not None:
@@ -97,7 +103,7 @@ class _Columns:
 
         image, label = position(IMAGE_COLUMNS), position(LABEL_COLUMNS)
         if image is None or label is None:
-            raise DataFault(f"{file}: columns are {', '.join(header) or 'none'}; expected image and label")
+            raise DataFault(f"{file}: columns are {quoted(header, file)}; expected image and label")
         return cls(len(names), image, label, position(SPLIT_COLUMNS), position(GROUP_COLUMNS))
 
     def row(
@@ -111,17 +117,19 @@ class _Columns:
         name, label = cells[self.image].strip(), cells[self.label].strip()
         picture = places.find(name)
         if picture is None:
-            faults.append(fault("missing-image", file, f"image {name!r} is missing", line))
+            faults.append(fault("missing-image", file, f"image {quoted(name, file)} is missing", line))
             return None
         if not label:
-            faults.append(fault("missing-label", file, f"{name} has no label and is omitted", line))
+            faults.append(
+                fault("missing-label", file, f"{bare(name, file)} has no label and is omitted", line)
+            )
             return None
         split: SplitName | None = None
         if self.split is not None:
             word = cells[self.split].strip().lower()
             split = next((each for each in SPLITS if SPLIT_OF_WORD.get(word) == each), None)
             if split is None:
-                says = f"split is {cells[self.split]!r}; expected train, val or test"
+                says = f"split is {quoted(cells[self.split], file)}; expected train, val or test"
                 faults.append(fault("unknown-split", file, says, line))
                 return None
         return TableRow(line, picture, label, split, "" if self.group is None else cells[self.group].strip())
@@ -138,8 +146,8 @@ class Pictures:
         if not name:
             return None
         for base in (self._folder, self._folder / "images"):
-            if (base / name).is_file():
-                return base / name
+            if (found := image_at(base, name)) is not None:
+                return found
         if is_picture(name):
             return None
         if self._stems is None:
@@ -158,7 +166,11 @@ def _given(
     for group, names in sorted(splits_of.items()):
         if len(names) > 1:
             faults.append(
-                fault("group-across-splits", file, f"group {group} is in {' and '.join(sorted(names))}")
+                fault(
+                    "group-across-splits",
+                    file,
+                    f"group {bare(group, file)} is in {' and '.join(sorted(names))}",
+                )
             )
     own = {
         split: [each for each, row in zip(found, rows, strict=True) if row.split == split] for split in SPLITS
@@ -174,7 +186,8 @@ def _without_conflicts(rows: Sequence[TableRow], file: Path, faults: list[Fault]
     for row in rows:
         before = first.setdefault(row.picture, row)
         if before.label != row.label:
-            says = f"{row.picture.name} is {row.label}, but {before.label} in line {before.line}"
+            label, first_label = bare(row.label, file), bare(before.label, file)
+            says = f"{row.picture.name} is {label}, but {first_label} in line {before.line}"
             faults.append(fault("conflicting-label", file, says, row.line))
         elif (row.picture, row.split) not in seen:
             seen.add((row.picture, row.split))
@@ -184,7 +197,7 @@ def _without_conflicts(rows: Sequence[TableRow], file: Path, faults: list[Fault]
 
 def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
     """By number if all are numbers (2 before 10), else by name."""
-    if all(each.isdecimal() for each in labels):
+    if all(each.isdecimal() and len(each) < 20 for each in labels):
         return tuple(sorted(labels, key=lambda each: (int(each), each)))
     return tuple(sorted(labels))
 

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
-from mlops.data.faults import Fault, fault
-from mlops.data.readers.layout import folder_of_split, is_picture, pictures_in, upright_size
+from mlops.data.faults import Fault, FaultLog, fault
+from mlops.data.image_suffixes import is_picture
+from mlops.data.readers.layout import folder_of_split, pictures_in, upright_size
 from mlops.data.readers.yolo_files import TOLERANCE, box_of_corners
 from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
-from mlops.files.text_files import read_text
+from mlops.files.limits import LIST_BYTES
+from mlops.files.regular_files import exists, is_regular, leads_out
+from mlops.files.text_files import quoted, read_text, read_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -103,7 +106,7 @@ class _Annotations:
     def __init__(self, places: VocFolders) -> None:
         self.places = places
         self.files: list[Path] = []
-        self.faults: list[Fault] = []
+        self.faults = FaultLog()
         self.sizes: dict[Path, tuple[int, int]] = {}
         self._known: dict[Path, tuple[VocObject, ...]] = {}
 
@@ -115,7 +118,7 @@ class _Annotations:
     def _read(self, picture: Path) -> tuple[VocObject, ...]:
         self.files.append(picture)
         file = self.places.annotation(picture)
-        if not file.is_file():
+        if not exists(file):
             self.faults.append(
                 fault("missing-label", picture, f"annotation {file.name} is missing; used as background")
             )
@@ -139,16 +142,20 @@ def _listed(root: Path, places: VocFolders) -> tuple[dict[SplitName, list[Path]]
     faults: list[Fault] = []
     for split in SPLITS:
         file = root / "ImageSets" / "Main" / f"{split}.txt"
-        if not file.is_file():
+        if not is_regular(file):
             continue
         found[split] = []
-        for number, line in enumerate(read_text(file).splitlines(), start=1):
+        for number, line in enumerate(read_text(file, LIST_BYTES).splitlines(), start=1):
             stem = line.strip()
             if not stem:
                 continue
             picture = places.pictures.get(stem) or places.pictures.get(stem.split()[0])
             if picture is None:
-                faults.append(fault("missing-image", file, f"image {stem} is missing in JPEGImages", number))
+                faults.append(
+                    fault(
+                        "missing-image", file, f"image {quoted(stem, file)} is missing in JPEGImages", number
+                    )
+                )
             else:
                 found[split].append(picture)
     return found, faults
@@ -189,28 +196,15 @@ class Annotation:
 
 def read_annotation(file: Path, picture: Path) -> Annotation:
     """The objects of one annotation; one with an error or without area is omitted, with a fault."""
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
     try:
-        content = file.read_bytes()
-        tree = fromstring(content)
-    except ParseError as error:
-        says = f"not valid XML: {error.msg}"
-        return Annotation(faults=(fault("unreadable-label", file, says, error.position[0]),))
-    except DefusedXmlException as error:
-        return Annotation(
-            faults=(fault("unreadable-label", file, f"the XML has an unsafe construct: {error}"),)
-        )
-    except (ValueError, LookupError) as error:  # an encoding that expat does not know, such as GB2312
-        says = f"not valid XML: {error}; re-save it as UTF-8"
-        return Annotation(faults=(fault("unreadable-label", file, says),))
+        tree, content = read_xml(file)
+    except DataFault as error:
+        line, says = _line_and_problem(error, file)
+        return Annotation(faults=(fault("unreadable-label", file, says, line),))
     declared = _declared_size(tree)
     try:
         width, height = declared or upright_size(picture)
-    except OSError:
+    except Exception:  # noqa: BLE001 (Pillow's decoders raise any exception on broken content)
         says = "the image size is missing, and the image cannot be read"
         return Annotation(faults=(fault("unreadable-label", file, says),))
     lines = [content.count(b"\n", 0, each.start()) + 1 for each in re.finditer(rb"<object[\s>]", content)]
@@ -225,6 +219,13 @@ def read_annotation(file: Path, picture: Path) -> Annotation:
     return Annotation(tuple(objects), tuple(faults), declared)
 
 
+def _line_and_problem(error: DataFault, file: Path) -> tuple[int | None, str]:
+    matched = re.fullmatch(r":(\d+): (.*)", str(error).removeprefix(str(file)), re.DOTALL)
+    return (
+        (int(matched[1]), matched[2]) if matched else (None, str(error).removeprefix(str(file)).lstrip(": "))
+    )
+
+
 def box_of(found: VocObject, index: int) -> Box:
     """An object's box with its class's number."""
     return Box(index, found.box.x, found.box.y, found.box.width, found.box.height)
@@ -236,20 +237,25 @@ def _read_object(
     name = (element.findtext("name") or "").strip()
     if not name:
         return None, [fault("unknown-class", file, "an object has no name", line)]
+    called = "an object" if leads_out(file) else name[:100]
     texts = [element.findtext(f"bndbox/{corner}") for corner in _CORNERS]
     if any(text is None for text in texts):
         lost = _CORNERS[texts.index(None)]
-        return None, [fault("wrong-columns", file, f"{name}: {lost} of the box is missing", line)]
+        return None, [fault("wrong-columns", file, f"{called}: {lost} of the box is missing", line)]
     try:
         values = [float(text or "") for text in texts]
-    except ValueError as error:
-        return None, [fault("not-a-number", file, f"{name}: {error}", line)]
+    except ValueError:
+        return None, [
+            fault(
+                "not-a-number", file, f"{called}: a corner is {quoted(texts, file)}; expected numbers", line
+            )
+        ]
     if not all(map(math.isfinite, values)):
-        return None, [fault("not-a-number", file, f"{name}: a corner is NaN or infinite", line)]
+        return None, [fault("not-a-number", file, f"{called}: a corner is NaN or infinite", line)]
     corners = [each / side for each, side in zip(values, (width, height) * 2, strict=True)]
     if min(corners) < -TOLERANCE or max(corners) > 1 + TOLERANCE:
-        given = ", ".join(f"{each:g}" for each in values)
-        says = f"{name}: the box ({given}) is outside the {width}x{height} image"
+        given = quoted(tuple(float(f"{each:g}") for each in values), file)
+        says = f"{called}: the box {given} is outside the {width}x{height} image"
         return None, [fault("outside-image", file, says, line)]
     left, top, right, bottom = corners
     box, faults = box_of_corners(0, left, top, right, bottom, file, line)

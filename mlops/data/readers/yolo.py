@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlops.data.dataset import SPLITS, Box, BoxedImage, DetectionSource, SplitName
-from mlops.data.faults import Fault, fault
-from mlops.data.readers.layout import folder_of_split, is_picture, pictures_in, yolo_yaml
+from mlops.data.faults import Fault, FaultLog, fault
+from mlops.data.image_files import image_at
+from mlops.data.image_suffixes import is_picture
+from mlops.data.readers.layout import folder_of_split, pictures_in, yolo_yaml
 from mlops.data.readers.yolo_files import YoloConfig, read_config, read_labels
 from mlops.data.splits import draw_detection
 from mlops.errors import DataFault
-from mlops.files.text_files import read_text
+from mlops.files.limits import ANNOTATION_BYTES, LIST_BYTES
+from mlops.files.regular_files import is_link, is_regular
+from mlops.files.text_files import bare, quoted, read_text
 
 _CLASS_NUMBER = re.compile("[0-9]{1,4}")
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "labels.txt"})
@@ -66,7 +71,7 @@ class _Labels:
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
-        self.faults: list[Fault] = []
+        self.faults = FaultLog()
         self.files: list[Path] = []
         self._known: dict[Path, BoxedImage] = {}
 
@@ -107,17 +112,20 @@ def _pictures(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
 
 def _listed(file: Path) -> tuple[list[Path], list[Fault]]:
     """The images listed in a .txt, one per line, relative to the file."""
-    lines = read_text(file).splitlines()
+    lines = read_text(file, LIST_BYTES).splitlines()
     found: list[Path] = []
-    faults: list[Fault] = []
+    faults = FaultLog()
+    seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or line in seen:
             continue
-        picture = file.parent / line.strip()
-        if picture.is_file():
+        seen.add(line)
+        picture = image_at(file.parent, line.strip())
+        if picture is not None:
             found.append(Path(os.path.abspath(picture)))  # noqa: PTH100 (a symlink keeps its name)
         else:
-            faults.append(fault("missing-image", file, f"{line.strip()} does not exist", number))
+            says = f"{bare(line.strip(), file)} does not exist, or is not an image"
+            faults.append(fault("missing-image", file, says, number))
     return found, faults
 
 
@@ -167,16 +175,29 @@ def _classes_of_folder(folder: Path, places: Mapping[SplitName, tuple[Path, ...]
     """classes.txt (as LabelImg writes it), else numbered classes up to the highest in the labels."""
     for place in (folder, folder / "labels"):
         file = place / "classes.txt"
-        if file.is_file():
-            return tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
+        if is_regular(file):
+            return _listed_classes(file)
     highest = -1
     for picture in (each for found in places.values() for each in _pictures(found)[0]):
         label = label_file(picture)
-        if label.is_file():
-            firsts = (row.split()[0] for row in label.read_text(errors="replace").splitlines() if row.split())
+        if is_regular(label):
+            rows = read_text(label, ANNOTATION_BYTES).splitlines()
+            firsts = (row.split()[0] for row in rows if row.split())
             highest = max([highest, *(int(first) for first in firsts if _CLASS_NUMBER.fullmatch(first))])
     if highest < 0:
         raise DataFault(
             f"{folder}: no class names; write a data.yaml with train, val and names, or a classes.txt"
         )
     return tuple(f"class_{index}" for index in range(highest + 1))
+
+
+def _listed_classes(file: Path) -> tuple[str, ...]:
+    """One class a line. A link to a file of another name is refused: any text would do as class names."""
+    target = Path(os.path.realpath(file))
+    if is_link(file) and target.name != file.name and target.suffix:
+        raise DataFault(f"{file} links to {target}, which is not a {file.name}; it is not read")
+    classes = tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
+    twice = next((name for name, count in Counter(classes).items() if count > 1), None)
+    if twice is not None:
+        raise DataFault(f"{file}: {quoted(twice, file)} is listed twice; write a unique name for each class")
+    return classes

@@ -7,15 +7,19 @@ docs.ultralytics.com/datasets/detect and /datasets/segment
 from __future__ import annotations
 
 import math
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.data.dataset import SPLITS, Box, SplitName
-from mlops.data.faults import Fault, fault
+from mlops.data.faults import Fault, FaultLog, fault
 from mlops.data.readers.layout import SPLIT_OF_WORD, SPLIT_WORDS
-from mlops.errors import DataFault
-from mlops.files.text_files import read_yaml_file
+from mlops.errors import DataFault, shown
+from mlops.files.limits import ANNOTATION_BYTES, CLASSES
+from mlops.files.regular_files import exists, quote_below
+from mlops.files.text_files import bare, quoted, read_text, read_yaml_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,17 @@ def read_config(file: Path) -> YoloConfig:
             places[split] = tuple(each for each in found if each is not None)
         elif split == "test":
             faults.append(
-                fault("no-test-split", file, f"test: {entry} does not exist; continuing without a test split")
+                fault(
+                    "no-test-split",
+                    file,
+                    f"test: {bare(entry, file)} does not exist; continuing without a test split",
+                )
             )
         else:
             lost = entries[found.index(None)]
             raise DataFault(
-                f"{file}: {split}: {lost} does not exist; write its path, relative to {file.parent}"
+                f"{file}: {split}: {bare(lost, file)} does not exist; write its path, "
+                f"relative to {file.parent}"
             )
     if "train" not in places:
         raise DataFault(f"{file}: train: is missing; add the folder of training images")
@@ -73,43 +82,59 @@ def _classes(file: Path, fields: Mapping[str, object]) -> tuple[str, ...]:
     if isinstance(names, dict):
         try:
             named = {int(key): str(value) for key, value in names.items()}
-        except (TypeError, ValueError) as error:
-            raise DataFault(f"{file}: names: {error}; keys must be class numbers from 0") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataFault(f"{file}: names: keys must be class numbers from 0") from error
         if sorted(named) != list(range(len(named))):
             raise DataFault(
-                f"{file}: names: class numbers are {sorted(named)}; expected 0, 1, 2, ... without gaps"
+                f"{file}: names: class numbers are {shown(sorted(named))}; expected 0, 1, 2, ... without gaps"
             )
         classes = tuple(named[index] for index in range(len(named)))
     elif isinstance(names, list):
         classes = tuple(str(each) for each in names)
-    elif names is None and isinstance(count, int) and count > 0:
+    elif names is None and isinstance(count, int) and 0 < count <= CLASSES:
         classes = tuple(f"class_{index}" for index in range(count))
     else:
-        raise DataFault(f"{file}: names is {names!r}; expected a list, or a mapping of number to name")
+        if names is None and count is not None:
+            raise DataFault(f"{file}: nc is {quoted(count, file)}; expected 1 to {CLASSES:,} classes")
+        raise DataFault(
+            f"{file}: names is {quoted(names, file)}; expected a list, or a mapping of number to name"
+        )
     if not classes:
         raise DataFault(f"{file}: names is empty; write one name per class")
     if isinstance(count, int) and count != len(classes):
-        raise DataFault(f"{file}: nc is {count}, but names has {len(classes)} names; fix one of them")
+        raise DataFault(f"{file}: nc is {shown(count)}, but names has {len(classes)} names; fix one of them")
     if len(set(classes)) != len(classes):
-        twice = next(each for each in classes if classes.count(each) > 1)
-        raise DataFault(f"{file}: names has {twice!r} twice; write a unique name for each class")
+        twice = next(name for name, count in Counter(classes).items() if count > 1)
+        raise DataFault(f"{file}: names has {quoted(twice, file)} twice; write a unique name for each class")
     return classes
 
 
 def _place(file: Path, base: object, entry: str) -> Path | None:
     """The path of an entry on this machine; None if it does not exist."""
-    home = file.resolve().parent
-    roots = [home / str(base), home] if base else [home]
+    beside = Path(os.path.abspath(file)).parent  # noqa: PTH100 (of the link, where data.yaml is one)
+    homes = list(dict.fromkeys((file.resolve().parent, beside)))
+    roots = [root for home in homes for root in ((home / str(base), home) if base else (home,))]
     for variant in _spellings(entry):
         for root in roots:
-            if (root / variant).exists():
+            if exists(root / variant):
+                _declare(Path(os.path.normpath(root / variant)), homes)
                 return (root / variant).resolve()
     return None
 
 
+def _declare(place: Path, homes: Sequence[Path]) -> None:
+    """Let messages quote the labels that belong to a place which data.yaml names outside its folder."""
+    if not any(place.is_relative_to(home) for home in homes):
+        before, found, _ = str(place).rpartition(f"{os.sep}images{os.sep}")
+        quote_below(Path(before) if found else place.parent)
+
+
+_DEEPEST = 32  # folders of a path of another machine that are tried here
+
+
 def _spellings(entry: str) -> list[str]:
     """The entry, then without leading parts (Roboflow's `../train/images`, a path of another machine)."""
-    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")]
+    parts = [part for part in Path(entry).parts if part not in ("..", ".", "/")][-_DEEPEST:]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]
     tails = [tail for tail in tails if "/" in tail or tail.split(".")[0] in SPLIT_OF_WORD]
     spellings = [entry, *tails]
@@ -129,11 +154,11 @@ _EDGE_TOLERANCE = 1e-2
 def read_labels(file: Path, classes: Sequence[str]) -> tuple[tuple[Box, ...], list[Fault]]:
     """The boxes of one label file and its faults; a row with an error gives no box."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        return (), [fault("unreadable-label", file, "the label file is not valid UTF-8; re-save it as UTF-8")]
+        text = read_text(file, ANNOTATION_BYTES)
+    except DataFault as error:
+        return (), [fault("unreadable-label", file, str(error).removeprefix(str(file)).lstrip(": "))]
     boxes: list[Box] = []
-    faults: list[Fault] = []
+    faults = FaultLog()
     for line, row in enumerate(text.splitlines(), start=1):
         tokens = row.split()
         if tokens:
@@ -157,16 +182,24 @@ def read_row(
     except ValueError:
         wrong = next(token for token in tokens if not _is_number(token))
         what = "class" if wrong == tokens[0] else "coordinate"
-        return None, [fault("not-a-number", file, f"{what} {wrong!r} is not a number", line)]
+        return None, [fault("not-a-number", file, f"{what} {quoted(wrong, file)} is not a number", line)]
     if not all(map(math.isfinite, numbers)):
         return None, [fault("not-a-number", file, "a value is NaN or infinite", line)]
     index, points = numbers[0], numbers[1:]
     if index != int(index) or not 0 <= index < len(classes):
-        says = f"class {tokens[0]} is unknown; the set has {len(classes)} classes, 0 to {len(classes) - 1}"
+        given = bare(tokens[0], file)
+        says = f"class {given} is unknown; the set has {len(classes)} classes, 0 to {len(classes) - 1}"
         return None, [fault("unknown-class", file, says, line)]
     if min(points) < -TOLERANCE or max(points) > 1 + TOLERANCE:
         outside = next(value for value in points if not -TOLERANCE <= value <= 1 + TOLERANCE)
-        return None, [fault("outside-image", file, f"coordinate {outside:g} is outside 0..1", line)]
+        return None, [
+            fault(
+                "outside-image",
+                file,
+                f"coordinate {quoted(float(f'{outside:g}'), file)} is outside 0..1",
+                line,
+            )
+        ]
     if count == 5:
         return _box(int(index), points, file, line)
     return box_of_outline(int(index), points, file, line)
