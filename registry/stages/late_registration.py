@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from mlops.errors import NotAllowed, UnknownVersion
 from mlops.store.client import asking
-from mlops.terminal.messages import note
 from registry.evidence.version_files import (
     ONNX_DIGEST_TAG,
     WEIGHTS_DIGEST_TAG,
@@ -44,7 +43,6 @@ def register_late(client: MlflowClient, model: str) -> tuple[LedgerEntry, ...]:
         missing = [v for v in versions_of(client, model) if registration_of(entries, str(v.version)) is None]
     if not missing:
         return ()
-    note(f"recording the files of {len(missing)} version(s) of {model} in the ledger for the first time")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda version: _files_of(client, model, version), missing))
     written = []

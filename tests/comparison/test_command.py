@@ -252,11 +252,22 @@ def test_a_run_without_a_table_is_told_how_to_get_one(
     assert f"run `mlops evaluate {none}`" in _refusal(capsys, one, none)
 
 
-def test_tables_without_a_box_are_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_over_no_object_shows_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     whole = made_boxes(1, 3)
     empty = replace(whole, **{name: getattr(whole, name)[:0] for name in whole.__slots__})
     runs = [log_training(*store, Trained(empty, recipe=str(number))) for number in (1, 2)]
-    assert "have no boxes" in _refusal(capsys, *runs)
+    assert run(["compare", *runs, *FAST]) == 3
+    assert "not shown: no object is annotated" in capsys.readouterr().err
+
+
+def test_a_comparison_over_no_predicted_box_shows_nothing(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = made_boxes(1, 3)
+    silent = replace(whole, **{name: getattr(whole, name)[whole.truth] for name in whole.__slots__})
+    runs = [log_training(*store, Trained(silent, recipe=str(number))) for number in (1, 2)]
+    assert run(["compare", *runs, *FAST]) == 3
+    assert "not shown: neither of" in capsys.readouterr().err
 
 
 def test_a_table_that_was_spoilt_is_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def test_a_policy_judges_its_own_model_alone(policy: str, capsys: pytest.Capture
 
 
 def test_what_a_terminal_sends_is_kept(policy: str) -> None:
-    assert registry("archive", "cells", "1", "--why", "gr\udcfcn\nzweite Zeile\0", "--policy", policy) == 0
+    assert registry("archive", "cells", "1", "--why", "gr\u00fcn\nzweite Zeile\t", "--policy", policy) == 0
     assert registry("verify", "cells", "--policy", policy) == 0
 
 

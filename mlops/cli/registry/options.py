@@ -96,10 +96,12 @@ def opened(
     policy = policy_of(model, policy_file)
     client = connect()
     scene = begin(client, model, policy, over_faults=bool(override_reason))
-    if only_read or scene.chain.unanswered or not register_late(client, model):
+    late = () if only_read or scene.chain.unanswered else register_late(client, model)
+    if not late:
         return scene
+    says = f"registered late, with their files as found: version {', '.join(entry.version for entry in late)}"
     fresh = begin(client, model, policy, over_faults=bool(override_reason))
-    return replace(fresh, found=scene.found)
+    return replace(fresh, found=(*scene.found, says))
 
 
 def named(scene: ModelState, version: str) -> str:

@@ -28,7 +28,7 @@ def settle(cache: Path) -> None:
     """
     import torch  # noqa: F401 - before the library, which sets OMP_NUM_THREADS to 1 if it is not set
 
-    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # its own restricted loader, behind `rebuild` and `model_yaml`
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"  # its own restricted loader, behind our checks
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")

@@ -84,7 +84,7 @@ def test_evaluate_and_measure_do_not_open_weights(
     lines_version: str, client: MlflowClient, working_directory: Path
 ) -> None:
     change_weights(client, lines_version, working_directory)
-    assert run(["registry", "measure", *lines_version.split("/"), "--calls", "5"]) == 0
+    assert run(["registry", "measure", *lines_version.split("/"), "--calls", "20"]) == 0
     assert run(["evaluate", lines_version, "--examples", "0"]) == 0
     assert not (working_directory / "canary").exists()
 
