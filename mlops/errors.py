@@ -30,11 +30,16 @@ from __future__ import annotations
 import importlib.util
 from typing import ClassVar
 
+from mlops.redaction import redact, redact_values
+
 
 class MlopsError(Exception):
-    """Base class. The message is one line: what is wrong, where, and what to do."""
+    """Base class. The message is one line: what is wrong, where, and what to do; without secrets."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*redact_values(message))
 
 
 class Terminated(KeyboardInterrupt):
@@ -49,6 +54,7 @@ class BadSetting(UserError):
     """An invalid setting: where it is, its value, and what is allowed."""
 
     def __init__(self, where: str, key: str, given: object, allowed: str) -> None:
+        given = redact(given) if isinstance(given, str) else given
         self.where, self.key, self.given, self.allowed = where, key, given, allowed
         super().__init__(f"{where}: {key} is {given!r}; allowed: {allowed}")
 

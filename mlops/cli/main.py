@@ -11,6 +11,7 @@ import click
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
+from mlops.redaction import redact_output
 from mlops.terminal.messages import fail
 
 # errors that the user's choice of a path can cause; any other is a failure of the machine
@@ -62,6 +63,7 @@ def main(*command: str) -> None:
 
     command: prepended to the arguments of the process, for the scripts of MLproject.
     """
+    redact_output()  # also tracebacks, warnings and the logs of libraries
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for plugins is slow
     sys.exit(run([*command, *sys.argv[1:]]))
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mlops.redaction import redact, redact_values
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,8 +22,11 @@ def json_option(command: F) -> F:
 
 
 def show(value: object, as_json: bool, text: str) -> None:
-    """Print `value` as JSON, or `text`."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False) if as_json else text)
+    """Print `value` as JSON, or `text`, without secrets."""
+    if as_json:
+        click.echo(json.dumps(redact_values(plain(value)), indent=2, ensure_ascii=False))
+    else:
+        click.echo(redact(text))
 
 
 def plain(value: object) -> object:

@@ -70,7 +70,6 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
 
 
 def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
-    from mlops.store.location import without_password
     from mlops.tracking import Tracker
     from mlops.tracking.delivery.book import DeliveryBook
 
@@ -79,10 +78,10 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
         book.retry_rejected()
     results = []
     for uri in book.uris():
-        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(without_password(uri)) as on_progress:
+        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(uri) as on_progress:
             report = tracker.sync(timeout_s, on_progress)
         refused = tuple(book.rejected(uri))
-        results.append(StoreSync(without_password(uri), report.delivered, report.left, report.error, refused))
+        results.append(StoreSync(uri, report.delivered, report.left, report.error, refused))
     book.close()
     return results
 
