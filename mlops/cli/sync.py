@@ -70,6 +70,7 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
 
 
 def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
+    from mlops.store.credentials import store_uri
     from mlops.tracking import Tracker
     from mlops.tracking.delivery.book import DeliveryBook
 
@@ -77,7 +78,10 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
     if retry_rejected:
         book.retry_rejected()
     results = []
-    for uri in book.uris():
+    uris = book.uris()
+    for uri in uris:
+        store_uri(uri)  # each store is known before a login is sent to one of them
+    for uri in uris:
         with Tracker(home, uri, deliver=False) as tracker, delivery_bar(uri) as on_progress:
             report = tracker.sync(timeout_s, on_progress)
         refused = tuple(book.rejected(uri))

@@ -120,11 +120,11 @@ def train(
     spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
 
     from mlops.data import demo_dataset
-    from mlops.files.home import home_folder
+    from mlops.files.home import open_home
     from mlops.search import StudyRequest, as_text, run_study
     from mlops.tracking import tracking_uri
 
-    home = home_folder()
+    home = open_home()
     request = StudyRequest(
         spec=spec,
         data=data,

@@ -19,17 +19,23 @@ def private_folder(folder: Path) -> Path:
     Missing parents get the permissions that any folder of the user gets. A folder of another user keeps its
     permissions.
     """
+    made = new_private_folder(folder)
+    if not made and is_open_to_others(folder) and folder.stat().st_uid == os.getuid():
+        folder.chmod(PRIVATE)
+    return folder
+
+
+def new_private_folder(folder: Path) -> bool:
+    """As `private_folder`, but one that exists keeps its permissions. Returns whether it was missing."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir(PRIVATE)
     except FileExistsError:
         if not folder.is_dir():
             raise
-        if not is_open_to_others(folder):
-            return folder
-    if folder.stat().st_uid == os.getuid():
-        folder.chmod(PRIVATE)
-    return folder
+        return False
+    folder.chmod(PRIVATE)  # a umask may have taken rights of the owner, too
+    return True
 
 
 def private_home(home: Path) -> Path:

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from mlops.errors import EXTRA_OF, MlopsError
+from mlops.files.private import is_open_to_others
 from mlops.store.location import database_file, is_database
 from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions
@@ -45,6 +46,7 @@ def look_over(home: Path, uri: str) -> list[HealthFinding]:
         _store(uri),
         *_outbox(home, uri),
         _disk(home),
+        *_privacy(home),
         _file_system(home),
         _code(),
     ]
@@ -152,6 +154,13 @@ def _disk(home: Path) -> HealthFinding:
     if free_gb < _LITTLE_SPACE_GB:
         return HealthFinding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
     return HealthFinding(Health.OK, "disk", says)
+
+
+def _privacy(home: Path) -> Iterator[HealthFinding]:
+    """The home has curves, parameters and files of every run, also of other people's data."""
+    if home.is_dir() and is_open_to_others(home):
+        says = f"{home} can be read by other users of this machine"
+        yield HealthFinding(Health.WARN, "home", says, f"chmod 700 {home}")
 
 
 def _file_system(home: Path) -> HealthFinding:
