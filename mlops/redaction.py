@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -36,6 +36,7 @@ _SECRET_PARAMETER = re.compile(
     rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
     r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
 )
+_SCHEMES_OF_TOKENS = ("http", "git+http")
 _WORKING_DIRECTORIES = ("PWD", "OLDPWD")
 
 _SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
@@ -48,6 +49,7 @@ _PARAMETER = re.compile(
     rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
     r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
 )
+_SCHEMES_OF_TOKENS = ("http", "git+http")
 _WORKING_DIRECTORIES = ("PWD", "OLDPWD")
 
 _SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
@@ -60,6 +62,7 @@ _PARAMETER = re.compile(
     rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
     r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
 )
+_SCHEMES_OF_TOKENS = ("http", "git+http")
 _WORKING_DIRECTORIES = ("PWD", "OLDPWD")
 
 _SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
@@ -72,6 +75,7 @@ _PARAMETER = re.compile(
     rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
     r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
 )
+_SCHEMES_OF_TOKENS = ("http", "git+http")
 _WORKING_DIRECTORIES = ("PWD", "OLDPWD")
 
 _SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
@@ -105,6 +109,12 @@ def keep_secret(secret: str, user: str = "") -> None:
         found |= {_base64(f"{user}:{each}") for each in found}
     with _lock:
         _kept |= {each for each in found if len(each) >= _LEAST_LENGTH}
+
+
+def keep_url_secrets(text: str) -> None:
+    """`keep_secret` for the secrets of each URL in `text`, of which code may print a part alone."""
+    for secret in url_secrets(text):
+        keep_secret(secret)
 
 
 def redact(text: str) -> str:
@@ -222,7 +232,7 @@ def _environment_secrets() -> frozenset[str]:
     """Values of variables with a secret's name, and the passwords of URLs in others."""
     found: set[str] = set()
     for name, value in os.environ.items():
-        if len(value) >= _LEAST_LENGTH and (_names_a_secret(name) or ("@" in value and "://" in value)):
+        if len(value) >= _LEAST_LENGTH and (_names_a_secret(name) or "://" in value):
             found |= _secrets_of(name, value)
     return frozenset(found)
 
@@ -244,11 +254,16 @@ def _secrets_of(name: str, value: str) -> frozenset[str]:
     return frozenset(each for each in found if len(each) >= _LEAST_LENGTH)
 
 
-def url_secrets(url: str) -> tuple[str, ...]:
-    """The password of a URL, as written and decoded; without a password its user, which may be a token."""
-    try:
-        parts = urlsplit(url)
-        secret = parts.password or ("" if ":" in parts.netloc.rpartition("@")[0] else parts.username) or ""
-    except ValueError:
-        return ()
-    return (secret, unquote(secret)) if secret else ()
+def url_secrets(text: str) -> frozenset[str]:
+    """The secrets of the URLs in a text, as written and decoded. A user without a password may be a token.
+
+    >>> sorted(url_secrets("https://ann:p%40ss@example.org?sig=0a1b, https://token@example.org"))
+    ['0a1b', 'p%40ss', 'p@ss', 'token']
+    """
+    found = set()
+    for url in _USER_INFO.finditer(text):
+        user, colon, password = (url[3] or url[4]).partition(":")
+        if colon or url[1].lower().startswith(_SCHEMES_OF_TOKENS):
+            found.add(password if colon else user)
+    found |= {each[4] for each in _PARAMETER.finditer(text) if is_secret_parameter(each[2])}
+    return frozenset(each for secret in found for each in (secret, unquote(secret)) if each)

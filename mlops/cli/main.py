@@ -11,7 +11,7 @@ import click
 from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
-from mlops.redaction import redact_output
+from mlops.redaction import keep_url_secrets, redact_output
 from mlops.terminal.messages import fail
 
 # errors that the user's choice of a path can cause; any other is a failure of the machine
@@ -70,6 +70,8 @@ def main(*command: str) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM."""
+    for argument in arguments:
+        keep_url_secrets(argument)
     try:
         cli.main(arguments, prog_name="mlops", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

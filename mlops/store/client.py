@@ -31,7 +31,8 @@ def connect(uri: str | None = None) -> MlflowClient:
     prepare_environment()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     ensure_store(uri)
-    return client_for(uri)
+    with asking("connecting to the store"):
+        return client_for(uri)
 
 
 def client_for(uri: str) -> MlflowClient:
