@@ -30,7 +30,7 @@ from __future__ import annotations
 import importlib.util
 from typing import ClassVar
 
-from mlops.redaction import redact, redact_values
+from mlops.redaction import redact
 
 
 class MlopsError(Exception):
@@ -39,7 +39,7 @@ class MlopsError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, *message: object) -> None:
-        super().__init__(*redact_values(message))
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in message))
 
 
 class Terminated(KeyboardInterrupt):

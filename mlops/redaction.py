@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
@@ -26,6 +26,7 @@ PLACEHOLDER = "USER:PASSWORD"  # in our own hints
 
 # a shorter secret is removed from URLs only: as a word of its own, it would also be a word of a message
 _LEAST_LENGTH = 6
+_LEAST_LENGTH_OF_NO_WORD = 16
 _ANYWHERE_FROM = 10  # characters; a shorter secret counts only where no letter or digit is next to it
 
 _SECRET_WORDS = (
@@ -125,7 +126,27 @@ def redact(text: str) -> str:
     >>> redact("models:/cells@production")
     'models:/cells@production'
     """
-    known = _pattern(_kept | _environment_secrets())
+    return _without(text, _kept | _environment_secrets())
+
+
+def redact_recorded(text: str) -> str:
+    """As `redact`, for data that is read again, such as a tag or a result.
+
+    A password that is a plain word is removed from URLs only: it may be the name of a system or a class, too.
+
+    >>> keep_secret("zeppelin")
+    >>> redact("zeppelin-detector"), redact_recorded("zeppelin-detector at http://ann:zeppelin@host")
+    ('***-detector', 'zeppelin-detector at http://***@host')
+    """
+    return _without(text, frozenset(s for s in _kept | _environment_secrets() if not _is_word(s)))
+
+
+def _is_word(secret: str) -> bool:
+    return secret.isalpha() and len(secret) < _LEAST_LENGTH_OF_NO_WORD
+
+
+def _without(text: str, secrets: frozenset[str]) -> str:
+    known = _pattern(secrets)
     if known is not None:
         text = known.sub(HIDDEN, text)
     if "@" in text:
@@ -138,13 +159,13 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """`value` with each text in it redacted; names in a mapping are kept.
+    """`value` with each text in it as `redact_recorded` returns it; names in a mapping are kept.
 
     >>> redact_values({"data": ["s3://key:secret@bucket"], "seed": 1})
     {'data': ['s3://***@bucket'], 'seed': 1}
     """
     if isinstance(value, str):
-        return redact(value)
+        return redact_recorded(value)
     if isinstance(value, dict):
         return {name: redact_values(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -163,20 +184,20 @@ def is_secret_parameter(name: str) -> bool:
 
 def redact_output() -> None:
     """Redact what this process prints, whichever library prints it, for a program's main function."""
-    for name in ("stdout", "stderr"):
+    for name, redacted in (("stdout", redact_recorded), ("stderr", redact)):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, RedactedStream):
-            setattr(sys, name, RedactedStream(stream))
+            setattr(sys, name, RedactedStream(stream, redacted))
 
 
 class RedactedStream:
     """A text stream whose written texts are redacted; otherwise as the stream that it wraps."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, redacted: Callable[[str], str]) -> None:
+        self._stream, self._redacted = stream, redacted
 
     def write(self, text: str) -> int:
-        self._stream.write(redact(text))
+        self._stream.write(self._redacted(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -257,13 +278,14 @@ def _secrets_of(name: str, value: str) -> frozenset[str]:
 def url_secrets(text: str) -> frozenset[str]:
     """The secrets of the URLs in a text, as written and decoded. A user without a password may be a token.
 
-    >>> sorted(url_secrets("https://ann:p%40ss@example.org?sig=0a1b, https://token@example.org"))
+    >>> sorted(url_secrets("https://ann:p%40ss@example.org?sig=0a1b https://token@example.org"))
     ['0a1b', 'p%40ss', 'p@ss', 'token']
     """
     found = set()
     for url in _USER_INFO.finditer(text):
-        user, colon, password = (url[3] or url[4]).partition(":")
-        if colon or url[1].lower().startswith(_SCHEMES_OF_TOKENS):
+        given = url[3] or url[4]
+        user, colon, password = given.partition(":")
+        if given != PLACEHOLDER and (colon or url[1].lower().startswith(_SCHEMES_OF_TOKENS)):
             found.add(password if colon else user)
     found |= {each[4] for each in _PARAMETER.finditer(text) if is_secret_parameter(each[2])}
     return frozenset(each for secret in found for each in (secret, unquote(secret)) if each)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from mlops.errors import BadSetting, UserError
-from mlops.redaction import HIDDEN, RedactedStream, keep_secret, redact, redact_values
+from mlops.redaction import HIDDEN, RedactedStream, keep_secret, redact, redact_recorded, redact_values
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,15 @@ def test_a_short_secret_does_not_break_words(monkeypatch: pytest.MonkeyPatch) ->
     assert redact("test/macro_f1 is 0.9") == "test/macro_f1 is 0.9"
 
 
+def test_data_keep_a_word_that_is_a_password_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "platelet")
+    assert redact("KeyError: 'platelet'") == f"KeyError: '{HIDDEN}'"
+    assert redact_recorded("val/F1/platelet") == "val/F1/platelet"
+    assert redact_recorded("http://ann:platelet@host") == "http://***@host"
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "platelet-7")
+    assert redact_recorded("platelet-7") == HIDDEN
+
+
 def test_values_of_a_document_are_redacted_and_its_names_stay() -> None:
     assert redact_values({"token": ["http://a:b@c", 1, None]}) == {"token": ["http://***@c", 1, None]}
 
@@ -97,5 +106,5 @@ def test_our_errors_have_no_secrets() -> None:
 
 def test_a_stream_is_redacted_whoever_writes_to_it() -> None:
     under = io.StringIO()
-    print("http://ann:pw@host", file=RedactedStream(under))  # type: ignore[arg-type]
+    print("http://ann:pw@host", file=RedactedStream(under, redact))  # type: ignore[arg-type]
     assert under.getvalue() == "http://***@host\n"

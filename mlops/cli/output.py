@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mlops.redaction import redact, redact_values
+from mlops.redaction import redact_recorded, redact_values
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def show(value: object, as_json: bool, text: str) -> None:
     if as_json:
         click.echo(json.dumps(redact_values(plain(value)), indent=2, ensure_ascii=False))
     else:
-        click.echo(redact(text))
+        click.echo(redact_recorded(text))
 
 
 def plain(value: object) -> object:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 from mlops.errors import UserError
-from mlops.redaction import redact, redact_values
+from mlops.redaction import redact_recorded, redact_values
 from mlops.store.identity import me
 from mlops.store.location import absolute_uri, prepare_environment
 from mlops.store.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 class Run:
     """One run. Accepted entries are never lost, even if this process or the server dies.
 
-    Secrets in texts (params, tags, a data set's source) are replaced by `***` before they are accepted; files
-    are accepted as they are.
+    Secrets in params, tags, a data set's source, and in files of settings and logs are replaced by `***`
+    before they are accepted.
 
     Every method returns as soon as the outbox has its entry, and raises DiskFull if there is no space for it.
     """
@@ -66,7 +66,9 @@ class Run:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Accept params. MLflow's params cannot change: another value is ignored with a warning."""
         names = entity_names(params)
-        texts = {names[name]: redact(param_text(redact_values(value))) for name, value in params.items()}
+        texts = {
+            names[name]: redact_recorded(param_text(redact_values(value))) for name, value in params.items()
+        }
         for name, kept in self._outbox.accept_params(self._row, texts, now_ms()).items():
             _log.warning(
                 "run %s: param %s is %r; the new value %r is ignored", self.key, name, kept, texts[name]
@@ -128,7 +130,7 @@ class Run:
         payload = {
             "name": name,
             "digest": digest[:MAX_DATASET_DIGEST],
-            "source": json.dumps({"uri": redact(source)}),
+            "source": json.dumps({"uri": redact_recorded(source)}),
             "context": context,
             "profile": None if profile is None else json.dumps(redact_values(profile)),
             "schema": None if schema is None else json.dumps(redact_values(schema)),
@@ -255,7 +257,7 @@ class Tracker:
             self.uri,
             key,
             experiment=experiment,
-            name=redact(name),
+            name=redact_recorded(name),
             parent=parent_row,
             adopt=adopt or "",
             tags=given,
@@ -296,7 +298,7 @@ class Tracker:
 
 def _public(tags: Mapping[str, object]) -> dict[str, str]:
     """The tags as MLflow accepts them, without secrets; also where one is cut off at the limit of length."""
-    return {name: redact(value) for name, value in tag_texts(redact_values(dict(tags))).items()}
+    return {name: redact_recorded(value) for name, value in tag_texts(redact_values(dict(tags))).items()}
 
 
 def _files(folder: Path) -> list[Path]:

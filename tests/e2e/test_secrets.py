@@ -202,7 +202,7 @@ def test_sync_to_stores_that_fail_and_to_one_that_works(
     assert stores[parse_address(wrong).uri]["left"] == 0
 
 
-def test_mistakes_with_a_secret_in_them(tmp_path: Path) -> None:
+def test_mistakes_with_a_secret_in_them(tiny_cells: Path, tmp_path: Path) -> None:
     shell = Searched(tmp_path)
     key = SECRETS["AWS_SECRET_ACCESS_KEY"]
     mistakes = [
@@ -211,7 +211,7 @@ def test_mistakes_with_a_secret_in_them(tmp_path: Path) -> None:
         ("data", "check", f"s3://key:{quote(key, safe='')}@bucket/cells"),
         ("data", "check", f"s3://bucket/cells?X-Amz-Signature={SECRETS['signed URL']}"),
         ("train", "blood-cell-classifier", "--data", DATA),
-        ("train", "blood-cell-classifier", "--set", f"weights={DATA}"),
+        ("train", "blood-cell-classifier", "--data", str(tiny_cells), "--set", f"weights={DATA}"),
         ("train", REMOTE),
         ("train", "--engine", "ray", "--address", DATA),
         ("server", "--store", DATABASE.replace("postgresql", "ftp")),

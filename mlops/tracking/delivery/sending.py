@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlops.redaction import redact
+from mlops.redaction import redact_recorded
 from mlops.store.location import artifact_location
 from mlops.store.names import RUN_KEY_TAG, RUN_UID_TAG
 from mlops.tracking.outbox.entries import EntryKind, OutboxEntry, RunRow
@@ -78,7 +78,7 @@ def _adopt(client: MlflowClient, row: RunRow, tags: dict[str, str]) -> str | Non
 
 def _without_secrets(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags that contain a secret, without it: `mlflow run` stores the URL of the git remote."""
-    public = {name: redact(value) for name, value in tags.items()}
+    public = {name: redact_recorded(value) for name, value in tags.items()}
     return {name: value for name, value in public.items() if value != tags[name]}
 
 
