@@ -120,11 +120,11 @@ def train(
     spec = configure(load_system(system or DEFAULT_SYSTEM), settings, demo=demo)
 
     from mlops.data import demo_dataset
-    from mlops.files.home import open_home
+    from mlops.files.home import home_folder, open_home
     from mlops.search import StudyRequest, as_text, run_study
     from mlops.tracking import tracking_uri
 
-    home = open_home()
+    home = home_folder()
     request = StudyRequest(
         spec=spec,
         data=data,
@@ -147,6 +147,7 @@ def train(
     if profile:
         show_profile(request, profile_budget, as_json)
         return
+    open_home()
     if demo:
         made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
         request = request.model_copy(update={"data": (str(made),)})
