@@ -32,6 +32,8 @@ import importlib.util
 import reprlib
 from typing import ClassVar
 
+from mlops.redaction import redact
+
 
 class _Shortened(reprlib.Repr):
     """`repr` for messages: of a few levels, items and characters, whatever the value holds."""
@@ -66,9 +68,12 @@ def brief(problem: object) -> str:
 
 
 class MlopsError(Exception):
-    """Base class. The message is one line: what is wrong, where, and what to do."""
+    """Base class. The message is one line: what is wrong, where, and what to do; without secrets."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in message))
 
 
 class Terminated(KeyboardInterrupt):
@@ -83,6 +88,7 @@ class BadSetting(UserError):
     """An invalid setting: where it is, its value, and what is allowed."""
 
     def __init__(self, where: str, key: str, given: object, allowed: str) -> None:
+        given = redact(given) if isinstance(given, str) else given
         self.where, self.key, self.given, self.allowed = where, key, given, allowed
         super().__init__(f"{where}: {key} is {shown(given)}; allowed: {allowed}")
 

@@ -66,12 +66,10 @@ def check(
     """
     from mlops.data import check_dataset
     from mlops.data.faults import as_rows
-    from mlops.files.home import home_folder
+    from mlops.files.home import open_home
 
     task = "joint" if image_label else task
-    faults = check_dataset(
-        paths, task, cache=home_folder() / "cache", image_label=image_label or "labels.csv"
-    )
+    faults = check_dataset(paths, task, cache=open_home() / "cache", image_label=image_label or "labels.csv")
     errors = sum(each.severity == "error" for each in faults)
     value = {"errors": errors, "warnings": len(faults) - errors, "faults": as_rows(faults)}
     show(value, as_json, as_text(faults, every))

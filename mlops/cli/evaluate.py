@@ -97,14 +97,14 @@ def evaluate(
 
     from mlops.evaluation.evaluate import evaluate as evaluated
     from mlops.evaluation.result import EvaluationRequest, as_text
-    from mlops.files.home import home_folder
+    from mlops.files.home import open_home
     from mlops.store.client import connect
 
     found = evaluated(
         connect(),
         EvaluationRequest(
             given=model_or_run,
-            cache=home_folder() / "cache",
+            cache=open_home() / "cache",
             data=split_parts(data),
             class_map=Path(class_map) if class_map else None,
             split=split,

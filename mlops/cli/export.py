@@ -114,7 +114,7 @@ def export(
 
     asked = formats_asked(formats), precisions_asked(precisions)
     from mlops.cli.train import split_parts
-    from mlops.files.home import home_folder
+    from mlops.files.home import open_home
     from mlops.store.client import connect
     from registry.export.export import ExportRequest, export_version
     from registry.export.exported_version import bundle_folder
@@ -127,7 +127,7 @@ def export(
         out=Path(out) if out else bundle_folder(client, version),
         data=split_parts(data),
         class_map=Path(class_map) if class_map else None,
-        cache=home_folder() / "cache",
+        cache=open_home() / "cache",
         pictures=pictures,
         calibrate=calibrate,
         calls=calls,

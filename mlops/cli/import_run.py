@@ -110,7 +110,6 @@ def _read_all(
 def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutcome:
     from mlops.files.home import home_folder
     from mlops.past_runs import take_in
-    from mlops.store.location import without_password
     from mlops.tracking import Tracker, ensure_store, tracking_uri
 
     uri = tracking_uri()
@@ -120,7 +119,7 @@ def _import_all(past: list[PastRun], system: str, experiment: str) -> ImportOutc
         imported = tuple(take_in(tracker, each, experiment, tags) for each in tracked(past, "recording"))
         delivery = _deliver(tracker)
         ids = tuple(tracker.run(each.key).mlflow_id() or "" for each in imported)
-    return ImportOutcome(without_password(uri), imported, ids, delivery.left, delivery.error or "")
+    return ImportOutcome(uri, imported, ids, delivery.left, delivery.error or "")
 
 
 def _deliver(tracker: Tracker) -> SyncReport:

@@ -12,6 +12,7 @@ from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.cli.parameters import refuse_odd_arguments
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
+from mlops.redaction import keep_url_secrets, redact_output
 from mlops.terminal.messages import fail
 
 # errors that the user's choice of a path can cause; any other is a failure of the machine
@@ -68,12 +69,15 @@ def main(*command: str) -> None:
 
     command: prepended to the arguments of the process, for the scripts of MLproject.
     """
+    redact_output()  # also tracebacks, warnings and the logs of libraries
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for plugins is slow
     sys.exit(run([*command, *sys.argv[1:]]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: see `mlops.errors`; 130 for Ctrl-C, 143 for SIGTERM."""
+    for argument in arguments:
+        keep_url_secrets(argument)
     try:
         refuse_odd_arguments(arguments, os.environ)
         cli.main(arguments, prog_name="mlops", standalone_mode=False)

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mlops.redaction import redact_recorded, redact_values
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,9 +22,11 @@ def json_option(command: F) -> F:
 
 
 def show(value: object, as_json: bool, text: str) -> None:
-    """Print `value` as JSON, or `text`."""
+    """Print `value` as JSON, or `text`, without secrets."""
     if as_json:
-        text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+        text = json.dumps(redact_values(plain(value)), indent=2, ensure_ascii=False)
+    else:
+        text = redact_recorded(text)
     click.echo(text.encode(errors="backslashreplace").decode())  # a file name's bytes may be no UTF-8
 
 

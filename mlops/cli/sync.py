@@ -71,7 +71,7 @@ def sync(timeout_s: float | None, retry_rejected: bool, retry_rejected_if: bool,
 
 
 def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list[StoreSync]:
-    from mlops.store.location import without_password
+    from mlops.store.credentials import store_uri
     from mlops.tracking import Tracker
     from mlops.tracking.delivery.book import DeliveryBook
 
@@ -79,11 +79,14 @@ def _sync_all(home: Path, timeout_s: float | None, retry_rejected: bool) -> list
     if retry_rejected:
         book.retry_rejected()
     results = []
-    for uri in book.uris():
-        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(without_password(uri)) as on_progress:
+    uris = book.uris()
+    for uri in uris:
+        store_uri(uri)  # each store is known before a login is sent to one of them
+    for uri in uris:
+        with Tracker(home, uri, deliver=False) as tracker, delivery_bar(uri) as on_progress:
             report = tracker.sync(timeout_s, on_progress)
         refused = tuple(book.rejected(uri))
-        results.append(StoreSync(without_password(uri), report.delivered, report.left, report.error, refused))
+        results.append(StoreSync(uri, report.delivered, report.left, report.error, refused))
     book.close()
     return results
 

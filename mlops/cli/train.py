@@ -135,7 +135,7 @@ def train(
     refuse_odd_files(spec, data, class_map)
 
     from mlops.data import demo_dataset
-    from mlops.files.home import home_folder
+    from mlops.files.home import home_folder, open_home
     from mlops.search import StudyRequest, as_text, run_study
     from mlops.tracking import tracking_uri
 
@@ -162,6 +162,7 @@ def train(
     if profile:
         show_profile(request, profile_budget, as_json)
         return
+    open_home()
     if demo:
         made = demo_dataset(spec.name, home / "cache" / "demo" / spec.name, seed=seed)
         request = request.model_copy(update={"data": (str(made),)})

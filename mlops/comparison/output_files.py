@@ -14,6 +14,7 @@ from mlops.comparison.formatting import verdict_in_words
 from mlops.comparison.text import as_markdown
 from mlops.drawing.plots import COLOURS, save
 from mlops.metrics.statistics.metric_differences import FigureCompared
+from mlops.redaction import redact_recorded, redact_values
 from mlops.store.client import asking
 from mlops.store.names import folder_name
 
@@ -33,8 +34,9 @@ def write(found: Comparison, values: object, folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".comparison-", dir=folder) as name:
         draft = Path(name)
-        (draft / MARKDOWN).write_text(as_markdown(found, PICTURE), encoding="utf-8")
-        (draft / JSON).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (draft / MARKDOWN).write_text(redact_recorded(as_markdown(found, PICTURE)), encoding="utf-8")
+        text = json.dumps(redact_values(values), indent=2, ensure_ascii=False)
+        (draft / JSON).write_text(f"{text}\n", encoding="utf-8")
         draw_differences(found, draft / PICTURE)
         return tuple((draft / each).replace(folder / each) for each in (MARKDOWN, PICTURE, JSON))
 

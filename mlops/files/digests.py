@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops.errors import DataFault, DiskFull
+from mlops.files.private import new_private_folder
 from mlops.terminal.progress import counted
 
 
@@ -96,7 +97,7 @@ class FileCache:
     """
 
     def __init__(self, folder: Path, kind: Literal["digests", "looks", "headers"]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        new_private_folder(folder)
         self._file = folder / "digests.db"
         self._kind = kind
         with self._open() as base:

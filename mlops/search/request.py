@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from mlops.store.credentials import store_uri
 from mlops.systems.recipe import JointRecipe
 from mlops.systems.spec import SystemSpec
 
@@ -18,6 +19,7 @@ class StudyRequest(BaseModel):
     data: folders, files or s3:// prefixes; several are merged with `class_map`.
     study: the user's name, or "" for one from system, data digest and space.
     address: of the Ray cluster, "" to start one on this machine for the study.
+    tracking_uri: of the store; its login is remembered in this process and not part of the request.
     adopt_run: the MLflow run that `mlflow run` created before our code started, or "".
     """
 
@@ -40,6 +42,11 @@ class StudyRequest(BaseModel):
     tracking_uri: str
     adopt_run: str = ""
     progress: bool = True
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _without_login(cls, uri: str) -> str:
+        return store_uri(uri)
 
     @property
     def cache(self) -> Path:

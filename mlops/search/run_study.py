@@ -18,7 +18,6 @@ from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 from mlops.search.study_plots import draw_study
 from mlops.search.trial import Bench, Fitter
-from mlops.store.location import without_password
 from mlops.training import trainer_for
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ def _outcome(bench: Bench, run: Run, finished: Finished, delivery: SyncReport) -
         best_params=study.optuna_study.trials[finished.best_trial].params,
         test_split=finished.split,
         test=finished.test,
-        tracking_uri=without_password(request.tracking_uri),
+        tracking_uri=request.tracking_uri,
         run_id=run.mlflow_id() or "",
         best_run_id=best_run.mlflow_id() or "",
         version=best_run.registered_version(),

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import BadSetting, StudyMismatch, UserError
+from mlops.files.atomic import write_durably
 from mlops.files.locks import ProcessLock, locked
+from mlops.files.private import private_folder, private_home
 from mlops.search.oom import ProcessStart, start_now
 from mlops.search.optuna_internals import open_again
 from mlops.search.request import StudyRequest
 from mlops.search.suggest import recipe_point
-from mlops.store.location import without_password
+from mlops.store.credentials import parse_address
 from mlops.systems.space import Choice
 from mlops.training.weights import file_digest
 
@@ -121,7 +123,9 @@ class Study:
         self.identity = identity
         self.name = _folder_name(request.study) if request.study else identity.name
         self.folder = request.home / "studies" / self.name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_home(request.home)
+        private_folder(self.folder.parent)
+        private_folder(self.folder)
         self._study: optuna.Study | None = None
 
     @contextmanager
@@ -135,6 +139,7 @@ class Study:
             )
         try:
             _mend_journal(self.folder / "journal.log")
+            _remove_logins(self.folder)
             yield
         finally:
             lock.release()
@@ -193,11 +198,11 @@ class Study:
         """Check that the store is that of earlier calls, as curves continued in another would be
         incomplete.
         """
-        here = without_password(self.request.tracking_uri)
+        here = self.request.tracking_uri
         kept = study.user_attrs.get("store")
         if kept is None:
             study.set_user_attr("store", here)
-        elif kept != here:
+        elif (kept := parse_address(kept).uri) != here:
             raise StudyMismatch(
                 f"study {self.name} is recorded in {kept}, not in {here}; continue it there "
                 f"(MLFLOW_TRACKING_URI={kept}), or start another one with --study"
@@ -305,3 +310,27 @@ def _mend_journal(journal: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             file.truncate(whole)
+
+
+def _remove_logins(folder: Path) -> None:
+    """Remove the store's login from the files of a study of release 0.1."""
+    (folder / "request.json").unlink(missing_ok=True)  # of workers that have ended
+    journal = folder / "journal.log"
+    if not journal.exists():
+        return
+    lines = journal.read_bytes().split(b"\n")
+    public = [_without_login(line) if b'"store"' in line else line for line in lines]
+    if public != lines:
+        write_durably(journal, b"\n".join(public))
+
+
+def _without_login(line: bytes) -> bytes:
+    """A line of Optuna's journal that sets the study's store, with the URI only."""
+    try:
+        change = json.loads(line)
+    except ValueError:  # damaged: Optuna reports it
+        return line
+    if "store" not in change.get("user_attr", {}):
+        return line
+    change["user_attr"]["store"] = parse_address(str(change["user_attr"]["store"])).uri
+    return json.dumps(change, separators=(",", ":")).encode()

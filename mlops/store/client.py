@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlops.errors import MlopsError, NotAllowed, ServerUnavailable, UnknownVersion
-from mlops.store.location import ensure_store, prepare_environment, quiet_store_logs, tracking_uri
+from mlops.store.credentials import full_uri
+from mlops.store.location import (
+    absolute_uri,
+    ensure_store,
+    is_database,
+    prepare_environment,
+    quiet_store_logs,
+    tracking_uri,
+)
 from mlops.store.refusals import Meaning, in_words, is_missing, meaning_of
 
 if TYPE_CHECKING:
@@ -19,15 +27,28 @@ if TYPE_CHECKING:
 
 def connect(uri: str | None = None) -> MlflowClient:
     """A client for `uri` (default: the store in use); creates the tables of a SQLite store."""
-    uri = uri or tracking_uri()
+    uri = absolute_uri(uri) if uri else tracking_uri()
     prepare_environment()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     ensure_store(uri)
+    with asking("connecting to the store"):
+        return client_for(uri)
+
+
+def client_for(uri: str) -> MlflowClient:
+    """A client for the store at `uri`, with the login that this process knows for it.
+
+    A server's login is added to each request (see `request_login`); a database's driver needs it in its URI.
+    """
     quiet_store_logs()
     from mlflow import MlflowClient
 
+    from mlops.store.request_login import add_logins
+
     keep_interruptible()
-    return MlflowClient(uri, uri)
+    add_logins()
+    address = full_uri(uri) if is_database(uri) else uri
+    return MlflowClient(address, address)
 
 
 def keep_interruptible() -> None:

@@ -7,7 +7,9 @@ import getpass
 import os
 import socket
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+
+from mlops.redaction import keep_secret
+from mlops.store.credentials import parse_address
 
 TRAINED_BY_TAG = "mlops.trained_by"
 
@@ -28,14 +30,19 @@ def me() -> str:
 
 
 def _from_uri() -> str:
-    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
-    return unquote(parts.username or "") if parts.scheme in ("http", "https") else ""
+    """The user of a server's URI. One without a password may be a token, which must not become a name."""
+    address = parse_address(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if address.login is None or address.login.password is None:
+        return ""
+    return address.login.user if address.uri.startswith(("http://", "https://")) else ""
 
 
 def _from_credentials() -> str:
     file = configparser.ConfigParser(interpolation=None)
     try:
         file.read(Path.home() / ".mlflow" / "credentials", encoding="utf-8")
-        return file.get("mlflow", "mlflow_tracking_username", fallback="")
+        user = file.get("mlflow", "mlflow_tracking_username", fallback="")
+        keep_secret(file.get("mlflow", "mlflow_tracking_password", fallback=""), user)
+        return user
     except (OSError, RuntimeError, configparser.Error, UnicodeDecodeError):
         return ""  # MLflow's client reports the error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from mlops.errors import BadSetting, DiskFull, UserError
 from mlops.files.locks import locked
+from mlops.store.credentials import printable, store_uri
 from mlops.store.mlflow_internals import make_tables
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -22,24 +23,30 @@ def tracking_uri() -> str:
 
 
 def absolute_uri(uri: str, given_by: str = "MLFLOW_TRACKING_URI") -> str:
-    """`uri` in the canonical form of the outbox. Raises BadSetting for an unsupported store.
+    """`uri` in the canonical form of the outbox, without its login (see `credentials`).
+
+    Raises BadSetting for an unsupported store.
 
     >>> absolute_uri("http://127.0.0.1:5000/")
     'http://127.0.0.1:5000'
     """
-    uri = uri or DEFAULT_URI
+    uri = uri.strip() or DEFAULT_URI
     if uri.startswith(_SQLITE):
         return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).expanduser().absolute())
+    clean = store_uri(uri)
     try:
-        scheme = urlsplit(uri).scheme.split("+")[0]
+        parts = urlsplit(clean)
+        scheme = parts.scheme.split("+")[0]
+        host = parts.hostname or ""
     except ValueError:  # e.g. http://[half an address
-        scheme = ""
-    if scheme in ("http", "https") or scheme in _DATABASES[1:] or uri.startswith("databricks"):
-        return uri.rstrip("/")
+        scheme = host = ""
+    server = scheme in ("http", "https") and host
+    if server or scheme in _DATABASES[1:] or clean.startswith("databricks"):
+        return clean
     raise BadSetting(
         "the tracking URI",
         given_by,
-        without_password(uri),
+        printable(uri),
         "http(s)://..., sqlite:///FILE, postgresql://...",
     )
 
@@ -101,21 +108,6 @@ def quiet_store_logs() -> None:
     """Suppress MLflow's log of migrations, and the tracebacks of errors that it raises, too."""
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def without_password(uri: str) -> str:
-    """`uri` without its password, for printing.
-
-    >>> without_password("https://ann:secret@example.org/mlflow")
-    'https://ann:***@example.org/mlflow'
-    """
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # not a valid URI, but the part before @ may still contain a password
-        return uri.rpartition("@")[2]
-    if parts.password is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 # One try and a bounded wait: the delivery thread has its own back-off, and MLflow's seven retries would block

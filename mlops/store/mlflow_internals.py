@@ -1,8 +1,9 @@
-"""The inner parts of MLflow that we use, in one place: the store behind a client, and its tables.
+"""The inner parts of MLflow that we use, in one place: the store behind a client, its tables, its plug-ins.
 
 The client reads one metric of one run at a time. Its server and its database store give one metric of many
 runs at once (the UI's charts use it), and no public method of the client does. The client also makes a SQLite
-file's tables at some first call, without the artifact folder that we want and without a lock.
+file's tables at some first call, without the artifact folder that we want and without a lock. It finds
+plug-ins by entry points only, which an editable installation has only after it is installed again.
 pyproject.toml bounds the version; a test names the attribute that an upgrade breaks.
 """
 
@@ -51,6 +52,14 @@ def make_tables(uri: str, artifact_root: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(uri, str(artifact_root))  # type: ignore[no-untyped-call]
+
+
+def add_request_auth(provider: type[Any]) -> None:
+    """Register a provider of request authentication, unless MLflow has found it by its entry point."""
+    from mlflow.tracking.request_auth.registry import _request_auth_provider_registry as known
+
+    if all(type(each) is not provider for each in known):
+        known.register(provider)  # type: ignore[no-untyped-call]
 
 
 def _store(client: MlflowClient) -> Any:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from mlops.redaction import redact
+from mlops.store.credentials import has_login, how_to_log_in
 from mlops.store.identity import me
-from mlops.store.location import without_password
+from mlops.store.location import is_database
+
+_DATABASE_LOGIN_FAILED = (
+    "password authentication failed",
+    "no password supplied",
+    "Access denied for user",
+    "Login failed for user",
+)
 
 
 class Meaning(Enum):
@@ -60,9 +69,12 @@ def code_of(error: BaseException) -> str:
 
 
 def in_words(error: BaseException, uri: str) -> str:
-    """The error in one line."""
-    text = " ".join(str(error).split())
-    shown = without_password(uri)
+    """The error in one line, without secrets."""
+    return redact(_in_words(error, uri))
+
+
+def _in_words(error: BaseException, shown: str) -> str:
+    text = redact(" ".join(str(error).split()))
     if "Connection refused" in text:
         return f"{shown} does not answer (connection refused); check that the server is running"
     if "timed out" in text or "timeout exception" in text:
@@ -75,10 +87,28 @@ def in_words(error: BaseException, uri: str) -> str:
             f"{shown}: {me()} lacks the permission; ask the administrator for it, or log in as another user"
         )
     if match in ("CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
-        return f"{shown}: login failed ({match}); check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return _login_failed(shown, match)
+    if any(words in text for words in _DATABASE_LOGIN_FAILED):
+        return _login_failed(shown, text[:200])
     if match == "ENDPOINT_NOT_FOUND":
         return f"{shown} is not an MLflow server, or too old: {text[:200]}"
     return text[:400]
+
+
+def _login_failed(uri: str, reason: str) -> str:
+    if has_login(uri):
+        where = (
+            "the login in its URI"
+            if is_database(uri)
+            else "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+        return f"{uri}: login failed ({reason}); check {where}"
+    variables = (
+        ""
+        if is_database(uri)
+        else (f", or MLFLOW_TRACKING_URI={uri} with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    )
+    return f"{uri}: login failed ({reason}); passwords are not stored, so set {how_to_log_in(uri)}{variables}"
 
 
 def _never_reached(error: BaseException) -> bool:

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.errors import BadSetting, ServerUnavailable
+from mlops.files.private import private_file, private_home
+from mlops.redaction import redact
 from mlops.store.client import keep_interruptible
+from mlops.store.credentials import full_uri
 from mlops.store.location import artifact_root, ensure_store, is_database, prepare_environment
 
 START_TIMEOUT_S = 240.0  # a busy machine takes a minute
@@ -29,7 +32,7 @@ _STOP_TIMEOUT_S = 10.0
 class ServerPlan:
     """Where the server listens and what it serves.
 
-    store: a database URI. artifacts: the folder (or bucket URI) of uploaded files.
+    store: a database URI, without its login. artifacts: the folder (or bucket URI) of uploaded files.
     log: the file of the server's output.
     """
 
@@ -56,10 +59,12 @@ class Server:
 
     def wait(self) -> int:
         """Wait until the server exits; returns its exit code."""
-        return self._process.wait()
+        code = self._process.wait()
+        _redact_log(self.plan.log)
+        return code
 
     def stop(self) -> None:
-        """Stop the server and its workers."""
+        """Stop the server and its workers, and remove secrets from its log."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             try:
@@ -67,6 +72,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
+        _redact_log(self.plan.log)
 
     def kill(self) -> None:
         """Kill the server and its workers, like a crash."""
@@ -103,23 +109,18 @@ def start_server(plan: ServerPlan) -> Server:
     """
     prepare_environment()
     ensure_store(plan.store)
-    plan.log.parent.mkdir(parents=True, exist_ok=True)
+    private_home(plan.log.parent)
+    private_file(plan.log)
     command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", plan.host, "--port", str(plan.port)]
-    command += [
-        "--backend-store-uri",
-        plan.store,
-        "--serve-artifacts",
-        "--artifacts-destination",
-        plan.artifacts,
-    ]
-    with plan.log.open("wb") as log:
+    command += ["--serve-artifacts", "--artifacts-destination", plan.artifacts]
+    with plan.log.open("ab") as log:
         process = subprocess.Popen(
             [*command, "--workers", "2"],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=plan.log.parent,  # uvicorn imports from its working directory first, whatever lies there
-            env={**_SWITCHED_OFF, **os.environ},
+            env=_environment(plan),
         )
     server = Server(plan, process)
     try:
@@ -129,6 +130,13 @@ def start_server(plan: ServerPlan) -> Server:
         raise
     keep_interruptible()
     return server
+
+
+def _environment(plan: ServerPlan) -> dict[str, str]:
+    """The server's environment. It has the store's URI, as every user of this machine sees a command line."""
+    given = {**_SWITCHED_OFF, **os.environ, "MLFLOW_BACKEND_STORE_URI": full_uri(plan.store)}
+    given.pop("MLFLOW_TRACKING_AUTH", None)  # of clients
+    return given
 
 
 def answers(url: str, timeout_s: float = 3.0) -> bool:
@@ -144,6 +152,7 @@ def _wait_until_it_answers(plan: ServerPlan, process: subprocess.Popen[bytes]) -
     began = time.monotonic()
     while time.monotonic() - began < START_TIMEOUT_S:
         if process.poll() is not None:
+            _redact_log(plan.log)
             raise ServerUnavailable(
                 f"the MLflow server exited at start: {_last_line(plan.log)} (see {plan.log})"
             )
@@ -153,6 +162,14 @@ def _wait_until_it_answers(plan: ServerPlan, process: subprocess.Popen[bytes]) -
     raise ServerUnavailable(
         f"the MLflow server did not answer within {START_TIMEOUT_S:.0f} s (see {plan.log})"
     )
+
+
+def _redact_log(log: Path) -> None:
+    """Remove secrets from the log of a server that has ended."""
+    text = log.read_text(encoding="utf-8", errors="surrogateescape")
+    public = redact(text)
+    if public != text:
+        log.write_text(public, encoding="utf-8", errors="surrogateescape")
 
 
 def _last_line(log: Path) -> str:

@@ -1,24 +1,29 @@
-"""One-line messages on standard error, which keep a command's own output clean for programs."""
+"""One-line messages on standard error, which keep a command's own output clean for programs.
+
+Secrets are removed from each, see `mlops.redaction`.
+"""
 
 from __future__ import annotations
 
 import click
+
+from mlops.redaction import redact
 
 _LONGEST_WORD, _LONGEST = 400, 4000  # characters; a path has at most 4096, and rarely 300
 
 
 def note(text: str) -> None:
     """Print what is going on."""
-    click.echo(text, err=True)
+    click.echo(redact(text), err=True)
 
 
 def warn(text: str) -> None:
-    click.echo(f"warning: {in_one_line(text)}", err=True)
+    click.echo(f"warning: {in_one_line(redact(text))}", err=True)
 
 
 def fail(text: str, status: int) -> int:
     """Print an error as one line that names the program; returns `status`, for the process to exit with."""
-    click.echo(f"mlops: {in_one_line(text)}", err=True)
+    click.echo(f"mlops: {in_one_line(redact(text))}", err=True)
     return status
 
 

@@ -11,7 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 from mlops.errors import EXTRA_OF, MlopsError
-from mlops.store.location import database_file, is_database, without_password
+from mlops.files.private import is_open_to_others
+from mlops.store.location import database_file, is_database
 from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions
 
@@ -45,6 +46,7 @@ def look_over(home: Path, uri: str) -> list[HealthFinding]:
         _store(uri),
         *_outbox(home, uri),
         _disk(home),
+        *_privacy(home),
         _file_system(home),
         _code(),
     ]
@@ -84,17 +86,16 @@ def _devices() -> Iterator[HealthFinding]:
 
 
 def _store(uri: str) -> HealthFinding:
-    shown = without_password(uri)
     if not is_database(uri):
         if answers(uri):
-            return HealthFinding(Health.OK, "store", f"{shown}, an MLflow server, available")
+            return HealthFinding(Health.OK, "store", f"{uri}, an MLflow server, available")
         advice = "start it; training works without it, and `mlops sync` delivers later"
-        return HealthFinding(Health.WARN, "store", f"{shown} does not answer", advice)
+        return HealthFinding(Health.WARN, "store", f"{uri} does not answer", advice)
     file = database_file(uri)
     if file is None:
-        return HealthFinding(Health.OK, "store", f"{shown}, a database used directly")
+        return HealthFinding(Health.OK, "store", f"{uri}, a database used directly")
     if not file.exists():
-        return HealthFinding(Health.OK, "store", f"{shown}, created by the first training")
+        return HealthFinding(Health.OK, "store", f"{uri}, created by the first training")
     return _sqlite_store(file)
 
 
@@ -124,9 +125,9 @@ def _outbox(home: Path, uri: str) -> Iterator[HealthFinding]:
         return
     stores = book.uris() or [uri]
     for store in stores:
-        counts, shown = book.counts(store), without_password(store)
+        counts = book.counts(store)
         says = (
-            f"{counts.delivered} delivered, {counts.pending} waiting, {counts.rejected} rejected for {shown}"
+            f"{counts.delivered} delivered, {counts.pending} waiting, {counts.rejected} rejected for {store}"
         )
         if counts.rejected:
             reason = book.rejected(store)[0].reason
@@ -153,6 +154,13 @@ def _disk(home: Path) -> HealthFinding:
     if free_gb < _LITTLE_SPACE_GB:
         return HealthFinding(Health.WARN, "disk", says, "checkpoints of a long study may not fit")
     return HealthFinding(Health.OK, "disk", says)
+
+
+def _privacy(home: Path) -> Iterator[HealthFinding]:
+    """The home has curves, parameters and files of every run, also of other people's data."""
+    if home.is_dir() and is_open_to_others(home):
+        says = f"{home} can be read by other users of this machine"
+        yield HealthFinding(Health.WARN, "home", says, f"chmod 700 {home}")
 
 
 def _file_system(home: Path) -> HealthFinding:

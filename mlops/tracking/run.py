@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 from mlops.errors import UserError
+from mlops.redaction import redact_recorded, redact_values
 from mlops.store.identity import me
 from mlops.store.location import absolute_uri, prepare_environment
 from mlops.store.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
@@ -27,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 class Run:
     """One run. Accepted entries are never lost, even if this process or the server dies.
+
+    Secrets in params, tags, a data set's source, and in files of settings and logs are replaced by `***`
+    before they are accepted.
 
     Every method returns as soon as the outbox has its entry, and raises DiskFull if there is no space for it.
     """
@@ -62,7 +66,9 @@ class Run:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Accept params. MLflow's params cannot change: another value is ignored with a warning."""
         names = entity_names(params)
-        texts = {names[name]: param_text(value) for name, value in params.items()}
+        texts = {
+            names[name]: redact_recorded(param_text(redact_values(value))) for name, value in params.items()
+        }
         for name, kept in self._outbox.accept_params(self._row, texts, now_ms()).items():
             _log.warning(
                 "run %s: param %s is %r; the new value %r is ignored", self.key, name, kept, texts[name]
@@ -72,7 +78,7 @@ class Run:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Accept tags; the last value of each is kept."""
         if tags:
-            self._outbox.accept(self._row, EntryKind.TAGS, tag_texts(tags))
+            self._outbox.accept(self._row, EntryKind.TAGS, _public(tags))
             self._wake()
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -124,10 +130,10 @@ class Run:
         payload = {
             "name": name,
             "digest": digest[:MAX_DATASET_DIGEST],
-            "source": json.dumps({"uri": source}),
+            "source": json.dumps({"uri": redact_recorded(source)}),
             "context": context,
-            "profile": None if profile is None else json.dumps(profile),
-            "schema": None if schema is None else json.dumps(schema),
+            "profile": None if profile is None else json.dumps(redact_values(profile)),
+            "schema": None if schema is None else json.dumps(redact_values(schema)),
         }
         self._outbox.accept_once(
             self._row, EntryKind.DATASET, [payload], series=f"dataset {name} {digest} {context}"
@@ -159,7 +165,7 @@ class Run:
             "name": name,
             "spool": slot,
             "register_as": register_as,
-            "version_tags": dict(version_tags or {}),
+            "version_tags": redact_values(dict(version_tags or {})),
             "alias": alias,
         }
         self._outbox.accept_once(self._row, EntryKind.MODEL, [payload], series=series)
@@ -245,13 +251,13 @@ class Tracker:
         parent: the key of an existing run. adopt: the id of an existing MLflow run to use.
         uid: identifies the run in the store, from any outbox. start_ms: default now.
         """
-        given = tag_texts({"mlflow.user": me(), **(tags or {})})
+        given = _public({"mlflow.user": me(), **(tags or {})})
         parent_row = None if parent is None else self._known(parent).id
         row, is_new = self._outbox.open_run(
             self.uri,
             key,
             experiment=experiment,
-            name=name,
+            name=redact_recorded(name),
             parent=parent_row,
             adopt=adopt or "",
             tags=given,
@@ -288,6 +294,11 @@ class Tracker:
         if row is None:
             raise UserError(f"no run {key!r} has been started for {self.uri}; start it first")
         return row
+
+
+def _public(tags: Mapping[str, object]) -> dict[str, str]:
+    """The tags as MLflow accepts them, without secrets; also where one is cut off at the limit of length."""
+    return {name: redact_recorded(value) for name, value in tag_texts(redact_values(dict(tags))).items()}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ NAMES = [
     ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore.get_metric_history_bulk"),
     ("mlflow", "mlflow.store.tracking.rest_store", "RestStore"),
     ("mlflow", "mlflow.utils.rest_utils", "http_request"),
+    ("mlflow", "mlflow.tracking.request_auth.registry", "_request_auth_provider_registry.register"),
     ("optuna", "optuna.trial", "Trial"),
     ("torch", "torch", "_C.PyTorchFileReader.get_record"),
     ("ultralytics", "ultralytics.models.yolo.detect", "DetectionTrainer._setup_train"),

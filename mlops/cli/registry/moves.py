@@ -17,6 +17,7 @@ from mlops.cli.registry.options import (
     opened,
     override_option,
     policy_option,
+    public_text,
 )
 from mlops.errors import BadSetting, GateRefused
 from mlops.files.regular_files import refuse_odd
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @model_argument
 @click.argument("version")
 @click.option("--to", "stage", type=click.Choice(STAGES), required=True, help="Target stage.")
-@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
+@click.option("--why", default="", metavar="TEXT", callback=public_text, help="Comment for the ledger.")
 @click.option("--dry-run", is_flag=True, help="Evaluate and print the gates; change nothing.")
 @override_option
 @policy_option
@@ -78,7 +79,7 @@ def promote(
 @click.option(
     "--to", "version", default="", metavar="VERSION", help="Version to restore.  [default: the last good one]"
 )
-@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
+@click.option("--why", default="", metavar="TEXT", callback=public_text, help="Comment for the ledger.")
 @override_option
 @policy_option
 @json_option
@@ -103,7 +104,7 @@ def rollback(
 @click.command()
 @model_argument
 @click.argument("version")
-@click.option("--why", default="", metavar="TEXT", help="Comment for the ledger.")
+@click.option("--why", default="", metavar="TEXT", callback=public_text, help="Comment for the ledger.")
 @policy_option
 @json_option
 def archive(model: str, version: str, why: str, policy_file: str | None, as_json: bool) -> None:
@@ -160,7 +161,7 @@ def gate_table(judged: Judgement) -> list[str]:
 @click.option(
     "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
 )
-@click.option("--comment", default="", metavar="TEXT", help="What you reviewed.")
+@click.option("--comment", default="", metavar="TEXT", callback=public_text, help="What you reviewed.")
 @click.option(
     "--evidence", metavar="FILE", help="Verdicts file saved from the review page of `mlops evaluate`."
 )
@@ -196,7 +197,9 @@ def approve(
 @click.option(
     "--for", "stage", type=click.Choice(STAGES), default="production", show_default=True, help="Stage."
 )
-@click.option("--comment", required=True, metavar="TEXT", help="Reason for the rejection.")
+@click.option(
+    "--comment", required=True, metavar="TEXT", callback=public_text, help="Reason for the rejection."
+)
 @policy_option
 @json_option
 def reject(

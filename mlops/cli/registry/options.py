@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mlops.errors import BadSetting, UnknownVersion
+from mlops.redaction import redact_recorded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,12 +54,18 @@ def policy_option(command: F) -> F:
     )(command)
 
 
+def public_text(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Remove secrets from a text that the ledger keeps for good."""
+    return redact_recorded(value)
+
+
 def override_option(command: F) -> F:
     """Add `--override-reason`."""
     return click.option(
         "--override-reason",
         default="",
         metavar="TEXT",
+        callback=public_text,
         help="Emergency only: proceed even if gates refuse. The ledger records the reason.",
     )(command)
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location
+from mlops.data.remote.object_store import Interrupted, RemoteObject, Store, parse_location, without_user
 from mlops.files.atomic import write_durably
 from mlops.files.digests import sha256_of
 from mlops.files.locks import locked_folder
+from mlops.files.private import new_private_folder
 from mlops.terminal.progress import byte_bar
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def fetch(url: str, cache: Path) -> Path:
     """
     store = Store(parse_location(url))
     objects = store.objects()
+    new_private_folder(cache)
     home = cache / "s3" / _folder_name(store)
     with locked_folder(home):
         for folder in ("files", "parts"):
@@ -57,7 +59,7 @@ def fetch(url: str, cache: Path) -> Path:
 
 def _folder_name(store: Store) -> str:
     """A readable folder name, unique for an endpoint and address."""
-    address = f"{store.endpoint or ''}\n{store.location.url}"
+    address = f"{without_user(store.endpoint or '')}\n{store.location.url}"
     last = store.location.prefix.rpartition("/")[2] or store.location.bucket
     readable = "".join(c if c.isalnum() or c in "-_" else "-" for c in last)[:40]
     return f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:16]}"

@@ -6,9 +6,10 @@ import os
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mlops.errors import DataFault
+from mlops.redaction import is_secret_parameter, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +43,15 @@ class RemoteObject:
 
 
 def parse_location(url: str) -> Location:
-    """Raises DataFault for anything but `s3://bucket[/prefix]`."""
+    """Raises DataFault for anything but `s3://bucket[/prefix]`, which has no login."""
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
         raise DataFault(f"{url} is not an S3 address; expected s3://bucket/prefix")
+    if "@" in parts.netloc or any(is_secret_parameter(name) for name, _ in parse_qsl(parts.query)):
+        raise DataFault(
+            f"{redact(url)} contains a secret; give s3://bucket/prefix, "
+            "and the key by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
     prefix = url.split("://", 1)[1].partition("/")[2]
     return Location(parts.netloc, prefix.strip(DELIMITER))
 
@@ -56,6 +62,16 @@ def endpoint() -> str | None:
         if os.environ.get(name):
             return os.environ[name]
     return None
+
+
+def without_user(endpoint: str) -> str:
+    """An endpoint's URL without user and password.
+
+    >>> without_user("http://key:secret@127.0.0.1:9000")
+    'http://127.0.0.1:9000'
+    """
+    scheme, separator, rest = endpoint.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 class Interrupted(DataFault):
@@ -125,7 +141,7 @@ class Store:
     def _told(self) -> Iterator[None]:
         from botocore import exceptions as boto
 
-        where = self.endpoint or "Amazon S3"
+        where = without_user(self.endpoint or "Amazon S3")
         try:
             yield
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:

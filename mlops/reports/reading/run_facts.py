@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import MlopsError, UserError
+from mlops.redaction import redact_recorded, redact_values
 from mlops.reports.tracked_facts import RUN_PREFIXES, DatasetFacts, RunFacts, StoredFile
 from mlops.store.client import asking
 from mlops.store.histories import Curve, curves_of
@@ -65,10 +66,10 @@ def _facts(
     files: tuple[StoredFile, ...] | None,
     problem: str,
 ) -> RunFacts:
-    tags = dict(run.data.tags)
+    tags: dict[str, str] = redact_values(dict(run.data.tags))  # of a run of release 0.1, too
     return RunFacts(
         run_id=run.info.run_id,
-        name=run.info.run_name or "",
+        name=redact_recorded(run.info.run_name or ""),
         experiment=experiment,
         status=str(run.info.status),
         started_ms=run.info.start_time or 0,
@@ -76,7 +77,7 @@ def _facts(
         user=tags.get("mlflow.user") or run.info.user_id or "",
         parent=tags.get("mlflow.parentRunId", ""),
         tags=tags,
-        params=dict(run.data.params),
+        params=redact_values(dict(run.data.params)),
         curves=curves,
         latest=dict(run.data.metrics),
         dataset=_dataset(run, tags),

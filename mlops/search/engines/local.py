@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from mlops.errors import Terminated, TrainingCrashed, UserError
 from mlops.search.optuna_internals import open_again
 from mlops.search.trial import Bench, run_trial
+from mlops.store.credentials import environment_with_login
 
 if TYPE_CHECKING:
     pass
@@ -34,9 +36,10 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
     request = bench.study.request
     file = bench.study.folder / "request.json"
     file.unlink(missing_ok=True)
-    file.touch(0o600)  # a database's URI may contain a password
+    file.touch(0o600)
     file.write_text(request.model_dump_json(), encoding="utf-8")
-    running = {number: _start(file, number, budget, forgiven) for number in range(1, request.parallel + 1)}
+    start = partial(_start, file, request.tracking_uri, budget, forgiven)
+    running = {number: start(number) for number in range(1, request.parallel + 1)}
     next_number = request.parallel + 1
     left_with = fruitless = 0
     try:
@@ -55,7 +58,7 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
                 fruitless += not _fail_trial_of(bench, process.pid, -code)
                 if fruitless > request.parallel:  # the trials are not the cause
                     raise TrainingCrashed(f"workers are killed by signal {-code} before they start a trial")
-                running[next_number] = _start(file, next_number, budget, forgiven)
+                running[next_number] = start(next_number)
                 next_number += 1
     except BaseException:
         for process in running.values():
@@ -68,10 +71,13 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
         raise kind(f"a worker of study {bench.study.name} failed; see its message above")
 
 
-def _start(file: Path, number: int, budget: int, forgiven: int) -> subprocess.Popen[bytes]:
+def _start(file: Path, store: str, budget: int, forgiven: int, number: int) -> subprocess.Popen[bytes]:
+    """Start a worker. It gets the store's login by its environment, so that no file contains it."""
     given = (file, os.getpid(), number, budget, forgiven)
     command = [sys.executable, "-P", "-m", WORKER, *map(str, given)]
-    return subprocess.Popen(command, start_new_session=True, stdout=2)  # our stdout has only the result
+    environment = environment_with_login(store)
+    # stdout=2: our own has only the result
+    return subprocess.Popen(command, start_new_session=True, stdout=2, env=environment)
 
 
 def _fail_trial_of(bench: Bench, pid: int, signal_number: int) -> bool:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from mlops.errors import MlopsError
+from mlops.redaction import redact_output
 from mlops.search.context import opened, read_data
 from mlops.search.engines.local import termination_as_interrupt, work
 from mlops.search.request import StudyRequest
@@ -42,6 +43,7 @@ def _device(request: StudyRequest, number: int) -> str:
 
 def main(file: str, parent: str, number: str, budget: str, forgiven: str) -> int:
     """Run trials until none is left. Returns the exit code."""
+    redact_output()
     request = StudyRequest.model_validate_json(Path(file).read_text(encoding="utf-8"))
     request = request.model_copy(update={"progress": False, "adopt_run": ""})
     try:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops.files.locks import ProcessLock
-from mlops.store.names import folder_name
 from mlops.store.refusals import in_words
 from mlops.tracking.delivery.book import DeliveryBook
 from mlops.tracking.delivery.rounds import Round, RoundReport
+from mlops.tracking.outbox.old_logins import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Deliverer:
 
     def __init__(self, home: Path, uri: str) -> None:
         self._home, self._uri = home, uri
-        self._lock = ProcessLock(home.resolve() / f"deliver-{folder_name(uri)[-60:]}.lock")
+        self._lock = ProcessLock(lock_file(home.resolve(), uri))
         self._error_note, self._ask_note = f"error {uri}", f"asked {uri}"
         self._wake = threading.Event()
         self._stop = threading.Event()

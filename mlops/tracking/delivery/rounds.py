@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops.store.client import keep_interruptible
-from mlops.store.location import quiet_store_logs
+from mlops.store.client import client_for
 from mlops.store.refusals import Meaning, in_words, is_missing, meaning_of
 from mlops.tracking.delivery.metric_delivery import MAX_BYTES, MetricDelivery
 from mlops.tracking.delivery.model_delivery import ModelDelivery
@@ -60,12 +59,8 @@ class Round:
     """Delivers until nothing is left to try, the store is unavailable, or `stopped` returns True."""
 
     def __init__(self, outbox: DeliveryBook, uri: str, stopped: Callable[[], bool]) -> None:
-        from mlflow import MlflowClient
-
-        keep_interruptible()
         self._outbox, self._uri, self._stopped = outbox, uri, stopped
-        quiet_store_logs()
-        self._client: MlflowClient = MlflowClient(uri, registry_uri=uri)
+        self._client: MlflowClient = client_for(uri)
         self._delivered = 0
         self._error: str | None = None
         self._failures = 0  # consecutive

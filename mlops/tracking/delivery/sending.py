@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlops.redaction import redact_recorded
 from mlops.store.location import artifact_location
 from mlops.store.names import RUN_KEY_TAG, RUN_UID_TAG
 from mlops.tracking.outbox.entries import EntryKind, OutboxEntry, RunRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow import MlflowClient
 
     from mlops.tracking.delivery.book import DeliveryBook
@@ -57,19 +60,26 @@ def _adopt(client: MlflowClient, row: RunRow, tags: dict[str, str]) -> str | Non
     from mlflow.exceptions import MlflowException
 
     try:
-        info = client.get_run(row.adopt).info
+        adopted = client.get_run(row.adopt)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
+    info = adopted.info
     if info.lifecycle_stage != "active":
         return None
-    named = {**tags, "mlflow.runName": row.name}
+    named = {**_without_secrets(adopted.data.tags), **tags, "mlflow.runName": row.name}
     client.log_batch(row.adopt, tags=[RunTag(k, v) for k, v in named.items()])
     client.update_run(row.adopt, name=row.name, status="RUNNING")
     if _KIND_TAG not in client.get_experiment(info.experiment_id).tags:
         client.set_experiment_tag(info.experiment_id, _KIND_TAG, _KIND)
     return str(info.experiment_id)
+
+
+def _without_secrets(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that contain a secret, without it: `mlflow run` stores the URL of the git remote."""
+    public = {name: redact_recorded(value) for name, value in tags.items()}
+    return {name: value for name, value in public.items() if value != tags[name]}
 
 
 def _experiment(client: MlflowClient, uri: str, name: str) -> str:

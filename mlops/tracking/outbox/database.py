@@ -17,6 +17,8 @@ from typing import Any
 
 from mlops.errors import DiskFull, UserError
 from mlops.files.atomic import sync
+from mlops.files.private import private_folder, private_home
+from mlops.tracking.outbox.old_logins import remove_old_logins
 from mlops.tracking.outbox.spool import Spool
 
 SCHEMA_VERSION = 1
@@ -62,7 +64,8 @@ class Database:
         self._lock = threading.RLock()
         self._pid = 0
         try:
-            self.spool.folder.mkdir(parents=True, exist_ok=True)
+            private_home(self.home)
+            private_folder(self.spool.folder)
             _create(self.path)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -111,6 +114,8 @@ class Database:
             ) from error
         if found > SCHEMA_VERSION:
             raise UserError(f"{self.path} was written by a later version of vision-mlops; upgrade it")
+        with self._room_for("the outbox without logins"):
+            remove_old_logins(db, self.home)
         return db
 
     @contextmanager

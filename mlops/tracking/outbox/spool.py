@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import DiskFull
 from mlops.files.atomic import sync
+from mlops.redaction import redact_recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h
 _CHUNK_BYTES = 1 << 20
+_NOTES, _LARGEST_NOTES_BYTES = (".json", ".log", ".md", ".toml", ".txt", ".yaml", ".yml"), 4 << 20
 _ORPHAN_AGE_S = 24 * 3600
 
 
@@ -42,6 +44,8 @@ class Spool:
 
     def accept(self, source: Path, name: str | None = None) -> SpooledFile:
         """Copy `source`, byte for byte as it is now, and return once the copy is on disk.
+
+        Only a secret in a file of settings or a log is replaced (`_NOTES`), for example in a run's args.yaml.
 
         Raises DiskFull (nothing is left behind) and OSError if the source cannot be read.
         """
@@ -87,8 +91,13 @@ class Spool:
 
 def _copy_durably(source: Path, target: Path) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
+    public = _without_secrets(source)
     with source.open("rb") as reader, target.open("xb+") as writer:
-        if _clone(reader.fileno(), writer.fileno()):
+        if public is not None:
+            writer.write(public)
+            digest.update(public)
+            size = len(public)
+        elif _clone(reader.fileno(), writer.fileno()):
             while chunk := writer.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 size += len(chunk)
@@ -100,6 +109,18 @@ def _copy_durably(source: Path, target: Path) -> tuple[str, int]:
         writer.flush()
         os.fsync(writer.fileno())
     return digest.hexdigest(), size
+
+
+def _without_secrets(source: Path) -> bytes | None:
+    """The content without its secrets; None for a file that has none, or is no text of settings or a log."""
+    if source.suffix.lower() not in _NOTES or source.stat().st_size > _LARGEST_NOTES_BYTES:
+        return None
+    try:
+        text = source.read_bytes().decode()
+    except UnicodeDecodeError:
+        return None
+    public = redact_recorded(text)
+    return None if public == text else public.encode()
 
 
 def _clone(source_fd: int, target_fd: int) -> bool:
