@@ -43,44 +43,6 @@ _WORKING_DIRECTORIES = ("PWD", "OLDPWD")
 _SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
 # a user and a password, which may contain @ / ? and # but is not a port; else what stands before @
 _USER_INFO = re.compile(
-    rf"{_SCHEME}(/{{1,2}})(?!/)(?:"
-    r"([^\s/?#\[\]@:\"'<>]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]*)|([^\s/?#\"'<>]+))@"
-)
-_PARAMETER = re.compile(
-    rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
-    r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
-)
-_SCHEMES_OF_TOKENS = ("http", "git+http")
-_WORKING_DIRECTORIES = ("PWD", "OLDPWD")
-
-_SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
-# a user and a password, which may contain @ / ? and # but is not a port; else what stands before @
-_USER_INFO = re.compile(
-    rf"{_SCHEME}(/{{1,2}})(?!/)(?:"
-    r"([^\s/?#\[\]@:\"'<>]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]*)|([^\s/?#\"'<>]+))@"
-)
-_PARAMETER = re.compile(
-    rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
-    r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
-)
-_SCHEMES_OF_TOKENS = ("http", "git+http")
-_WORKING_DIRECTORIES = ("PWD", "OLDPWD")
-
-_SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
-# a user and a password, which may contain @ / ? and # but is not a port; else what stands before @
-_USER_INFO = re.compile(
-    rf"{_SCHEME}(/{{1,2}})(?!/)(?:"
-    r"([^\s/?#\[\]@:\"'<>]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]*)|([^\s/?#\"'<>]+))@"
-)
-_PARAMETER = re.compile(
-    rf"(?i)(?:{_SECRET_WORDS}|signature|credentials?|awsaccesskeyid|odbc_connect)$"
-    r"|^(?:sig|key|auth|authorization|code|pass|pw|jwt|sas)$"
-)
-_SCHEMES_OF_TOKENS = ("http", "git+http")
-_WORKING_DIRECTORIES = ("PWD", "OLDPWD")
-
-_SCHEME = r"(?<![A-Za-z0-9+.\-])(?!(?:models|runs):)([A-Za-z][A-Za-z0-9+.\-]+:)"
-_USER_INFO = re.compile(
     rf"{_SCHEME}(/{{1,2}})(?!/)(?:([^\s/?#\[\]@:\"'<>]*:(?!\d{{1,5}}(?:[/?#\s]|$))[^\s\"'<>]*)|([^\s/?#\"'<>]+))@"
 )
 _PARAMETER = re.compile(r"([?&;#]|%3[BbFf]|%26|\\u0026)([\w.\-]{1,60})(=|%3[Dd])([^&;#\s\"'<>\\]*)")
