@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import LedgerBroken, UnknownVersion
 from registry.ledger.chain import Chain
+from registry.ledger.entry import Action
 from registry.ledger.log import broken, read_chain, refuse_ledger
 from registry.ledger.signing import counting
 from registry.ledger.state import LedgerState, state_after
@@ -37,6 +38,12 @@ class ModelState:
     @property
     def state(self) -> LedgerState:
         return state_after(self.chain.entries, counting(self.policy.signing_keys))
+
+    @property
+    def unregistered(self) -> tuple[str, ...]:
+        """The versions without a first entry, see `registry.ledger.registration`."""
+        known = {entry.version for entry in self.chain.entries if entry.action is Action.REGISTER}
+        return tuple(version for version in self.shelf.versions if version not in known)
 
     def version(self, version: str) -> str:
         """`version` if it exists. Raises UnknownVersion."""

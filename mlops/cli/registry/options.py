@@ -103,7 +103,9 @@ def opened(
     policy = policy_of(model, policy_file)
     client = connect()
     scene = begin(client, model, policy, over_faults=bool(override_reason))
-    late = () if only_read or scene.chain.unanswered else register_late(client, model)
+    if only_read or scene.chain.unanswered or not scene.unregistered:
+        return scene
+    late = register_late(client, model)
     if not late:
         return scene
     says = f"registered late, with their files as found: version {', '.join(entry.version for entry in late)}"
