@@ -139,11 +139,19 @@ def _require_hub(model: str) -> None:
     require_server(LIBRARY_NAME, constants.ENDPOINT)
 
 
+def _holds(described: str) -> str:
+    try:
+        return f" holds {json.loads(described)!s:.60} and"
+    except ValueError:
+        return ""
+
+
 def _take(network: Any, file: Path, model: str) -> None:
     """Load all tensors of `file` except a head of another size. Raises MissingWeights if too few fit."""
     try:
         with safe_open(file, framework="pt") as held:
             given = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 - no mapping
+            described = (held.metadata() or {}).get("model", "")  # in a file that `save` wrote
     except (OSError, SafetensorError) as error:
         raise MissingWeights(f"weights={file}: not a safetensors file, the only supported format") from error
     own = network.state_dict()
@@ -153,7 +161,7 @@ def _take(network: Any, file: Path, model: str) -> None:
     if not needed <= fitting.keys():
         lacking = sorted(needed - fitting.keys())
         raise MissingWeights(
-            f"weights={file}: does not fit {model}: {len(lacking)} of {len(needed)} weights are missing or "
-            f"have another shape (first: {lacking[0]})"
+            f"weights={file}{_holds(described)} does not fit model={model}: {len(lacking)} of {len(needed)} "
+            f"weights are missing or have another shape (first: {lacking[0]})"
         )
     network.load_state_dict(fitting, strict=False)
