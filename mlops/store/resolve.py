@@ -143,6 +143,9 @@ def _of_run(client: MlflowClient, run_id: str) -> Subject:
         versions: list[ModelVersion] = client.search_model_versions(f"run_id = '{run_id}'")
     if not versions:
         return Subject(run_id)
+    if len({version.name for version in versions}) > 1:
+        names = ", ".join(sorted(f"{version.name}/{version.version}" for version in versions))
+        raise UnknownVersion(f"run {run_id} has versions of several models; use one of them: {names}")
     newest = max(versions, key=lambda version: int(version.version))
     return Subject(run_id, str(newest.name), str(newest.version))
 

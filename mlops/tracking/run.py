@@ -13,7 +13,7 @@ from mlops.store.identity import me
 from mlops.store.location import absolute_uri, prepare_environment
 from mlops.store.names import MAX_DATASET_DIGEST, entity_names, param_text, tag_texts
 from mlops.tracking.delivery.deliverer import Deliverer, SyncReport
-from mlops.tracking.outbox.entries import EntryKind, RunRow
+from mlops.tracking.outbox.entries import SUMMARY, EntryKind, RunRow
 from mlops.tracking.outbox.recorder import Outbox, now_ms
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Run:
 
     def log_summary(self, name: str, metrics: Mapping[str, float]) -> None:
         """Accept metrics of the whole run (`test`, `best`), once for each `name`."""
-        self.log_metrics(f"summary {name}", 0, metrics)
+        self.log_metrics(SUMMARY + name, 0, metrics)
 
     def log_metrics(
         self, series: str, step: int, metrics: Mapping[str, float], at: datetime | int | None = None

@@ -26,8 +26,9 @@ Writer: TypeAlias = Callable[[Mapping[str, Any], Path, Path], None]
 """Writes the target (third) from the content of the checkpoint, whose file is the second. A module's
 function, as it is called by its name in the other process."""
 
+FORMAT = 1  # of what is made; another one is made anew
 _LEAST_MEMORY, _MEMORY_PER_BYTE = 2 << 30, 4
-_CPU_S, _WALL_S = 120, 600
+_CPU_S, _WALL_S = 60, 300
 _MORE_BYTES = 64 << 20
 _KEPT = (
     "PATH",
@@ -49,7 +50,7 @@ def converted(checkpoint: Path, cache: Path, write: Writer) -> Path:
 
     Raises what `convert` raises.
     """
-    target = cache / "converted" / f"{sha256_of(checkpoint)}.safetensors"
+    target = cache / f"converted-{FORMAT}" / f"{sha256_of(checkpoint)}.safetensors"
     return target if target.exists() else convert(checkpoint, target, write)
 
 
@@ -87,8 +88,9 @@ def convert(checkpoint: Path, target: Path, write: Writer) -> Path:
 
 
 def _failure(checkpoint: Path, status: int, text: str) -> Exception:
+    told = "".join(each for each in " ".join(text.split()) if each.isprintable())
     if status in _STATUS:
-        return _STATUS[status](text.strip())
+        return _STATUS[status](told)
     reason = (text.strip().splitlines() or [f"status {status}"])[-1][:300]
     return UnsafeWeights(
         f"{checkpoint} could not be read as a checkpoint within {_CPU_S} s and "
@@ -104,9 +106,12 @@ def _main(module: str, name: str, checkpoint: str, target: str, size: str) -> in
     """The process: 0, or a key of `_STATUS` with one line on stderr."""
     _confine(int(size))
     from mlops.training.checkpoint_reader import read_checkpoint
+    from mlops.training.pickles import unsafe_in_checkpoint
+    from mlops.training.weights import refuse_unsafe
 
     file = Path(checkpoint)
     try:
+        refuse_unsafe(file, unsafe_in_checkpoint(file))
         getattr(import_module(module), name)(read_checkpoint(file), file, Path(target))
     except tuple(_STATUS.values()) as error:
         sys.stderr.write(f"{error}\n")

@@ -59,7 +59,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 - no mapping
         used: set[str] = set()
         values = {key: _unpacked(json.loads(text), tensors, used) for key, text in metadata.items()}
-    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (SafetensorError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError) as error:
         raise UnsafeWeights(f"{file} is not a safetensors file of a training: {error}") from error
     return {name: tensor for name, tensor in tensors.items() if name not in used}, values
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -44,31 +44,48 @@ from registry.evidence.version_files import (
     version_files,
 )
 from registry.gates.evidence_values import DataFacts, Evidence
+from registry.ledger.registration import OF_STUDY as FAULTS
+from registry.ledger.registration import STUDY
+from registry.ledger.state import registration_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from registry.evidence.paired_samples import Samples
+    from registry.ledger.entry import LedgerEntry
     from registry.policies.policy import Policy
 
-FAULTS = "data/data_faults.json"
 _AT_ONCE = 6
 
 
-def gather(client: MlflowClient, model: str, version: str, policy: Policy, champion: str | None) -> Evidence:
-    """The evidence of `model` version `version`. champion: the version that it would replace, if any."""
+def gather(
+    client: MlflowClient,
+    model: str,
+    version: str,
+    policy: Policy,
+    champion: str | None,
+    entries: Sequence[LedgerEntry] = (),
+) -> Evidence:
+    """The evidence of `model` version `version`. champion: the version that it would replace, if any.
+
+    entries: the ledger; of a version that training registered there, only the recorded files count.
+    """
     compared = () if champion in (None, version) else policy.comparisons()
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # most of the time is spent waiting for the server
         reading_files = pool.submit(_files, client, model, version)
-        reading_other = pool.submit(_champions_samples, client, model, champion if compared else None)
+        other_recorded = _recorded(entries, champion or "")
+        reading_other = pool.submit(
+            _champions_samples, client, model, champion if compared else None, other_recorded
+        )
         with asking(f"reading {model}/{version}"):
             found = client.get_model_version(model, version)
         asked = bool(compared) or reads_boxes(policy)
-        reading_samples = pool.submit(_samples, client, found.run_id if asked else None)
+        recorded = _recorded(entries, version)
+        reading_samples = pool.submit(_samples, client, found.run_id if asked else None, recorded)
         tags = dict(found.tags or {})
         run = run_of(client, found.run_id)
-        reading_faults = pool.submit(_faults, client, run)
+        reading_faults = pool.submit(_faults, client, run, recorded)
         told = _classes(tags.get("mlops.class_map", ""))
         metrics = kept_metrics(client, run, policy, told) if run is not None else {}
         files, unsafe, stated = reading_files.result()
@@ -98,11 +115,19 @@ def gather(client: MlflowClient, model: str, version: str, policy: Policy, champ
     )
 
 
-def _samples(client: MlflowClient, run_id: str | None) -> Samples | None:
-    return fetch_samples(client, run_id) if run_id else None
+def _recorded(entries: Sequence[LedgerEntry], version: str) -> Collection[str] | None:
+    """The files of the run that training recorded with the version; None if all count."""
+    entry = registration_of(entries, version)
+    return None if entry is None or entry.origin.get("late") else entry.run_file_digests
 
 
-def _champions_samples(client: MlflowClient, model: str, champion: str | None) -> Samples | None:
+def _samples(client: MlflowClient, run_id: str | None, recorded: Collection[str] | None) -> Samples | None:
+    return fetch_samples(client, run_id, recorded) if run_id else None
+
+
+def _champions_samples(
+    client: MlflowClient, model: str, champion: str | None, recorded: Collection[str] | None
+) -> Samples | None:
     if not champion:
         return None
     try:
@@ -110,7 +135,7 @@ def _champions_samples(client: MlflowClient, model: str, champion: str | None) -
             found = client.get_model_version(model, champion)
     except UnknownVersion:
         return None  # the champion was deleted, so there is nothing to compare with
-    return _samples(client, found.run_id)
+    return _samples(client, found.run_id, recorded)
 
 
 def _files(
@@ -138,12 +163,14 @@ def _data(run: Run | None, tags: Mapping[str, str], faults: Mapping[str, int] | 
     )
 
 
-def _faults(client: MlflowClient, run: Run | None) -> dict[str, int] | None:
+def _faults(client: MlflowClient, run: Run | None, recorded: Collection[str] | None) -> dict[str, int] | None:
     """Number of faults by "severity/code"; {} if the check found none."""
     if run is None:
         return None
     study = run.data.tags.get("mlflow.parentRunId", "")
-    for run_id in filter(None, (study, run.info.run_id)):
+    for run_id, path in ((study, STUDY + FAULTS), (run.info.run_id, FAULTS)):
+        if not run_id or (recorded is not None and path not in recorded):
+            continue
         rows = fetch_json(client, run_id, FAULTS)
         if isinstance(rows, list):
             return _counted(rows)

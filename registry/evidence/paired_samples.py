@@ -75,12 +75,17 @@ def read_samples(file: Path) -> Samples:
         )
         return PairedClasses(image, label, predicted)
     held = pq.ParquetFile(file).read().to_pydict()
+    truth = np.array([kind == "truth" for kind in held["kind"]], dtype=bool)
+    scores = np.array([np.nan if each is None else each for each in held["score"]], dtype=np.float64)
+    corners = np.array([held[side] for side in ("x1", "y1", "x2", "y2")], dtype=np.float64).T
+    if not np.isfinite(scores[~truth]).all() or not np.isfinite(corners).all():
+        raise ValueError("a score or a corner is not finite")
     return Boxes(
         image=np.array(held["image"], dtype=str),
-        truth=np.array([kind == "truth" for kind in held["kind"]], dtype=bool),
+        truth=truth,
         class_index=np.array(held["class_index"], dtype=np.int64),
-        score=np.array([np.nan if each is None else each for each in held["score"]], dtype=np.float64),
-        corners=np.array([held[side] for side in ("x1", "y1", "x2", "y2")], dtype=np.float64).T,
+        score=scores,
+        corners=corners,
         matched=np.array([bool(each) for each in held["matched"]], dtype=bool),
     )
 
@@ -93,6 +98,8 @@ def compare(gate: NotWorse, champion: str, own: Samples | None, other: Samples |
         found = paired_bootstrap(
             pairing, draws=gate.draws, seed=gate.seed, confidence=gate.confidence, margin=gate.margin
         )
+        if found.candidate == found.champion == 0:
+            raise ValueError(f"not shown: {gate.metric} of both versions is 0")
     except ValueError as error:
         return ChampionComparison(champion, gate.metric, gate.confidence, gate.margin, problem=str(error))
     return ChampionComparison(

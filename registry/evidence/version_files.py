@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import MlopsError, UnknownVersion
-from mlops.files.digests import sha256_of
 from mlops.store.client import asking
 from mlops.store.model_digests import digests
 from mlops.store.resolve import folder_at
 from registry.evidence.paired_samples import BOXES, PREDICTIONS, Samples, joined, read_samples
-from registry.ledger.registration import STUDY
-from registry.ledger.state import registration_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from registry.ledger.entry import LedgerEntry
 
 ONNX_DIGEST_TAG, WEIGHTS_DIGEST_TAG = "mlops.onnx_digest", "mlops.weights_digest"
 
@@ -72,10 +67,15 @@ def stated_in(folder: Path) -> Mapping[str, Any] | None:
 TEST = "test"
 
 
-def fetch_samples(client: MlflowClient, run_id: str) -> Samples | None:
-    """The per-sample test results of a run. Raises MlopsError for a file that cannot be read."""
+def fetch_samples(
+    client: MlflowClient, run_id: str, recorded: Collection[str] | None = None
+) -> Samples | None:
+    """The per-sample test results of a run. Raises MlopsError for a file that cannot be read.
+
+    recorded: the paths that count as evidence; None: all.
+    """
     place = _place(client, run_id)
-    names = _names(client, place, TEST)
+    names = {name for name in _names(client, place, TEST) if recorded is None or f"{TEST}/{name}" in recorded}
     parts = [_read(client, run_id, place, name) for name in (PREDICTIONS, BOXES) if name in names]
     return joined(parts)
 
@@ -87,34 +87,6 @@ def _read(client: MlflowClient, run_id: str, place: str, name: str) -> Samples:
             return read_samples(file)
         except (OSError, ValueError, KeyError) as error:
             raise MlopsError(f"{TEST}/{name} of run {run_id} cannot be read: {error}") from error
-
-
-def run_file_digests(client: MlflowClient, run_id: str, paths: Collection[str]) -> dict[str, str]:
-    """The current SHA-256 of those files of a run that exist; `STUDY` paths are of its study's run."""
-    study = ""
-    if any(path.startswith(STUDY) for path in paths):
-        with asking(f"reading run {run_id}"):
-            study = client.get_run(run_id).data.tags.get("mlflow.parentRunId", "")
-    found: dict[str, str] = {}
-    for path in paths:
-        owner, below = (study, path.removeprefix(STUDY)) if path.startswith(STUDY) else (run_id, path)
-        place = _place(client, owner) if owner else ""
-        folder, _, name = below.rpartition("/")
-        if name in _names(client, place, folder):
-            with tempfile.TemporaryDirectory(prefix="mlops-digest-") as scratch:
-                found[path] = sha256_of(_fetch(client, place, below, scratch))
-    return found
-
-
-def changed_run_files(client: MlflowClient, entries: Sequence[LedgerEntry], version: str) -> str:
-    """A message that names the files of a version's run that differ from those registered; "" if none."""
-    registered = registration_of(entries, version)
-    if registered is None or not registered.run_file_digests:
-        return ""
-    recorded = registered.run_file_digests
-    there = run_file_digests(client, registered.origin.get("run_id", ""), recorded)
-    names = [name for name, digest in recorded.items() if there.get(name) != digest]
-    return f"files of its run changed since the ledger recorded them: {', '.join(names)}" if names else ""
 
 
 def fetch_json(client: MlflowClient, run_id: str, path: str) -> object | None:

@@ -15,13 +15,13 @@ from mlops.store.model_digests import digests
 from mlops.store.resolve import find_subject
 from registry.evidence.version_files import (
     ONNX_DIGEST_TAG,
-    changed_run_files,
     onnx_file,
     stated_in,
     version_files,
 )
 from registry.ledger.entry import LedgerEntry, Stage
 from registry.ledger.log import SUFFIX
+from registry.ledger.registration_check import differences
 from registry.ledger.state import Counts, changed_files, registration_of, state_after
 from registry.policies.recorded_files import ledger_of
 from registry.stages.late_registration import register_late
@@ -101,7 +101,7 @@ def opened(client: MlflowClient, given: str) -> Iterator[Version]:
         register_late(client, model)
         entries, counts = ledger_of(client, model)
         _hold_against(entries, counts, found, files)
-        if changed := changed_run_files(client, entries, number):
+        if changed := differences(client, model, number, entries, files):
             raise GateRefused(f"{subject.name} is not exported: {changed}")
         stage = state_after(entries, counts).stage_of(number)
         entry = next((e for e in reversed(entries) if e.version == number and counts(e)), None)

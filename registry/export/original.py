@@ -89,17 +89,14 @@ def _detector(version: Version, file: Path, cache: Path) -> Any:
     settle(cache)
     from mlops.training.conversion import converted
     from mlops.training.detection.detector_export import network_served
-    from mlops.training.detection.first_weights import unsafe_in_checkpoint
     from mlops.training.detection.recorded_network import write_recorded
     from mlops.training.joint import joint_network  # noqa: F401 - adds the builder of joint networks
 
     if file.suffix == ".pt":
-        if unsafe := unsafe_in_checkpoint(file):
-            raise UnsafeWeights(
-                f"{version.name} is not exported: {_FOLDER}/{file.name} of its run could run code when "
-                f"loaded ({', '.join(unsafe)})"
-            )
-        file = converted(file, cache / _FOLDER, write_recorded)
+        try:
+            file = converted(file, cache / _FOLDER, write_recorded)
+        except UnsafeWeights as error:
+            raise UnsafeWeights(f"{version.name} is not exported: {error}") from error
     with quiet(), keeping_threads():
         network, _ = network_served(file)
     return network

@@ -7,6 +7,9 @@ model's stages, marked as late: from then on its files are fixed.
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import random
 import re
 import time
@@ -24,18 +27,25 @@ from registry.ledger.state import registration_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_log = logging.getLogger(__name__)
+
 STUDY = "study:"
 """Begins the path of a file of the study's run, in `run_file_digests`."""
 
 _OF_VERSION = re.compile(r"weights/best\.\w+|test/[^/]+\.(parquet|json)")
-_OF_STUDY = "data/data_faults.json"
+OF_STUDY = "data/data_faults.json"
 _TAGS = {
     "data_digest": "mlops.dataset_digest",
     "recipe_digest": "mlops.recipe_digest",
     "code_commit": "mlops.code_commit",
     "code_dirty": "mlops.code_dirty",
     "trained_by": TRAINED_BY_TAG,
+    "system": "mlops.system",
+    "class_map": "mlops.class_map",
+    "licence": "mlops.licence",
+    "demo": "mlops.demo",
 }
+METRICS = "metrics"
 _ATTEMPTS = 20
 
 
@@ -43,7 +53,8 @@ _ATTEMPTS = 20
 class Registration:
     """file_digests: path inside the model -> SHA-256. run_file_digests: path among the artifacts of the run
     (or after `STUDY`, of the study's run) -> SHA-256: weights and evidence. origin: run_id, data_digest,
-    recipe_digest, code_commit, code_dirty and trained_by, as far as known; late: "true".
+    recipe_digest, code_commit, code_dirty, trained_by and the other names of `_TAGS`, as far as known;
+    metrics: the test metrics as MLflow has them, JSON; late: "true".
     """
 
     file_digests: Mapping[str, str]
@@ -51,14 +62,18 @@ class Registration:
     origin: Mapping[str, str]
 
 
-def origin_of(run_id: str, tags: Mapping[str, str], *, late: bool = False) -> dict[str, str]:
+def origin_of(
+    run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float] | None = None, *, late: bool = False
+) -> dict[str, str]:
     """The origin of a version with these `tags`.
 
     >>> origin_of("0123", {"mlops.dataset_digest": "abc"}, late=True)
     {'run_id': '0123', 'data_digest': 'abc', 'late': 'true'}
     """
     known = {name: tags.get(tag, "") for name, tag in _TAGS.items()}
-    found = {"run_id": run_id, **known, "late": "true" if late else ""}
+    finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+    told = json.dumps(finite, sort_keys=True) if finite else ""
+    found = {"run_id": run_id, **known, METRICS: told, "late": "true" if late else ""}
     return {name: value for name, value in found.items() if value}
 
 
@@ -73,9 +88,9 @@ def belongs(path: str) -> bool:
 
 def run_files(of_run: Mapping[str, str], of_study: Mapping[str, str]) -> dict[str, str]:
     """`run_file_digests` from the digests of all artifacts of the run, and of its study's run."""
-    found = {path: digest for path, digest in of_run.items() if belongs(path) or path == _OF_STUDY}
-    if _OF_STUDY in of_study:
-        found[STUDY + _OF_STUDY] = of_study[_OF_STUDY]
+    found = {path: digest for path, digest in of_run.items() if belongs(path) or path == OF_STUDY}
+    if OF_STUDY in of_study:
+        found[STUDY + OF_STUDY] = of_study[OF_STUDY]
     return dict(sorted(found.items()))
 
 
@@ -90,6 +105,8 @@ def register(
         chain = read_chain(client, model)
         known = registration_of(chain.entries, version)
         if known is not None:
+            if known.uid != uid and known.file_digests != registration.file_digests:
+                _log.warning("%s/%s was registered before, with other files: %s", model, version, known.who)
             return known
         entry = LedgerEntry(
             sequence=chain.next_sequence,

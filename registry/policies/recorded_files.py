@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import GateRefused
 from registry.ledger.log import read_chain
+from registry.ledger.registration_check import differences
 from registry.ledger.signing import counting
 from registry.ledger.state import changed_files
 from registry.policies.policy import list_policies, load_policy
@@ -28,10 +29,12 @@ def ledger_of(client: MlflowClient, model: str) -> tuple[tuple[LedgerEntry, ...]
 def refuse_changed(
     client: MlflowClient, model: str, version: str, files: Mapping[str, str], done: str
 ) -> None:
-    """Raise GateRefused if `files` (path -> SHA-256) differ from those that the ledger recorded last.
+    """Raise GateRefused if `files` (path -> SHA-256) differ from those that the ledger recorded last, or the
+    version from its registration.
 
     done: what is refused, e.g. "measured".
     """
     entries, counts = ledger_of(client, model)
-    if changed := changed_files(entries, version, counts, files):
+    changed = changed_files(entries, version, counts, files)
+    if changed := changed or differences(client, model, version, entries, files):
         raise GateRefused(f"{model}/{version} is not {done}: {changed}")

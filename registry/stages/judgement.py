@@ -77,7 +77,7 @@ def judge_version(
     from registry.gates.judge import judge
 
     champion = scene.state.holder(stage) if beside_champion else None
-    evidence = gather(scene.client, scene.model, version, scene.policy, champion)
+    evidence = gather(scene.client, scene.model, version, scene.policy, champion, scene.chain.entries)
     counts = counting(scene.policy.signing_keys)
     evidence = with_approvals(evidence, approvals_of(scene.chain.entries, version, stage, counts), stage)
     results = judge(scene.policy.gates_for(stage), evidence)

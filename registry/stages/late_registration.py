@@ -8,14 +8,10 @@ from uuid import uuid4
 
 from mlops.errors import NotAllowed, UnknownVersion
 from mlops.store.client import asking
-from registry.evidence.version_files import (
-    ONNX_DIGEST_TAG,
-    WEIGHTS_DIGEST_TAG,
-    file_digests,
-    run_file_digests,
-)
+from registry.evidence.version_files import ONNX_DIGEST_TAG, WEIGHTS_DIGEST_TAG, file_digests
 from registry.ledger.log import read_chain
-from registry.ledger.registration import Registration, belongs, origin_of, register
+from registry.ledger.registration import OF_STUDY, STUDY, Registration, belongs, origin_of, register
+from registry.ledger.registration_check import artifacts_in, run_file_digests
 from registry.ledger.state import changed_files, every, registration_of
 from registry.stages.mlflow_state import versions_of
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     from registry.ledger.entry import LedgerEntry
 
 _AT_ONCE = 4
-_STUDY_FAULTS = "study:data/data_faults.json"
 
 
 def register_late(client: MlflowClient, model: str) -> tuple[LedgerEntry, ...]:
@@ -74,15 +69,19 @@ def _files_of(client: MlflowClient, model: str, version: ModelVersion) -> Regist
     except UnknownVersion:
         return None
     of_run: dict[str, str] = {}
+    metrics: dict[str, float] = {}
     if run_id:
         try:
-            paths = [path for path in _artifacts(client, run_id) if belongs(path)]
-            of_run = run_file_digests(client, run_id, (*paths, _STUDY_FAULTS))
+            paths = [path for folder in ("weights", "test") for path in artifacts_in(client, run_id, folder)]
+            recorded = [path for path in paths if belongs(path)]
+            of_run = run_file_digests(client, run_id, (*recorded, OF_STUDY, STUDY + OF_STUDY))
+            with asking(f"reading run {run_id}"):
+                found = client.get_run(run_id).data.metrics
+            metrics = {
+                name: value
+                for name, value in found.items()
+                if name.startswith("test/") and name.count("/") == 1
+            }
         except UnknownVersion:
             run_id = ""
-    return Registration(files, of_run, origin_of(run_id, tags, late=True))
-
-
-def _artifacts(client: MlflowClient, run_id: str) -> list[str]:
-    with asking(f"listing the files of run {run_id}"):
-        return [item.path for folder in ("weights", "test") for item in client.list_artifacts(run_id, folder)]
+    return Registration(files, of_run, origin_of(run_id, tags, metrics, late=True))

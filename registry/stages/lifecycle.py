@@ -11,9 +11,10 @@ from uuid import uuid4
 from mlops.errors import BadSetting, GateRefused, LedgerBroken, MoveLost, NotAllowed, UserError
 from mlops.store.client import asking
 from mlops.store.identity import me
-from registry.evidence.version_files import ONNX_DIGEST_TAG, changed_run_files, file_digests
+from registry.evidence.version_files import ONNX_DIGEST_TAG, file_digests
 from registry.ledger.entry import Action, LedgerEntry, Stage
 from registry.ledger.log import append
+from registry.ledger.registration_check import differences
 from registry.ledger.signing import counting, signature_for
 from registry.ledger.state import changed_files, last_good, periods, verdicts
 from registry.stages.in_progress import lower_hand, now, raise_hand
@@ -199,7 +200,11 @@ def give_verdict(
             raise UserError(
                 f"{scene.model} version {version}: this verdict is already recorded ({mine.in_words()})"
             )
-        if approves and (changed := _otherwise(scene, version, files, made)):
+        changed = approves and (
+            _otherwise(scene, version, files, made)
+            or differences(scene.client, scene.model, version, scene.chain.entries, files)
+        )
+        if changed:
             raise GateRefused(f"{scene.model} version {version} is not approved: {changed}")
         try:
             entry = record(scene, Draft(action, version, stage, comment, evidence_digest, files))
@@ -216,9 +221,16 @@ def _unchanged(scene: ModelState, version: str, judged: Judgement) -> None:
         changed = "its files are missing"
     else:
         changed = _otherwise(scene, version, judged.files, judged.evidence.onnx_digest)
-    changed = changed or changed_run_files(scene.client, scene.chain.entries, version)
+    entries = scene.chain.entries
+    changed = changed or differences(scene.client, scene.model, version, entries, judged.files)
     if changed:
         raise GateRefused(f"{scene.model} version {version} may not enter {judged.stage}: {changed}")
+    for compared in {each.champion for each in judged.evidence.comparisons}:
+        if changed := differences(scene.client, scene.model, compared, entries):
+            raise GateRefused(
+                f"{scene.model} version {version} may not enter {judged.stage}: it is compared with version "
+                f"{compared}, which {changed}"
+            )
 
 
 def _otherwise(scene: ModelState, version: str, files: Mapping[str, str], made: str) -> str:

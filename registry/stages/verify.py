@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from mlops.store.model_digests import digests
-from registry.evidence.version_files import changed_run_files, version_files
+from registry.evidence.version_files import version_files
 from registry.ledger.chain import Chain
 from registry.ledger.entry import Action, LedgerEntry
 from registry.ledger.log import last_changed_ms
+from registry.ledger.registration_check import differences as registered_differences
 from registry.ledger.signing import counting
 from registry.ledger.state import Counts, LedgerState, recorded_files, registration_of, state_after
 from registry.stages.judgement import kept
@@ -88,7 +89,7 @@ def verify(
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for some in pool.map(lambda v: list(_files(client, model, v, recorded[v])), recorded):
                 faults += some
-            for some in pool.map(lambda v: list(_run_files(client, chain, v)), shelf.versions):
+            for some in pool.map(lambda v: list(_registration(client, chain, v)), shelf.versions):
                 faults += some
             judged = [entry for entry in chain.entries if entry.evidence_digest]
             for some in pool.map(lambda entry: list(_evidence(client, entry)), judged):
@@ -156,8 +157,8 @@ def _unsigned(chain: Chain, counts: Counts) -> Iterator[LedgerFinding]:
             yield LedgerFinding("signature", f"{says}: {entry.in_words()}")
 
 
-def _run_files(client: MlflowClient, chain: Chain, version: str) -> Iterator[LedgerFinding]:
-    if changed := changed_run_files(client, chain.entries, version):
+def _registration(client: MlflowClient, chain: Chain, version: str) -> Iterator[LedgerFinding]:
+    if changed := registered_differences(client, chain.model, version, chain.entries):
         yield LedgerFinding("file", f"version {version}: {changed}")
 
 

@@ -190,6 +190,17 @@ CHANGES = {
         "head": [],
     },
     "repeats": {"backbone": [[-1, 10**6, "Conv", [8, 3]]]},
+    "depth": {"backbone": [[-1, 100, "C3k2", [64]]] * 50, "scales": {"n": [4, 1, 64]}, "scale": "n"},
+    "wide outputs": {"backbone": [[-1, 1, "Conv", [65_536, 1, 1]]]},
+    "large outputs": {
+        "backbone": [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "nn.Upsample", [None, 99, "nearest"]]]
+    },
+    "padding": {"backbone": [[-1, 1, "nn.ZeroPad2d", [20_000]], [-1, 1, "Conv", [8, 3, 2]]]},
+    "channels": {"channels": "abc"},
+    "an activation's size": {"activation": "nn.PReLU(99999999)"},
+    "no backbone": {"backbone": []},
+    "no head": {"head": []},
+    "another head": {"head": [[-1, 1, "Conv", [8, 3]]]},
     "from": {"backbone": [[[10**9], 1, "Concat", [1]]]},
     "row": {"backbone": ["Conv"]},
     "layers": {"backbone": "Conv"},

@@ -60,9 +60,7 @@ def test_imagenet_weights_in_a_file_are_taken(shared_data: Path) -> None:
 
 def test_weights_of_another_network_are_refused_before_training(tmp_path: Path, trained: Path) -> None:
     config = tiny_config(tmp_path, name="other", model="mobilenetv3_small_050", weights=str(trained))
-    with pytest.raises(
-        MissingWeights, match="holds test_resnet and does not fit model=mobilenet"
-    ):
+    with pytest.raises(MissingWeights, match="holds test_resnet and does not fit model=mobilenet"):
         ClassificationTrainer().fit(config, Reports())
 
 

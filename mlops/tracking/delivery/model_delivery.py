@@ -14,7 +14,8 @@ from mlops.errors import LedgerBroken, NotAllowed
 from mlops.files.atomic import partial_file
 from mlops.store.location import is_database
 from mlops.store.model_digests import digests
-from mlops.store.names import ENTRY_UID_TAG
+from mlops.store.names import ENTRY_UID_TAG, entity_names
+from mlops.tracking.outbox.entries import SUMMARY
 from registry.ledger.registration import Registration, origin_of, register, run_files
 
 if TYPE_CHECKING:
@@ -122,13 +123,19 @@ class ModelDelivery:
         registration = Registration(
             file_digests=self._memo["files"],
             run_file_digests=run_files(outbox.artifact_digests(run.id), of_study),
-            origin=origin_of(str(run.mlflow_id), self._entry.payload["version_tags"]),
+            origin=origin_of(str(run.mlflow_id), self._entry.payload["version_tags"], self._test_metrics()),
         )
         try:
             register(self._client, name, str(self._memo["version"]), registration, self._entry.uid)
         except (NotAllowed, LedgerBroken) as error:
             _log.warning("version %s of %s is not in its ledger yet: %s", self._memo["version"], name, error)
         self._remember(recorded=True)
+
+    def _test_metrics(self) -> dict[str, float]:
+        """As MLflow names them."""
+        found = self._outbox.metrics_of(self._run.id, SUMMARY + "test")
+        names = entity_names(found)
+        return {names[name]: float(value) for name, value in found.items()}
 
     def _version_made_before(self, name: str) -> ModelVersion | None:
         for version in self._client.search_model_versions(f"name = '{name}'"):

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SUMMARY = "summary "  # begins the series of metrics of the whole run: `summary test`
+
+
 class EntryKind(Enum):
     METRICS = "metrics"
     PARAMS = "params"

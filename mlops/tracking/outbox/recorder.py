@@ -112,6 +112,13 @@ class Outbox(Database):
         )
         return [as_entry(row) for row in self._all(sql, (run, kind.value, after))]
 
+    def metrics_of(self, run: int, series: str) -> dict[str, float]:
+        """All metrics of a series; the first value of each."""
+        rows = self._all(
+            "SELECT payload FROM entries WHERE run = ? AND series = ? ORDER BY seq DESC", (run, series)
+        )
+        return {name: value for (payload,) in rows for name, value in json.loads(payload).items()}
+
     def artifact_digests(self, run: int) -> dict[str, str]:
         """SHA-256 of each accepted artifact of the run, by its path: of the newest of several."""
         return {e.payload["path"]: e.payload["sha256"] for e in self.entries_of(run, EntryKind.ARTIFACT)}

@@ -140,6 +140,7 @@ class Epochs(Callback):  # type: ignore[misc]
 
 
 log = logging.getLogger(__name__)
+MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +223,9 @@ def _has_checkpoint(places: ClassifierFiles) -> bool:
 def _epochs_in(checkpoint: Path) -> int | None:
     """Number of finished epochs in a checkpoint; None if it is unreadable."""
     try:
-        return int(StateFile().load_checkpoint(checkpoint)["epoch"]) + 1
-    except (UnsafeWeights, OSError, KeyError, TypeError, ValueError) as error:
+        epoch = int(StateFile().load_checkpoint(checkpoint)["epoch"])
+        return epoch + 1 if 0 <= epoch < MOST_EPOCHS else None
+    except (UnsafeWeights, OSError) as error:
         log.debug("%s: %s", checkpoint, error)
         return None
 

@@ -13,6 +13,15 @@ from mlops.training.checkpoint_reader import with_tensors
 from mlops.training.tensor_file import read_tensors, write_tensors
 
 _VALUE = "checkpoint"
+_PARTS = {  # what Lightning takes without a check
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "state_dict": dict,
+    "loops": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+}
 
 
 class StateFile(CheckpointIO):  # type: ignore[misc]
@@ -27,7 +36,7 @@ class StateFile(CheckpointIO):  # type: ignore[misc]
         """Raises UnsafeWeights for a file of another kind or one that is damaged, OSError."""
         _, values = read_tensors(Path(path))
         held = values.get(_VALUE)
-        if not isinstance(held, dict):
+        if not isinstance(held, dict) or not all(isinstance(held.get(k), kind) for k, kind in _PARTS.items()):
             raise UnsafeWeights(f"{path} holds no checkpoint of a classifier's training")
         return held
 

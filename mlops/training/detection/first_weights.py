@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import BadSetting, MissingWeights
 from mlops.training.detection.model_yaml import checked_model
 from mlops.training.detection.network_file import SavedNetwork, read_network
-from mlops.training.pickles import SAFE, unsafe_in, unsafe_names
-from mlops.training.torch_internals import pickle_in
-from mlops.training.weights import find_weights, refuse_unsafe, require_server, unavailable, wants_none
+from mlops.training.weights import find_weights, require_server, unavailable, wants_none
 
 if TYPE_CHECKING:
     from mlops.systems.recipe import DetectionRecipe, JointRecipe
-
-# a checkpoint of the library is a whole network: layers of torch and of the library, all of them classes
-LAYERS = re.compile(
-    rf"{SAFE.pattern}"
-    r"|torch\.nn\.modules\.(\w+\.)?[A-Z]\w*"
-    r"|ultralytics\.nn\.(tasks|modules)\.(\w+\.)?[A-Z]\w*"
-    r"|ultralytics\.(utils|yolo\.utils)\.IterableSimpleNamespace"
-    r"|mlops\.training\.joint\.(joint_)?network\.(JointModel|ImageHead)"
-    r"|pathlib\.(Pure)?(Posix|Windows)?Path"
-)
-
 
 SAFETENSORS = ".safetensors"
 
@@ -91,7 +77,6 @@ def _checked(file: Path, store: Path) -> Path:
 
     made = file
     if file.suffix != SAFETENSORS:
-        refuse_unsafe(file, unsafe_in_checkpoint(file))
         made = converted(file, store, write_recorded)
     read_network(made, complete=False, given=file)
     return made
@@ -118,16 +103,3 @@ def check_weights(recipe: DetectionRecipe | JointRecipe, cache: Path) -> None:
     if weights is not None:
         network = DetectionModel(model, verbose=False)
         refuse_foreign(network, read_network(weights, complete=False), recipe.weights, model)
-
-
-def unsafe_in_checkpoint(file: Path) -> tuple[str, ...]:
-    """Names other than layers and tensors that loading `file` could call, found without loading it."""
-    return tuple(
-        dict.fromkeys((*unsafe_in(file, loaded=True, allowed=LAYERS), *_unsafe_as_torch_reads(file)))
-    )
-
-
-def _unsafe_as_torch_reads(file: Path) -> tuple[str, ...]:
-    """The same for the pickle that torch's reader finds in a zip, as two readers may find different ones."""
-    pickled = pickle_in(file)
-    return () if pickled is None else unsafe_names(pickled, allowed=LAYERS)

@@ -17,7 +17,7 @@ from mlops.errors import BadSetting
 
 _ACTIVATION = re.compile(
     r"(torch\.)?nn\.(SiLU|ReLU|ReLU6|LeakyReLU|GELU|Mish|Hardswish|ELU|Identity|Sigmoid|Tanh|PReLU)"
-    r"\((inplace=(True|False)|[0-9.]{0,8})?\)"
+    r"\((inplace=(True|False)|[01]?(\.\d{1,6})?)?\)"
 )
 _TORCH_LAYERS = {
     "Upsample",
@@ -34,7 +34,8 @@ _TEXTS = {"nc", "nearest", "bilinear", "True", "False", "None", "reg_max"}
 _KEYS = {"nc", "activation", "scales", "scale", "end2end", "reg_max", "depth_multiple", "width_multiple"}
 _KEYS |= {"backbone", "head", "ch", "channels", "yaml_file", "task", "kpt_shape", "stride", "anchors"}
 _MOST_LAYERS, _MOST_REPEATS, _MOST_NUMBER, _MOST_CLASSES = 500, 100, 65_536, 100_000
-_MOST_PARAMETERS = 1_000_000_000
+_MOST_PARAMETERS, _MOST_OUTPUTS = 1_000_000_000, 300_000_000  # YOLO26x has 59 and 20 million
+_MOST_SCALE, _MOST_CHANNELS, _MOST_MODULES, _SIDE = 4, 256, 1000, 256
 
 
 def checked_model(described: object, where: str) -> dict[str, Any]:
@@ -56,23 +57,26 @@ def checked_model(described: object, where: str) -> dict[str, Any]:
     _number(model.get("nc", 1), 1, _MOST_CLASSES, where, "nc")
     _number(model.get("reg_max", 1), 1, 256, where, "reg_max")
     _scales(model, where)
+    channels = model.get("channels", model.get("ch", 3))
+    _number(channels, 1, _MOST_CHANNELS, where, "channels")
     for part in ("backbone", "head"):
         _layers(model.get(part), where, part)
-    _size(model, where)
+    _depth(model, where)
+    _size(model, int(channels), where)
     return model
 
 
 def _scales(model: Mapping[str, Any], where: str) -> None:
     for key in ("depth_multiple", "width_multiple"):
-        _number(model.get(key, 1), 0, 64, where, key)
+        _number(model.get(key, 1), 0, _MOST_SCALE, where, key)
     scales = model.get("scales") or {}
     if not isinstance(scales, Mapping):
         raise BadSetting(where, "scales", scales, "a mapping of a letter to [depth, width, max_channels]")
     for name, values in scales.items():
         if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
             raise BadSetting(where, f"scales.{name}", values, "[depth, width, max_channels]")
-        for value in values:
-            _number(value, 0, _MOST_NUMBER, where, f"scales.{name}")
+        for value, most in zip(values, (_MOST_SCALE, _MOST_SCALE, _MOST_NUMBER), strict=True):
+            _number(value, 0, most, where, f"scales.{name}")
 
 
 def _layers(rows: object, where: str, part: str) -> None:
@@ -119,18 +123,61 @@ def _modules() -> set[str]:
     return (set(library.__all__) - _NOT_BUILT) | {f"nn.{name}" for name in _TORCH_LAYERS}
 
 
-def _size(model: Mapping[str, Any], where: str) -> None:
-    """Refuse a network whose parameters would fill the memory; counted without making one."""
+def _depth(model: Mapping[str, Any], where: str) -> None:
+    """Refuse a network that would take minutes to build."""
+    scales = model.get("scales") or {}
+    depth = max([float(model.get("depth_multiple", 1)), *(float(values[0]) for values in scales.values())])
+    rows = [*model["backbone"], *model["head"]]
+    count = sum(max(round(row[1] * depth), 1) for row in rows)
+    if not model["backbone"] or not model["head"] or count > _MOST_MODULES:
+        raise BadSetting(
+            where, "the model", f"{count:,} modules", f"a backbone and a head of at most {_MOST_MODULES:,}"
+        )
+
+
+def _size(model: Mapping[str, Any], channels: int, where: str) -> None:
+    """Refuse a network whose parameters, or outputs for an image of `_SIDE` pixels, would fill the memory.
+
+    Both are counted on torch's meta device, which allocates nothing.
+    """
     import torch
+    from ultralytics.nn.modules import Detect
     from ultralytics.nn.tasks import parse_model
 
-    channels = int(model.get("channels", model.get("ch", 3)))
     try:
         with torch.device("meta"):
             layers, _ = parse_model(deepcopy(dict(model)), ch=channels, verbose=False)
+            count = sum(parameter.numel() for parameter in layers.parameters())
+            outputs = _outputs(layers.eval(), channels) if count <= _MOST_PARAMETERS else 0
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise BadSetting(where, "the model", reason, "layers that fit together") from error
-    count = sum(parameter.numel() for parameter in layers.parameters())
     if count > _MOST_PARAMETERS:
         raise BadSetting(where, "the model", f"{count:,} parameters", f"at most {_MOST_PARAMETERS:,}")
+    if outputs > _MOST_OUTPUTS:
+        raise BadSetting(where, "the model", f"{outputs:,} outputs", f"at most {_MOST_OUTPUTS:,}")
+    if not isinstance(layers[-1], Detect):
+        raise BadSetting(where, "the last layer", type(layers[-1]).__name__, "Detect")
+
+
+def _outputs(layers: Any, channels: int) -> int:
+    """The number of values that the layers before the head give for one image; stops above the limit."""
+    import torch
+
+    x: Any = torch.empty(1, channels, _SIDE, _SIDE)
+    kept: list[Any] = []
+    total = 0
+    with torch.no_grad():
+        for layer in layers[:-1]:
+            if layer.f != -1:
+                x = (
+                    kept[layer.f]
+                    if isinstance(layer.f, int)
+                    else [x if j == -1 else kept[j] for j in layer.f]
+                )
+            x = layer(x)
+            kept.append(x)
+            total += sum(each.numel() for each in (x if isinstance(x, list | tuple) else [x]))
+            if total > _MOST_OUTPUTS:
+                break
+    return total

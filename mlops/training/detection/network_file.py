@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlops.errors import BadSetting, MissingWeights, UnsafeWeights
+from mlops.errors import BadSetting, MissingWeights, MlopsError, UnsafeWeights
 from mlops.training.detection.model_yaml import checked_model
 from mlops.training.tensor_file import read_tensors, write_tensors
 
@@ -137,21 +137,34 @@ def build(
     """See `read_network`. Leaves torch's random state as it is."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        # without its builder, the detector in a joint network
-        builder: Any = BUILDERS.get(description.kind, _detector)
-        network: nn.Module = builder(description, tensors)
-    _apply(network, description)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            # without its builder, the detector in a joint network
+            builder: Any = BUILDERS.get(description.kind, _detector)
+            network: nn.Module = builder(description, tensors)
+        _apply(network, description)
+    except MlopsError:
+        raise
+    except Exception as error:  # Ultralytics raises anything for a description that is allowed but odd
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnsafeWeights(f"{file}: the network that it describes cannot be built: {reason}") from error
     own, needed = network.state_dict(), {name for name, _ in network.named_parameters()}
-    fitting = {name: t for name, t in tensors.items() if name in own and own[name].shape == t.shape}
+    fitting = {name: t for name, t in tensors.items() if name in own and _fits(own[name], t)}
     missing = sorted(needed - fitting.keys())
     if not fitting or (complete and missing):
         raise MissingWeights(
             f"{file}: {len(missing)} of {len(needed)} weights of the network that it describes "
-            f"({description.architecture}) are missing or have another shape (first: {missing[0]})"
+            f"({description.architecture}) are missing, of another shape or not finite (first: "
+            f"{', '.join(missing[:1]) or 'none'})"
         )
     network.load_state_dict(fitting, strict=False)
     return network.float()
+
+
+def _fits(own: Tensor, given: Tensor) -> bool:
+    if own.shape != given.shape or own.is_floating_point() != given.is_floating_point() or given.is_complex():
+        return False
+    return not given.is_floating_point() or bool(given.float().isfinite().all())
 
 
 def _description(held: Any, file: Path) -> NetworkDescription:
@@ -164,12 +177,14 @@ def _description(held: Any, file: Path) -> NetworkDescription:
         channels = int(description.channels)
         settings = {str(path): dict(numbers) for path, numbers in description.settings.items()}
         activations = {str(path): str(name) for path, name in description.activations.items()}
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnsafeWeights(f"{file} describes a detector in an unknown way: {error}") from error
     if description.kind not in (DETECTOR, JOINT):
         raise BadSetting(str(file), "the network", description.kind, f"{DETECTOR}, {JOINT}")
     if not 1 <= channels <= 256:
         raise BadSetting(str(file), "channels", channels, "a number from 1 to 256")
+    if max(len(names), len(settings), len(activations)) > _MOST or not isinstance(description.yaml, Mapping):
+        raise UnsafeWeights(f"{file} describes a detector in an unknown way")
     yaml = checked_model(dict(description.yaml), str(file))
     return NetworkDescription(
         description.kind, yaml, channels, names, settings, activations, description.tasks
@@ -182,21 +197,24 @@ def _apply(network: Any, description: NetworkDescription) -> None:
 
     if description.names:
         network.names = dict(description.names)
+    modules = dict(network.named_modules(remove_duplicate=False))
     for path, kind in description.activations.items():
         above, _, name = path.rpartition(".")
-        parent = dict(network.named_modules()).get(above)
-        if parent is not None and isinstance(getattr(parent, name, None), nn.Module) and kind in _ACTIVATIONS:
-            setattr(parent, name, getattr(nn, kind)())
+        own_kind = type(modules.get(path)).__name__
+        if own_kind in _ACTIVATIONS and kind in _ACTIVATIONS and own_kind != kind:
+            setattr(modules[above], name, getattr(nn, kind)())
     modules = dict(network.named_modules())
     for path, numbers in description.settings.items():
         own = vars(modules[path]) if path in modules else {}
         for name, value in numbers.items():
-            if name in _SETTINGS and type(value) is type(own.get(name)) and _is_small(value):
+            if name in _SETTINGS and type(value) is type(own.get(name)) and _is_sound(name, value):
                 setattr(modules[path], name, value)
 
 
-def _is_small(value: float) -> bool:
-    return math.isfinite(value) and abs(value) <= _MOST
+def _is_sound(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | int | float) or not math.isfinite(value):
+        return False
+    return 0 < value <= 1 if name == "eps" else 0 <= value <= (1 if name in ("momentum", "p") else _MOST)
 
 
 def _plain(value: Any) -> Any:

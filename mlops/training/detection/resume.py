@@ -21,7 +21,7 @@ from mlops.training.training_record import EarlierTraining, Record, read_own
 if TYPE_CHECKING:
     from pathlib import Path
 
-WEIGHTS = "weights"
+WEIGHTS, MOST_EPOCHS = "weights", 1_000_000
 log = logging.getLogger(__name__)
 
 
@@ -96,8 +96,9 @@ def look_back(places: DetectorFiles, identity: str) -> EarlierTraining:
 def finished_epochs(file: Path) -> int:
     """The epochs done when `file` was written. Raises UnsafeWeights if it does not state them, OSError."""
     _, values = read_tensors(file)
-    epoch = (values.get("training") or {}).get("epoch")
-    if not isinstance(epoch, int):
+    training = values.get("training")
+    epoch = training.get("epoch") if isinstance(training, dict) else None
+    if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
         raise UnsafeWeights(f"{file} does not state its epoch")
     return epoch + 1
 

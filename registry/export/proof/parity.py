@@ -22,7 +22,7 @@ _SAME = 0.5  # minimum IoU of a match
 
 @dataclass(frozen=True, slots=True)
 class ClassParity:
-    """A classifier's file compared with the original, on the same `pictures`.
+    """A classifier's file compared with the original, on the same `pictures`, with so many `classes`.
 
     difference, mean_difference: maximum and mean absolute difference of the probabilities. agreement:
     fraction of images with the same top-1 class. accuracy, macro_f1: of the file, and of the original.
@@ -36,6 +36,7 @@ class ClassParity:
     original_accuracy: float
     macro_f1: float
     original_macro_f1: float
+    classes: int
 
     @property
     def cost(self) -> float:
@@ -147,7 +148,9 @@ def nothing_in(parity: AnyParity) -> str:
     """Why `parity` shows nothing, as there was nothing to compare; else ""."""
     for part in parts_of(parity):
         if not part.pictures:
-            return "there is no held-out image to compare on"
+            return "there is no labelled held-out image to compare on"
+        if isinstance(part, ClassParity) and part.classes < 2:
+            return "there is only one class, so every answer is the same"
         if isinstance(part, BoxParity) and not part.objects:
             return f"no object is annotated on the {part.pictures} held-out images"
         if isinstance(part, BoxParity) and not part.boxes:
@@ -193,9 +196,13 @@ def compare_classes(
     given: NDArray[np.float32],
     classes: Sequence[str],
 ) -> ClassParity:
-    """truth (N,), probabilities (N, classes) of both."""
+    """truth (N,), -1 without a label; probabilities (N, classes) of both."""
     from mlops.metrics.class_metrics import headline
 
+    labelled = truth >= 0
+    truth, original, given = truth[labelled], original[labelled], given[labelled]
+    if not len(truth):
+        return ClassParity(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, len(classes))
     difference = np.abs(original.astype(np.float64) - given)
     own = headline(truth, given.argmax(1).astype(np.int64), classes)
     other = headline(truth, original.argmax(1).astype(np.int64), classes)
@@ -208,6 +215,7 @@ def compare_classes(
         original_accuracy=other["accuracy"],
         macro_f1=own["macro_f1"],
         original_macro_f1=other["macro_f1"],
+        classes=len(classes),
     )
 
 

@@ -15,8 +15,11 @@ from mlops.cli.main import run
 from mlops.errors import GateRefused
 from mlops.files.digests import sha256_of
 from registry.evidence.latency import measure_version
+from registry.evidence.version_files import file_digests
 from registry.ledger.entry import Action
 from registry.ledger.log import read
+from registry.ledger.registration import Registration, origin_of, register
+from registry.ledger.registration_check import run_file_digests
 from registry.stages.late_registration import register_late
 from registry.stages.verify import verify
 from tests.registry.export.conftest import Export
@@ -73,7 +76,7 @@ def test_weights_changed_with_their_tag_are_not_exported(
 ) -> None:
     register_late(client, LINES)
     change_weights(client, lines_version, working_directory)
-    with pytest.raises(GateRefused, match=r"files of its run changed .*: weights/best\.pt"):
+    with pytest.raises(GateRefused, match=r"changed since it was registered: .*weights/best\.pt"):
         export(lines_version)
     assert not (working_directory / "canary").exists()
     (fault,) = verify(client, LINES).faults
@@ -128,7 +131,6 @@ def test_a_second_registration_does_not_count(
     from dataclasses import replace
 
     from registry.ledger.log import append, read_chain
-    from registry.stages.late_registration import file_digests
 
     register_late(client, LINES)
     change_onnx(client, lines_version)
@@ -156,3 +158,98 @@ def test_a_comparison_over_no_box_shows_nothing(
     assert file.status is Status.NOT_SHOWN and "no box is predicted" in file.reason
     assert exported.not_shown == (file,) and exported.bundle == ""
     assert not (working_directory / "bundle").exists()
+
+
+@pytest.fixture
+def registered(lines_version: str, client: MlflowClient, working_directory: Path) -> str:
+    """A version that training has registered, with a test metric; its run has no test table."""
+    model, number = lines_version.split("/")
+    found = client.get_model_version(model, number)
+    client.log_metric(found.run_id, "test/mAP50", 0.4)
+    files = file_digests(client, model, number)
+    weights = run_file_digests(client, found.run_id, ["weights/best.pt"])
+    origin = origin_of(found.run_id, found.tags, {"test/mAP50": 0.4})
+    register(client, model, number, Registration(files, weights, origin), "u")
+    return lines_version
+
+
+def other_data(client: MlflowClient, version: str) -> None:
+    client.set_model_version_tag(*version.split("/"), "mlops.dataset_digest", "f" * 64)
+
+
+def other_licence(client: MlflowClient, version: str) -> None:
+    client.set_model_version_tag(*version.split("/"), "mlops.licence", "MIT")
+
+
+def better_metric(client: MlflowClient, version: str) -> None:
+    client.log_metric(client.get_model_version(*version.split("/")).run_id, "test/mAP50", 0.99)
+
+
+CHANGES = {
+    "data digest": other_data,
+    "licence": other_licence,
+    "test/mAP50": better_metric,
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_what_a_version_comes_from_is_held_against_its_registration(
+    registered: str, client: MlflowClient, changed: str, capsys: pytest.CaptureFixture[str], policy: str
+) -> None:
+    CHANGES[changed](client, registered)
+    model, number = registered.split("/")
+    said = f"was changed since it was registered: {changed}"
+    assert run(["registry", "promote", model, number, "--to", "staging", "--policy", policy]) == 3
+    assert said in capsys.readouterr().err
+    assert run(["registry", "approve", model, number, "--for", "staging", "--policy", policy]) == 3
+    assert said in capsys.readouterr().err
+    assert run(["evaluate", registered]) == 3
+    assert said in capsys.readouterr().err
+    assert any(said in fault.says for fault in verify(client, model).faults)
+
+
+@pytest.fixture
+def policy(working_directory: Path) -> str:
+    file = working_directory / "open.yaml"
+    file.write_text(f"model: {LINES}\ngates: {{}}\n")
+    return str(file)
+
+
+def test_a_version_whose_run_was_swapped_is_refused(
+    registered: str, client: MlflowClient, policy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deleted and made again under its number, with another run."""
+    model, number = registered.split("/")
+    found = client.get_model_version(model, number)
+    other = client.create_run(client.get_run(found.run_id).info.experiment_id).info.run_id
+    client.rename_registered_model(model, "elsewhere")
+    client.create_registered_model(model)
+    client.create_model_version(model, found.source, run_id=other, tags=found.tags)
+    assert run(["registry", "promote", model, "1", "--to", "staging", "--policy", policy]) == 3
+    assert "run id" in capsys.readouterr().err
+
+
+def test_an_override_does_not_bless_changed_files(
+    registered: str, client: MlflowClient, policy: str, export: Export
+) -> None:
+    change_onnx(client, registered)
+    model, number = registered.split("/")
+    move = ["registry", "promote", model, number, "--policy", policy, "--to"]
+    assert run([*move, "staging", "--override-reason", "an emergency"]) == 0
+    assert run([*move, "production"]) == 3
+    with pytest.raises(GateRefused, match=r"changed since it was registered: model\.onnx"):
+        export(registered)
+
+
+def test_evidence_that_training_did_not_record_does_not_count(
+    registered: str, client: MlflowClient, working_directory: Path
+) -> None:
+    from registry.evidence.gather import gather
+    from registry.policies.policy import load_policy
+
+    model, number = registered.split("/")
+    run_id = client.get_model_version(model, number).run_id
+    client.log_text(run_id, "[]", "data/data_faults.json")
+    found = gather(client, model, number, load_policy(LINES), None, read(model, client))
+    assert found.data.faults is None
+    assert gather(client, model, number, load_policy(LINES), None).data.faults == {}
