@@ -72,7 +72,7 @@ def zip_in_a_zip(file: Path, canary: Path) -> None:
 
 def two_pickles_of_one_name(file: Path, canary: Path) -> None:
     harmless, harmful = pickle.dumps({"model": 1}, protocol=2), pickle.dumps(Malicious(canary), protocol=2)
-    with zipfile.ZipFile(file, "w") as made:
+    with zipfile.ZipFile(file, "w") as made, pytest.warns(UserWarning, match="Duplicate name"):
         for content in (harmless, harmful):
             made.writestr("archive/data.pkl", content)
 

@@ -282,7 +282,7 @@ def test_a_loss_that_becomes_nan_is_told_as_diverged(tmp_path: Path, undrawn: No
     reports = Reports()
     with pytest.raises(Diverged, match="train/loss"):
         ClassificationTrainer().fit(
-            tiny_config(tmp_path, optimizer="sgd", lr=1e30, epochs=4, model="test_convnext"), reports
+            tiny_config(tmp_path, optimizer="sgd", lr=1e6, epochs=4, model="test_convnext"), reports
         )
     assert all(np.isfinite(report.metrics["train/loss"]) for report in reports)
 
