@@ -42,7 +42,7 @@ class LedgerFinding:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedModel:
-    """faults: changes made outside the ledger. notes: remarks that are not faults."""
+    """versions: those in the ledger. faults: changes made outside the ledger. notes: other remarks."""
 
     model: str
     entries: int
@@ -108,7 +108,14 @@ def verify(
         if registration_of(chain.entries, version) is None
     ]
     notes += [f"ledger slot {slot.number} lost to a concurrent change and is ignored" for slot in chain.lost]
-    return VerifiedModel(model, len(chain.entries), len(state.stages), checked, tuple(faults), tuple(notes))
+    return VerifiedModel(
+        model,
+        len(chain.entries),
+        len({entry.version for entry in chain.entries}),
+        checked,
+        tuple(faults),
+        tuple(notes),
+    )
 
 
 def _is_head(difference: Difference) -> bool:
