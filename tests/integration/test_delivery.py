@@ -20,6 +20,7 @@ import pytest
 from mlops.tracking import SyncReport, Tracker
 from mlops.tracking.delivery.book import DeliveryBook
 from mlops.tracking.outbox.entries import EntryKind
+from registry.ledger.log import read
 from tests.command import Shell
 from tests.tracking.servers import MlflowServer, faulty_way
 from tests.tracking.stores import client_of, curve, doubled, runs_of, save_tiny_model
@@ -76,6 +77,9 @@ def assert_it_is_there_once(uri: str, name: str, epochs: int = 5) -> None:
     assert [i.dataset.name for i in trial.inputs.dataset_inputs] == ["oct"]
     versions = client.search_model_versions(f"name = '{name}'")
     assert [(str(v.version), v.run_id, v.tags["mlops.demo"]) for v in versions] == [("1", run_id, "true")]
+    (entry,) = read(name, client)
+    assert (entry.action, entry.version) == ("register", "1") and entry.origin["run_id"] == run_id
+    assert json.loads(entry.origin["metrics"]) == {"test/mAP50": 0.75}
     assert client.get_model_version_by_alias(name, "newest").run_id == run_id
     assert len(client.search_logged_models([trial.info.experiment_id])) == 1
     assert len(trial.outputs.model_outputs) == 1
