@@ -24,7 +24,7 @@ import pytest
 from tests.command import Shell
 from tests.data.sets import class_folders, coco, labelimg_voc, npz, table, table_of_boxes, yolo
 
-SECONDS, BYTES = 10.0, 10**9
+SECONDS, BYTES, PATIENCE_S = 10.0, 10**9, 90
 CANARY = "canary-7f3a91"  # stands in files that a link leads to; no message may print it
 SECRET = f"user {CANARY} 1 2 3\n{CANARY}: {CANARY}\n"
 HUGE = str(10**30)
@@ -53,11 +53,15 @@ class Measured:
     out: str
     err: str
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
 def run(shell: Shell, *arguments: str | bytes, **environment: str) -> Measured:
-    """Run `mlops`, killed after three times the allowed time, with its own peak of memory."""
+    """Run `mlops`, with its own peak of memory.
+
+    The limit is on the processor's time, as other tests run beside; what waits is killed after `PATIENCE_S`.
+    """
     began = time.monotonic()
     with (shell.folder / ".out").open("w+") as out, (shell.folder / ".err").open("w+") as err:
         process = subprocess.Popen(
@@ -70,13 +74,14 @@ def run(shell: Shell, *arguments: str | bytes, **environment: str) -> Measured:
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (40, 40)),
         )
         signal.signal(signal.SIGALRM, lambda *_: process.kill())
-        signal.alarm(int(3 * SECONDS))
+        signal.alarm(PATIENCE_S)
         _, status, usage = os.wait4(process.pid, 0)
         signal.alarm(0)
         process.returncode = os.waitstatus_to_exitcode(status)
     texts = [(shell.folder / name).read_bytes().decode() for name in (".out", ".err")]  # valid UTF-8, always
     seconds = time.monotonic() - began
-    return Measured(process.returncode, *texts, seconds, usage.ru_maxrss * 1024)
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Measured(process.returncode, *texts, seconds, cpu_seconds, usage.ru_maxrss * 1024)
 
 
 def refused(done: Measured, says: str) -> None:
@@ -91,7 +96,7 @@ def refused(done: Measured, says: str) -> None:
         assert len(lines) == 1 and lines[0].startswith("mlops: "), lines
     assert says in told, told
     assert max(map(len, told.splitlines())) < 4100
-    assert done.seconds < SECONDS
+    assert done.cpu_seconds < SECONDS
     assert done.peak_bytes < BYTES
 
 
