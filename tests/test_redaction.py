@@ -16,7 +16,7 @@ from mlops.redaction import HIDDEN, RedactedStream, keep_secret, redact, redact_
     [
         ("http://ann:pw@host/x", "http://***@host/x"),
         ("http://ann:p@s/s?x#y@host/x", "http://***@host/x"),
-        ("/work/https:/ann:pw@host/data.zip", "/work/https:/***@host/data.zip"),
+        ("/data/https:/ann:pw@host/data.zip", "/data/https:/***@host/data.zip"),
         ("git+https://token@host/a.git@v1", "git+https://***@host/a.git@v1"),
         ("host=db password='a b' user=ann", "host=db password=*** user=ann"),
         ("https://h/a?page=1&sig=0%3D&x=2", "https://h/a?page=1&sig=***&x=2"),
