@@ -57,7 +57,9 @@ def test_promote_refuse_and_roll_back_as_project_runs(shell: Shell) -> None:
     back = project(shell, "rollback", **of, why="misses blasts")
     assert back.returncode == 0, back.stderr
 
-    assert [(e.action, e.version, e.who, e.why) for e in read("cells", client)] == [
+    entries = read("cells", client)
+    assert [(e.action, e.version) for e in entries[:3]] == [("register", number) for number in "123"]
+    assert [(e.action, e.version, e.who, e.why) for e in entries[3:]] == [
         ("promote", "1", "rita", "better than it was"),
         ("promote", "3", "rita", "better than it was"),
         ("rollback", "1", "rita", "misses blasts"),
