@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mlops.errors import Diverged, UnsafeWeights
 from mlops.metrics.class_metrics import headline, per_source
+from mlops.systems.recipe import MOST
 from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import epoch_seed
 from mlops.training.classification.state_file import StateFile, write_recorded
@@ -140,7 +141,6 @@ class Epochs(Callback):  # type: ignore[misc]
 
 
 log = logging.getLogger(__name__)
-MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _epochs_in(checkpoint: Path) -> int | None:
     """Number of finished epochs in a checkpoint; None if it is unreadable."""
     try:
         epoch = int(StateFile().load_checkpoint(checkpoint)["epoch"])
-        return epoch + 1 if 0 <= epoch < MOST_EPOCHS else None
+        return epoch + 1 if 0 <= epoch < MOST else None
     except (UnsafeWeights, OSError) as error:
         log.debug("%s: %s", checkpoint, error)
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import UnsafeWeights, UserError
 from mlops.files.atomic import move_durably, write_durably
+from mlops.systems.recipe import MOST
 from mlops.training.conversion import convert
 from mlops.training.detection.network_file import read_network, write_network
 from mlops.training.detection.recorded_network import write_recorded
@@ -21,7 +22,7 @@ from mlops.training.training_record import EarlierTraining, Record, read_own
 if TYPE_CHECKING:
     from pathlib import Path
 
-WEIGHTS, MOST_EPOCHS = "weights", 1_000_000
+WEIGHTS = "weights"
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +99,7 @@ def finished_epochs(file: Path) -> int:
     _, values = read_tensors(file)
     training = values.get("training")
     epoch = training.get("epoch") if isinstance(training, dict) else None
-    if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
+    if type(epoch) is not int or not 0 <= epoch < MOST:
         raise UnsafeWeights(f"{file} does not state its epoch")
     return epoch + 1
 
