@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import threading
+import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ from mlops.errors import (
     Diverged,
     OutOfMemory,
     StudyMismatch,
+    Terminated,
     TrainingCrashed,
 )
+from mlops.search.engines.local import termination_as_interrupt
 from mlops.training import trainer_for
 from mlops.training.classification import ClassificationTrainer
 from mlops.training.classification import timm_network as networks
@@ -265,6 +269,21 @@ def test_the_callers_own_answer_to_sigterm_is_heard(tmp_path: Path, undrawn: Non
         assert signal.getsignal(signal.SIGTERM) is interrupt
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_sigterm_whose_exception_python_dropped_ends_the_training(tmp_path: Path, undrawn: None) -> None:
+    class Watched:
+        """Something that can be referred to weakly."""
+
+    def in_a_callback(report: EpochReport) -> Verdict:
+        watched = Watched()
+        _reference = weakref.ref(watched, lambda _gone: signal.raise_signal(signal.SIGTERM))
+        del watched
+        return Verdict.CONTINUE
+
+    with pytest.raises(Terminated), termination_as_interrupt():
+        ClassificationTrainer().fit(tiny_config(tmp_path, epochs=500), in_a_callback)
+    time.sleep(0.2)  # a second signal would end this process
 
 
 def test_it_trains_in_a_thread_too(tmp_path: Path, undrawn: None) -> None:

@@ -124,6 +124,7 @@ def termination_as_interrupt() -> Iterator[None]:
         return
 
     owner, report = os.getpid(), sys.unraisablehook
+    again: list[threading.Timer] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != owner:  # a forked child, which has no run to end
@@ -137,12 +138,15 @@ def termination_as_interrupt() -> Iterator[None]:
             report(ignored)
             return
         number = signal.SIGTERM if issubclass(ignored.exc_type, Terminated) else signal.SIGINT
-        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+        again.append(threading.Timer(0.05, os.kill, (os.getpid(), number)))
+        again[-1].start()
 
     before = signal.signal(signal.SIGTERM, interrupt)
     sys.unraisablehook = send_again
     try:
         yield
     finally:
+        for timer in again:  # the training has ended: a signal now would end what is left to record
+            timer.cancel()
         sys.unraisablehook = report
         signal.signal(signal.SIGTERM, before)

@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from mlops.errors import Terminated
 from mlops.terminal.progress import EpochBar
 from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import EvalBatches, Split, TrainBatches, decoded, split_of
@@ -153,16 +154,20 @@ def _interruptible() -> Iterator[None]:
     """Raise Ctrl-C as KeyboardInterrupt, which Lightning would convert to `sys.exit(1)` and ignore from then
     on.
 
-    For SIGTERM without another handler, Lightning exits with status 0; exit with the shell's 143 instead.
+    Lightning ends with status 0 after SIGTERM. With a handler of the caller's, whose exception Python dropped
+    (see `termination_as_interrupt`), raise Terminated instead; without one, exit with the shell's 143.
     """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
+    handled = signal.getsignal(signal.SIGTERM) not in (None, signal.SIG_DFL)
     try:
         yield
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise ended.__context__ from None
         if isinstance(ended, SIGTERMException):
+            if handled:
+                raise Terminated from None
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
