@@ -12,6 +12,7 @@ from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.cli.parameters import refuse_odd_arguments
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
+from mlops.processors import prepare_environment
 from mlops.redaction import keep_url_secrets, redact_output
 from mlops.terminal.messages import fail
 
@@ -70,6 +71,7 @@ def main(*command: str) -> None:
     command: prepended to the arguments of the process, for the scripts of MLproject.
     """
     redact_output()  # also tracebacks, warnings and the logs of libraries
+    prepare_environment()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # the search for plugins is slow
     sys.exit(run([*command, *sys.argv[1:]]))
 

@@ -24,6 +24,7 @@ from mlops.errors import DataFault
 from mlops.files.digests import FileCache, FileKey
 from mlops.files.limits import IMAGE_BYTES, IMAGE_PIXELS
 from mlops.files.regular_files import is_link, is_regular, odd_kind, open_regular
+from mlops.processors import most_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -131,7 +132,7 @@ def refuse_odd_images(files: Sequence[Path], cache: Path | None = None) -> None:
     remembered = FileCache(cache, "headers") if cache is not None else None
     known = remembered.known(list(keys.values())) if remembered is not None else {}
     unknown = [file for file, key in keys.items() if key not in known]
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         for fault in pool.map(_why_refused, unknown):
             if fault is not None:
                 raise fault

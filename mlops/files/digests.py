@@ -16,6 +16,7 @@ from typing import Literal
 
 from mlops.errors import DataFault, DiskFull
 from mlops.files.private import new_private_folder
+from mlops.processors import most_threads
 from mlops.terminal.progress import counted
 
 
@@ -27,7 +28,7 @@ def file_digests(files: Sequence[Path], cache: Path) -> dict[Path, str]:
     known = remembered.known(keys)
     unknown = [key for key in keys if key not in known]
     if unknown:
-        with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
+        with ThreadPoolExecutor(most_threads()) as pool:
             paths = [key.path for key in unknown]
             digests = counted(pool.map(sha256_of, paths), len(paths), "Taking the digest")
             hashed = list(zip(unknown, digests, strict=True))

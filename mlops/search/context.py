@@ -12,6 +12,7 @@ from mlops.search.run_book import RunBook
 from mlops.search.study import Study
 from mlops.search.trial import Bench
 from mlops.tracking import Tracker, ensure_store
+from mlops.training.threads import TrainingThreads
 
 
 def read_data(request: StudyRequest) -> Dataset:
@@ -29,7 +30,7 @@ def read_data(request: StudyRequest) -> Dataset:
 
 
 @contextmanager
-def opened(study: Study, dataset: Dataset, device: str = "") -> Iterator[Bench]:
+def opened(study: Study, dataset: Dataset, threads: TrainingThreads, device: str = "") -> Iterator[Bench]:
     """The bench of one process; its tracker delivers in the background until the block ends.
 
     device: overrides the request's. Raises StudyMismatch before anything is recorded.
@@ -38,4 +39,5 @@ def opened(study: Study, dataset: Dataset, device: str = "") -> Iterator[Bench]:
     study.open()
     ensure_store(request.tracking_uri)
     with Tracker(request.home, request.tracking_uri) as tracker:
-        yield Bench(study, dataset, tracker, RunBook(tracker, study, dataset), device or request.device)
+        runs = RunBook(tracker, study, dataset)
+        yield Bench(study, dataset, tracker, runs, device or request.device, threads)

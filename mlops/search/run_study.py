@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops.data import check_dataset
 from mlops.data.faults import raise_errors
 from mlops.errors import BadSetting, require
+from mlops.processors import prepare_environment
 from mlops.search.context import opened, read_data
 from mlops.search.engines.local import termination_as_interrupt, work, work_in_parallel
 from mlops.search.final_fit import Finished, best_trial, finish_study
@@ -18,12 +19,18 @@ from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
 from mlops.search.study_plots import draw_study
 from mlops.search.trial import Bench, Fitter
+from mlops.terminal.messages import note
 from mlops.training import trainer_for
+from mlops.training.threads import TrainingThreads
 
 if TYPE_CHECKING:
     from mlops.data.faults import Fault
     from mlops.tracking import Run, SyncReport
 
+_SPINNING = (
+    "torch was imported before this call, so its threads spin while they wait, which is slow beside "
+    "other work; `export GOMP_SPINCOUNT=3000` before Python starts prevents it"
+)
 _LAST_DELIVERY_S = 60.0
 _LAST_WORD_S = 10.0  # a user waits for the prompt
 
@@ -34,6 +41,9 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     Another call with the same request resumes an interrupted one. Raises UserError for errors that the user
     can fix, before anything is written to the store, and TrialFailed if no trial completed.
     """
+    if not prepare_environment():
+        note(_SPINNING)
+    threads = TrainingThreads()
     trainer = trainer_for(request.spec.task)
     _refuse_repetition(request)
     if request.engine == "ray":
@@ -43,7 +53,7 @@ def run_study(request: StudyRequest) -> StudyOutcome:
     device = request.device if request.engine == "local" else "auto"  # a node's device need not exist here
     trainer.check(request.spec.recipe, device=device, cache=request.cache)
     study = Study(request, identity_of(request, dataset.identity))
-    with _engine(request) as elsewhere, study.held(), opened(study, dataset, device) as bench:
+    with _engine(request) as elsewhere, study.held(), opened(study, dataset, threads, device) as bench:
         bench = replace(bench, elsewhere=elsewhere)
         run = bench.runs.study_run()
         bench.runs.data_faults(run, faults, bench.study.folder)

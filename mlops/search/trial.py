@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from mlops.data.dataset import Dataset
     from mlops.search.run_book import RunBook
     from mlops.tracking import Run, Tracker
+    from mlops.training.threads import TrainingThreads
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Objects shared by all trials of a study. elsewhere: trains instead of this process, if set."""
+    """Objects shared by all trials of a study.
+
+    threads: chooses torch's threads in this process. elsewhere: trains instead of this process, if set.
+    """
 
     study: Study
     dataset: Dataset
     tracker: Tracker
     runs: RunBook
     device: str
+    threads: TrainingThreads
     elsewhere: Fitter | None = None
 
 
@@ -111,7 +116,9 @@ def fit(bench: Bench, recipe: AnyRecipe, folder: Path, run: Run, trial: optuna.T
         return bench.elsewhere(bench, recipe, folder, run, trial)
     with bench.runs.watched(run):
         trainer = trainer_for(bench.study.request.spec.task)
-        return trainer.fit(config_for(bench, recipe, folder), epoch_handler(bench, run, trial))
+        on_epoch = bench.threads.after_each_epoch(epoch_handler(bench, run, trial))
+        bench.threads.choose()
+        return trainer.fit(config_for(bench, recipe, folder), on_epoch)
 
 
 def epoch_handler(bench: Bench, run: Run, trial: optuna.Trial | None) -> OnEpoch:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlops.errors import EXTRA_OF, MlopsError
 from mlops.files.private import is_open_to_others
+from mlops.processors import processors, users_threads
 from mlops.store.location import database_file, is_database
 from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions
@@ -69,11 +70,13 @@ def _libraries() -> Iterator[HealthFinding]:
 
 
 def _devices() -> Iterator[HealthFinding]:
+    chosen = users_threads()
+    by_user = f"; {chosen} threads by OMP_NUM_THREADS" if chosen is not None else ""
+    yield HealthFinding(Health.OK, "cpu", f"{processors()}{by_user}")
     try:
         import torch
     except ImportError:
         return
-    yield HealthFinding(Health.OK, "cpu", f"{torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         memory_gb = torch.cuda.get_device_properties(index).total_memory / 1e9
         yield HealthFinding(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
+from mlops.processors import most_threads, processors
 from mlops.store.model_digests import digests
 from registry.evidence.gated_metrics import write_latency
 from registry.evidence.version_files import onnx_file, version_files
@@ -43,13 +43,14 @@ def measure_version(
 def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency:
     """p50 and p95 of `calls` runs with one random image, after a warm-up; without decoding.
 
-    threads: ONNX Runtime's intra-op threads; 0: its default (one per core).
+    threads: ONNX Runtime's intra-op threads; 0: its default (one per core), or as many as the quota of the
+        control group allows.
     """
     import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or (most_threads() if processors().quota is not None else 0)
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has its own exception class for each status
@@ -82,9 +83,14 @@ def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency
 
 
 def device_name() -> str:
-    """The CPU and its cores: 'Intel(R) Xeon(R) Platinum 8481C, 2 cores, x86_64'."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{_processor()}, {cores} {'core' if cores == 1 else 'cores'}, {platform.machine()}"
+    """The CPU and the cores that this process may use: 'Intel(R) Xeon(R) Platinum 8481C, 2 cores, x86_64', or
+    '..., 1 core by quota of 2, x86_64' in a container.
+    """
+    given = processors()
+    cores = f"{given.threads} {'core' if given.threads == 1 else 'cores'}"
+    if given.quota is not None:
+        cores += f" by quota of {given.usable}"
+    return f"{_processor()}, {cores}, {platform.machine()}"
 
 
 def _processor() -> str:

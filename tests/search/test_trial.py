@@ -19,6 +19,7 @@ from mlops.tracking import Tracker
 from mlops.tracking.delivery.book import DeliveryBook
 from mlops.tracking.outbox.entries import EntryKind
 from mlops.training.protocol import TrainResult
+from mlops.training.threads import TrainingThreads
 from tests.search.test_study import DATA, study_in
 
 AWAY = "http://127.0.0.1:9"
@@ -32,7 +33,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     dataset = ClassificationDataset(DATA, ("a", "b"), {"train": two, "val": two, "test": two})
     with Tracker(tmp_path, AWAY, deliver=False) as tracker:
         tracker.start_run(study.key, experiment="e", name="study")
-        yield Bench(study, dataset, tracker, RunBook(tracker, study, dataset), "cpu")
+        yield Bench(study, dataset, tracker, RunBook(tracker, study, dataset), "cpu", TrainingThreads())
 
 
 def breaking(error: BaseException) -> Fitter:

@@ -23,7 +23,9 @@ def test_pictures_are_kept_in_memory_where_it_is_asked_for(tmp_path: Path, setti
     from mlops.data.ultralytics_view import yolo_view
 
     view = yolo_view(config.dataset, tmp_path / "cache")  # type: ignore[arg-type]
-    given = training_arguments(config.recipe, model="m", data=view, folder=tmp_path, device="cpu", seed=0)
+    given = training_arguments(
+        config.recipe, model="m", data=view, folder=tmp_path, device="cpu", seed=0, workers=0
+    )
     dataset = YOLODataset(
         img_path=str(view / "images" / "train"),
         data={"names": {0: "a", 1: "b", 2: "c", 3: "d"}, "channels": 3},
@@ -39,5 +41,7 @@ def test_a_training_goes_on_with_another_setting(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, tiny_dataset(tmp_path / "data"))
     other = replace(config, recipe=config.recipe.model_copy(update={"cache": "ram"}))
     assert identity_of(other) == identity_of(config)
-    again = training_arguments(other.recipe, model="m", data=tmp_path, folder=tmp_path, device="cpu", seed=0)
+    again = training_arguments(
+        other.recipe, model="m", data=tmp_path, folder=tmp_path, device="cpu", seed=0, workers=0
+    )
     assert again["cache"] == "ram"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from mlops.data.pixels import as_8_bits
 from mlops.data.readers.layout import lies_on_its_side
 from mlops.errors import DataFault, brief
 from mlops.files.digests import FileCache, FileKey, sha256_of
+from mlops.processors import most_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ def look_at_files(files: Sequence[Path], cache: Path, on_progress: OnProgress) -
     missing = [file for file in files if file not in looks]
     new: list[tuple[Path, Look]] = []
     on_progress(len(looks), len(files))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         for file, look in zip(missing, pool.map(_look_at_file, missing), strict=True):
             looks[file] = look
             new.append((file, look))

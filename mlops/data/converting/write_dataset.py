@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from mlops.data.pixels import as_rgb
 from mlops.data.readers.layout import upright
 from mlops.data.ultralytics_view import label_text
 from mlops.errors import DataFault
+from mlops.processors import most_threads
 from mlops.terminal.progress import counted, tracked
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def write_objects(folder: Path, classes: Sequence[str], splits: Boxed) -> int:
     """Write a square crop of each object, with some context, to `<split>/<class>/`. Returns their number."""
     folders = _class_folders(classes)
     count = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # encoding releases the GIL
+    with ThreadPoolExecutor(most_threads()) as pool:  # encoding releases the GIL
         for split, pictures in splits.items():
             homes = [folder / split / name for name in folders]
             for home in homes:

@@ -13,15 +13,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from mlops.errors import Terminated, TrainingCrashed, UserError
+from mlops.processors import environment_of_part
 from mlops.search.optuna_internals import open_again
 from mlops.search.trial import Bench, run_trial
 from mlops.store.credentials import environment_with_login
-
-if TYPE_CHECKING:
-    pass
 
 _POLL_S = 0.5
 WORKER = "mlops.search.engines.worker"
@@ -38,7 +35,8 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
     file.unlink(missing_ok=True)
     file.touch(0o600)
     file.write_text(request.model_dump_json(), encoding="utf-8")
-    start = partial(_start, file, request.tracking_uri, budget, forgiven)
+    threads = environment_of_part(request.parallel)
+    start = partial(_start, file, request.tracking_uri, threads, budget, forgiven)
     running = {number: start(number) for number in range(1, request.parallel + 1)}
     next_number = request.parallel + 1
     left_with = fruitless = 0
@@ -71,11 +69,13 @@ def work_in_parallel(bench: Bench, budget: int, forgiven: int) -> None:
         raise kind(f"a worker of study {bench.study.name} failed; see its message above")
 
 
-def _start(file: Path, store: str, budget: int, forgiven: int, number: int) -> subprocess.Popen[bytes]:
+def _start(
+    file: Path, store: str, threads: dict[str, str], budget: int, forgiven: int, number: int
+) -> subprocess.Popen[bytes]:
     """Start a worker. It gets the store's login by its environment, so that no file contains it."""
     given = (file, os.getpid(), number, budget, forgiven)
     command = [sys.executable, "-P", "-m", WORKER, *map(str, given)]
-    environment = environment_with_login(store)
+    environment = environment_with_login(store) | threads
     # stdout=2: our own has only the result
     return subprocess.Popen(command, start_new_session=True, stdout=2, env=environment)
 

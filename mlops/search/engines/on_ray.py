@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import BadSetting, require
+from mlops.processors import remove_own_threads
 from mlops.search.engines.local import work
 from mlops.search.run_book import RunBook
 from mlops.search.study import Study
@@ -48,6 +49,8 @@ def cluster(request: StudyRequest) -> Iterator[RayFitter]:
     try:
         if request.address:
             _knock(request.address)
+        else:
+            remove_own_threads()  # Ray sets a number for each actor where there is none
         ray.init(
             address=request.address or "local",
             logging_level=logging.ERROR,

@@ -15,6 +15,7 @@ from mlops.search.context import opened, read_data
 from mlops.search.engines.local import termination_as_interrupt, work
 from mlops.search.request import StudyRequest
 from mlops.search.study import Study, identity_of
+from mlops.training.threads import TrainingThreads
 
 _POLL_S = 0.5
 
@@ -34,8 +35,6 @@ def _device(request: StudyRequest, number: int) -> str:
     """The device of a worker: CUDA devices in turn; any other device is shared."""
     import torch
 
-    share = max(1, (os.cpu_count() or 1) // request.parallel)
-    torch.set_num_threads(min(torch.get_num_threads(), share))  # fewer if the user set so
     if request.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
         return f"cuda:{(number - 1) % torch.cuda.device_count()}"
     return request.device
@@ -49,10 +48,11 @@ def main(file: str, parent: str, number: str, budget: str, forgiven: str) -> int
     try:
         with termination_as_interrupt():
             end_with_parent(int(parent))
+            threads = TrainingThreads()
             device = _device(request, int(number))
             dataset = read_data(request)
             study = Study(request, identity_of(request, dataset.identity))
-            with opened(study, dataset, device) as bench:
+            with opened(study, dataset, threads, device) as bench:
                 work(bench, int(budget), int(forgiven))
     except KeyboardInterrupt:
         return 0

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.processors import most_threads
 from mlops.search.context import read_data
 from mlops.search.profiling.advice import (
     RECIPE,
@@ -74,8 +75,7 @@ def _measure_all(
     request: StudyRequest, device: str, pictures: int, folder: Path, budget_s: float, say: Say
 ) -> tuple[MeasuredSpeed, ...]:
     ends = time.monotonic() + budget_s
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    planned = list(variants_of(request.spec.recipe, device, cores))
+    planned = list(variants_of(request.spec.recipe, device, most_threads()))
     wanted_s = _WANTED_S.get(device.partition(":")[0], _WANTED_ELSEWHERE_S)
     measured: list[MeasuredSpeed] = []
 

@@ -22,6 +22,7 @@ from mlops.errors import DataFault, DiskFull
 from mlops.files.atomic import partial_file
 from mlops.files.locks import locked_folder
 from mlops.terminal.progress import counted
+from mlops.training.threads import loading_processes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,6 +147,7 @@ def _decode(dataset: ClassificationDataset, split: SplitName, side: int, file: P
     with ExitStack() as stack:
         unfinished = stack.enter_context(partial_file(file))
         out = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        workers = loading_processes(workers)
         if workers > 1 and len(images) > 10 * _CHUNK:
             pool = stack.enter_context(ProcessPoolExecutor(workers))
             squares: Iterator[NDArray[np.uint8]] = pool.map(read, images, chunksize=_CHUNK)

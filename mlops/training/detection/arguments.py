@@ -21,7 +21,6 @@ _SAME_NAME = (
     "nbs",
     "epochs",
     "patience",
-    "workers",
     "amp",
     "optimizer",
     "lr0",
@@ -60,6 +59,7 @@ def training_arguments(
     folder: Path,
     device: str,
     seed: int,
+    workers: int,
 ) -> dict[str, object]:
     """Every argument of a new training.
 
@@ -77,6 +77,7 @@ def training_arguments(
         "model": model,
         "pretrained": False if wants_none(recipe.weights) else recipe.weights,  # for the record: not opened
         "seed": seed,
+        "workers": workers,
         **_places(data, folder, device),
     }
 

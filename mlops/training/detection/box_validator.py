@@ -30,6 +30,7 @@ from mlops.training.detection.ultralytics_internals import MatchingValidator
 from mlops.training.device import library_device
 from mlops.training.failures import named
 from mlops.training.protocol import TestResult, TrainConfig
+from mlops.training.threads import loading_processes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +187,7 @@ def _arguments(
         "split": split,
         "imgsz": config.recipe.image_size,
         "batch": config.recipe.batch * 2,
-        "workers": config.recipe.workers,
+        "workers": loading_processes(config.recipe.workers),
         "device": library_device(config.device),
         "rect": False,
         "plots": True,

@@ -60,6 +60,7 @@ def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: On
     from mlops.training.detection.first_weights import architecture, first_weights
     from mlops.training.device import library_device
     from mlops.training.failures import named
+    from mlops.training.threads import loading_processes
 
     config, recipe = job.config, job.config.recipe
     arguments = training_arguments(
@@ -69,6 +70,7 @@ def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: On
         folder=places.folder,
         device=library_device(config.device),
         seed=config.seed,
+        workers=loading_processes(recipe.workers),
     )
     journal = _Journal(places, found.record, on_epoch)
     going_on = found.checkpoint
