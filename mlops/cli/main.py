@@ -12,7 +12,7 @@ from mlops import __version__
 from mlops.cli.lazy_group import lazy_group
 from mlops.cli.parameters import refuse_odd_arguments
 from mlops.errors import EXTRA_OF, MissingPackage, MlopsError, Terminated
-from mlops.processors import prepare_environment
+from mlops.machine.processors import prepare_environment
 from mlops.redaction import keep_url_secrets, redact_output
 from mlops.terminal.messages import fail
 

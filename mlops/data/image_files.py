@@ -24,7 +24,7 @@ from mlops.errors import DataFault
 from mlops.files.digests import FileCache, FileKey
 from mlops.files.limits import IMAGE_BYTES, IMAGE_PIXELS
 from mlops.files.regular_files import is_link, is_regular, odd_kind, open_regular
-from mlops.processors import most_threads
+from mlops.machine.processors import most_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image

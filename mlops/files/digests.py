@@ -16,7 +16,7 @@ from typing import Literal
 
 from mlops.errors import DataFault, DiskFull
 from mlops.files.private import new_private_folder
-from mlops.processors import most_threads
+from mlops.machine.processors import most_threads
 from mlops.terminal.progress import counted
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops.data import check_dataset
 from mlops.data.faults import raise_errors
 from mlops.errors import BadSetting, require
-from mlops.processors import prepare_environment
+from mlops.machine.processors import prepare_environment
 from mlops.search.context import opened, read_data
 from mlops.search.engines.local import termination_as_interrupt, work, work_in_parallel
 from mlops.search.final_fit import Finished, best_trial, finish_study

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sqlite3
+from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,7 +94,10 @@ def ensure_store(uri: str) -> None:
         return
     prepare_environment()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with locked(file.with_name(file.name + ".lock")):
+    lock = file.with_name(file.name + ".lock")
+    if _is_made(file, lock):
+        return
+    with locked(lock):
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -102,6 +109,25 @@ def ensure_store(uri: str) -> None:
             if "disk is full" in first_line:
                 raise DiskFull(str(file.parent), "the tracking store") from error
             raise UserError(f"cannot use {file} as a tracking store: {first_line}") from error
+        lock.write_text(json.dumps(_state(file)), encoding="utf-8")
+
+
+def _is_made(file: Path, lock: Path) -> bool:
+    """Whether this release of MLflow has made or migrated the tables, which the lock's content records.
+
+    MLflow takes seconds to be imported and to find that out.
+    """
+    try:
+        return bool(json.loads(lock.read_text(encoding="utf-8")) == _state(file))
+    except (OSError, ValueError, sqlite3.Error):
+        return False
+
+
+def _state(file: Path) -> list[str]:
+    """The release of MLflow and the revision of the tables. Raises sqlite3.Error if there are none."""
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+        [[revision]] = database.execute("SELECT version_num FROM alembic_version").fetchall()
+    return [metadata.version("mlflow"), revision]
 
 
 def quiet_store_logs() -> None:

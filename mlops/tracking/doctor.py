@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlops.errors import EXTRA_OF, MlopsError
 from mlops.files.private import is_open_to_others
-from mlops.processors import processors, users_threads
+from mlops.machine.processors import processors, users_threads
 from mlops.store.location import database_file, is_database
 from mlops.store.server import answers
 from mlops.tracking.environment import code_state, library_versions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops.processors import LoadMeter, fair_threads, most_threads, users_threads
+from mlops.machine.processors import LoadMeter, fair_threads, most_threads, users_threads
 from mlops.terminal.messages import note
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from mlops.processors import most_threads, processors
+from mlops.machine.processors import most_threads, processors
 from mlops.store.model_digests import digests
 from registry.evidence.gated_metrics import write_latency
 from registry.evidence.version_files import onnx_file, version_files

@@ -17,7 +17,7 @@ from mlops.data.pixels import as_8_bits
 from mlops.data.readers.layout import lies_on_its_side
 from mlops.errors import DataFault, brief
 from mlops.files.digests import FileCache, FileKey, sha256_of
-from mlops.processors import most_threads
+from mlops.machine.processors import most_threads
 
 if TYPE_CHECKING:
     import numpy as np

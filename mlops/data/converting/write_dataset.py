@@ -17,7 +17,7 @@ from mlops.data.pixels import as_rgb
 from mlops.data.readers.layout import upright
 from mlops.data.ultralytics_view import label_text
 from mlops.errors import DataFault
-from mlops.processors import most_threads
+from mlops.machine.processors import most_threads
 from mlops.terminal.progress import counted, tracked
 
 if TYPE_CHECKING:

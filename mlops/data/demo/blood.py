@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from mlops.data.demo.canvas import (
     smooth_noise,
     soft_step,
 )
+from mlops.data.demo.in_processes import drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from mlops.data.demo.scene import DemoPlan
+    from mlops.data.demo.scene import DemoPlan, SplitPlan
 
 # shares of the classes in PBC (Acevedo et al. 2020, doi 10.1016/j.dib.2020.105474)
 SHARES = {
@@ -85,12 +88,15 @@ def write_blood(folder: Path, plan: DemoPlan) -> tuple[str, ...]:
     arrays: dict[str, Any] = {"classes": np.array(CLASSES)}
     for split in plan.splits:
         labels = _labels(split.rng(), split.pictures)
-        arrays[f"{split.name}_images"] = np.stack(
-            [draw_cell(split.rng(i), CLASSES[label], plan.side) for i, label in enumerate(labels)]
-        )
+        names = [CLASSES[label] for label in labels]
+        arrays[f"{split.name}_images"] = np.stack(drawn(partial(_cell, split, names, plan.side), len(names)))
         arrays[f"{split.name}_labels"] = labels.astype(np.uint8)[:, None]
     np.savez_compressed(folder / "blood_cells.npz", **arrays)
     return CLASSES
+
+
+def _cell(split: SplitPlan, names: Sequence[str], side: int, number: int) -> Picture:
+    return draw_cell(split.rng(number), names[number], side)
 
 
 def _labels(rng: Rng, count: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from mlops.data.dataset import SPLITS, SplitName
 from mlops.data.demo.canvas import Picture, Plane, Points, Rng
+from mlops.data.demo.in_processes import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,18 +73,18 @@ def write_yolo(folder: Path, plan: DemoPlan, classes: tuple[str, ...], draw: Dra
 
 
 def _write_split(folder: Path, split: SplitPlan, side: int, draw: Draw) -> dict[str, str]:
-    images, labels = folder / "images" / split.name, folder / "labels" / split.name
-    images.mkdir(parents=True)
-    labels.mkdir(parents=True)
-    written: dict[str, str] = {}
-    for number in range(split.pictures):
-        scene = draw(split.rng(number), side)
-        stem = f"{split.name}_{number:04d}"
-        Image.fromarray(scene.picture).save(images / f"{stem}.png", compress_level=4)
-        rows = "".join(f"{yolo_row(thing, side)}\n" for thing in scene.things)
-        (labels / f"{stem}.txt").write_text(rows, encoding="utf-8")
-        written[f"images/{split.name}/{stem}.png"] = scene.label
-    return written
+    for kind in ("images", "labels"):
+        (folder / kind / split.name).mkdir(parents=True)
+    return dict(drawn(partial(_write_scene, folder, split, side, draw), split.pictures))
+
+
+def _write_scene(folder: Path, split: SplitPlan, side: int, draw: Draw, number: int) -> tuple[str, str]:
+    scene = draw(split.rng(number), side)
+    image = f"images/{split.name}/{split.name}_{number:04d}.png"
+    Image.fromarray(scene.picture).save(folder / image, compress_level=4)
+    rows = "".join(f"{yolo_row(thing, side)}\n" for thing in scene.things)
+    (folder / "labels" / split.name / f"{split.name}_{number:04d}.txt").write_text(rows, encoding="utf-8")
+    return image, scene.label
 
 
 @dataclass(frozen=True, slots=True)

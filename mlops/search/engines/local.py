@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from mlops.errors import Terminated, TrainingCrashed, UserError
-from mlops.processors import environment_of_part
+from mlops.machine.processors import environment_of_part
 from mlops.search.optuna_internals import open_again
 from mlops.search.trial import Bench, run_trial
 from mlops.store.credentials import environment_with_login

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops.errors import BadSetting, require
-from mlops.processors import remove_own_threads
+from mlops.machine.processors import remove_own_threads
 from mlops.search.engines.local import work
 from mlops.search.run_book import RunBook
 from mlops.search.study import Study

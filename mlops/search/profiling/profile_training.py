@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.processors import most_threads
+from mlops.machine.processors import most_threads
 from mlops.search.context import read_data
 from mlops.search.profiling.advice import (
     RECIPE,

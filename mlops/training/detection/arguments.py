@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlops.training.weights import wants_none
 
@@ -60,6 +60,7 @@ def training_arguments(
     device: str,
     seed: int,
     workers: int,
+    cache: Literal["ram", False],
 ) -> dict[str, object]:
     """Every argument of a new training.
 
@@ -71,7 +72,7 @@ def training_arguments(
     return {
         **{name: getattr(recipe, name) for name in _SAME_NAME},
         "imgsz": recipe.image_size,
-        "cache": _cached(recipe),
+        "cache": cache,
         "freeze": recipe.freeze_layers or None,
         "warmup_bias_lr": 0.0 if recipe.optimizer.lower() in _STEADY_START else 0.1,
         "model": model,
@@ -80,10 +81,6 @@ def training_arguments(
         "workers": workers,
         **_places(data, folder, device),
     }
-
-
-def _cached(recipe: DetectionRecipe) -> object:
-    return "ram" if recipe.cache == "ram" else False
 
 
 def _places(data: Path, folder: Path, device: str) -> dict[str, object]:

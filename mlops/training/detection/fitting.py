@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mlops.data.dataset import DetectionDataset
 from mlops.errors import DataFault
+from mlops.machine.memory import available_bytes
+from mlops.terminal.messages import note
 from mlops.training.detection import resume
 from mlops.training.detection.network_file import SavedNetwork, read_network
 from mlops.training.detection.resume import DetectorFiles, look_back
@@ -54,6 +56,23 @@ def fit(job: Job, on_epoch: OnEpoch) -> TrainResult:
     return _result(places, found.record)
 
 
+def image_cache(recipe: DetectionRecipe, dataset: DetectionDataset) -> Literal["ram", False]:
+    """`cache` of the recipe, if the decoded images fill at most half of the memory that is left: the library
+    looks at the machine's memory, not at the container's.
+    """
+    if recipe.cache != "ram":
+        return False
+    images = sum(len(images) for images in dataset.splits.values())
+    needed, left = images * 3 * recipe.image_size**2, available_bytes()
+    if needed <= left / 2:
+        return "ram"
+    note(
+        f"cache=ram is not used: {images} decoded images take up to {needed / 1e9:.1f} GB, more than half of the "
+        f"{left / 1e9:.1f} GB of memory that are left"
+    )
+    return False
+
+
 def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: OnEpoch) -> Record:
     from mlops.data.ultralytics_view import yolo_view
     from mlops.training.detection.arguments import training_arguments
@@ -71,6 +90,7 @@ def _train(job: Job, places: DetectorFiles, found: EarlierTraining, on_epoch: On
         device=library_device(config.device),
         seed=config.seed,
         workers=loading_processes(recipe.workers),
+        cache=image_cache(recipe, job.dataset),
     )
     journal = _Journal(places, found.record, on_epoch)
     going_on = found.checkpoint

@@ -1,20 +1,19 @@
 """How many processors this command may use, and how many of them other work leaves free.
 
-The numbers of threads of torch, ONNX Runtime, pools and loaders come from here. `joblib.cpu_count` reads the
-quota of the top control group alone, which in a slice of systemd or a nested container is not the one that
-binds; hence `processors`.
+The numbers of threads of torch, ONNX Runtime, pools and loaders come from here.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from mlops.machine.control_groups import PROC, group_folders, number_in
 
 _THREADS, _OURS = "OMP_NUM_THREADS", "MLOPS_OMP_NUM_THREADS"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -58,54 +57,19 @@ def processors() -> Processors:
     return Processors(machine, usable, quota())
 
 
-def quota(proc: Path = Path("/proc/self")) -> float | None:
+def quota(proc: Path = PROC) -> float | None:
     """The smallest quota of this process's control group and the groups above it, in processors."""
-    try:
-        groups = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
-        mounts = (proc / "mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return None
-    found: list[float] = []
-    for line in groups:
-        _, controllers, group = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            found += _quotas(group, controllers, mounts)
-    return min(found, default=None)
-
-
-def _quotas(group: str, controllers: str, mounts: list[str]) -> list[float]:
-    """Quotas of a group and of those above it, as far as they are mounted."""
-    for line in mounts:  # "31 23 0:28 /root /mount/point rw - cgroup2 source options"
-        where, _, what = line.partition(" - ")
-        kind, _, options = (*what.split(" "), "", "")[:3]
-        if kind != ("cgroup" if controllers else "cgroup2"):
-            continue
-        if controllers and "cpu" not in options.split(","):
-            continue
-        root, mount = (re.sub(r"\\(\d{3})", _octal, part) for part in where.split(" ")[3:5])
-        inside = os.path.relpath(group, root)
-        folder = Path(mount) if inside.startswith("..") else Path(mount, inside)
-        above = [folder, *folder.parents]
-        return [each for part in above if part.is_relative_to(mount) and (each := _quota_of(part))]
-    return []
-
-
-def _octal(escaped: re.Match[str]) -> str:
-    return chr(int(escaped[1], 8))
+    quotas = (_quota_of(folder) for folder in group_folders("cpu", proc))
+    return min((each for each in quotas if each is not None), default=None)
 
 
 def _quota_of(folder: Path) -> float | None:
-    try:
-        if (folder / "cpu.max").is_file():
-            allowed, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
-        else:
-            allowed, period = (
-                (folder / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip()
-                for name in ("quota", "period")
-            )
-        return int(allowed) / int(period) if int(allowed) > 0 else None
-    except (OSError, ValueError):  # "max", or no file in the top group
-        return None
+    if (folder / "cpu.max").is_file():
+        words = (folder / "cpu.max").read_text(encoding="utf-8").split()  # "max 100000": no limit
+        allowed, period = (int(word) if word.isdecimal() else None for word in (*words, "", "")[:2])
+    else:
+        allowed, period = number_in(folder / "cpu.cfs_quota_us"), number_in(folder / "cpu.cfs_period_us")
+    return allowed / period if allowed and period and allowed > 0 else None
 
 
 # the environment of OpenMP

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.processors import (
+from mlops.machine.processors import (
     Load,
     LoadMeter,
     Processors,
