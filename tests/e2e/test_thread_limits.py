@@ -81,8 +81,10 @@ def running_threads(shell: Shell, limit: Limit, *command: str, **variables: str)
         stderr=subprocess.STDOUT,
         text=True,
     )
-    counts = []
+    counts: list[int] = []
     while process.poll() is None:
+        if command[0] == "train" and not list(shell.folder.glob(".mlops/studies/*/trial-000/**/last.*")):
+            counts.clear()  # so far it was imported and prepared
         counts.append(sum(_running(pid) for pid in _family(process.pid)))
         time.sleep(0.05)
     assert process.stdout is not None
@@ -115,18 +117,21 @@ def test_a_training_keeps_to_one_processor(shell: Shell, tiny_cells: Path, limit
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_each_command_keeps_to_one_processor(shell: Shell, tiny_cells: Path, limit: Limit) -> None:
-    two_processes = ("--trials", "2", "--parallel", "2", "--study", "both")
-    keeps_to(2, running_threads(shell, limit, *training(tiny_cells), *two_processes))  # of one thread each
+    two = ("--trials", "2", "--parallel", "2", "--study", "both")
+    keeps_to(3, running_threads(shell, limit, *training(tiny_cells), *two))  # one each, and who delivers
     keeps_to(1, running_threads(shell, limit, "evaluate", "blood-cell-classifier/1"))
     keeps_to(1, running_threads(shell, limit, "data", "check", str(tiny_cells)))
-    with pytest.raises(AssertionError):  # the user's own number wins
-        keeps_to(
-            1, running_threads(shell, limit, *training(tiny_cells), "--study", "own", OMP_NUM_THREADS="4")
-        )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_the_users_number_wins(shell: Shell, tiny_cells: Path) -> None:
+    counts = running_threads(shell, one_processor, *training(tiny_cells), OMP_NUM_THREADS="4")
+    assert np.percentile(counts, 90) > 1
 
 
 def training(data: Path) -> tuple[str, ...]:
-    return ("train", "blood-cell-classifier", "--data", str(data), *tiny("epochs=2", "image_size=64"))
+    return ("train", "blood-cell-classifier", "--data", str(data), *tiny("epochs=6", "image_size=64"))
 
 
 def keeps_to(allowed: int, counts: list[int]) -> None:

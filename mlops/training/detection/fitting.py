@@ -67,8 +67,8 @@ def image_cache(recipe: DetectionRecipe, dataset: DetectionDataset) -> Literal["
     if needed <= left / 2:
         return "ram"
     note(
-        f"cache=ram is not used: {images} decoded images take up to {needed / 1e9:.1f} GB, more than half of the "
-        f"{left / 1e9:.1f} GB of memory that are left"
+        f"cache=ram is not used: {images} decoded images take up to {needed / 1e9:.1f} GB, more than half of "
+        f"the {left / 1e9:.1f} GB of memory that are left"
     )
     return False
 
