@@ -20,6 +20,7 @@ from mlops.evaluation.review import write_review
 from mlops.evaluation.sample_sources import SampleSource
 from mlops.evaluation.tracked import FOLDER, keep_files, keep_metrics, refuse_unwritable
 from mlops.evaluation.tta_and_ensembles import other_ways
+from mlops.machine.processors import LoadMeter, most_threads
 from mlops.metrics.samples.image_names import picture_names
 from mlops.prediction.onnx_model import open_onnx
 from mlops.store.client import asking
@@ -71,7 +72,8 @@ def opened_source(
         if subject.model:
             refuse_changed(client, subject.model, subject.version, digests(folder), "evaluated")
         try:
-            predictor = open_onnx(found[0], threads=request.threads)
+            threads = request.threads or most_threads()
+            predictor = open_onnx(found[0], threads=threads, spinning=not LoadMeter().read().busy)
         except ValueError as error:
             raise UnknownVersion(f"{subject.name}: {error}") from error
         yield SampleSource(client, subject.run_id, found[0], predictor, request.again, scratch)

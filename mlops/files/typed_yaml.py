@@ -150,6 +150,7 @@ class StrictSettings(Strict):
     @classmethod
     def _yes_is_no_number(cls, given: Any, info: ValidationInfo) -> Any:
         """`epochs: yes` would otherwise be 1."""
-        if isinstance(given, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(given, bool) and kind is not bool and given not in get_args(kind):
             raise ValueError("a number, not true or false")
         return given

@@ -167,6 +167,11 @@ class Load:
     processes: int
     children: float = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Whether threads that spin would take processors from other work."""
+        return self.others >= _BUSY
+
 
 @dataclass(frozen=True, slots=True)
 class _Usage:

@@ -378,6 +378,7 @@ def open_onnx(
     preprocessing: Mapping[str, Any] | None = None,
     *,
     threads: int = 0,
+    spinning: bool = True,
     providers: Sequence[str] = CPU,
 ) -> Predictor:
     """Open an ONNX file of a version.
@@ -385,12 +386,15 @@ def open_onnx(
     preprocessing: as in the tag `mlops.preprocessing`. None: read it from the file's metadata
         (`preprocessing`), else from the MLflow model in the same folder.
     threads: ONNX Runtime's intra-op threads; 0: its default (one per core).
+    spinning: threads that wait for each other keep a processor busy, which is faster for single images on an
+        idle machine, and slower beside other work.
     Raises ValueError for a file that cannot be run, or a missing or unsupported preprocessing.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime has its own exception class for each status

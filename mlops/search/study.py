@@ -62,9 +62,8 @@ def identity_of(request: StudyRequest, data: Identity) -> StudyIdentity:
     """System, data and space (including the recipe, the length of trials, the seed, and the content of files
     of initial weights).
     """
-    # loading settings do not change results, so they are not part of the identity
     searched: dict[str, object] = {
-        "recipe": request.spec.recipe.model_dump(mode="json", exclude={"workers", "cache"}),
+        "recipe": request.spec.recipe.of_identity(),
         "space": {name: span.model_dump(mode="json") for name, span in request.spec.space.items()},
         "search": request.spec.search.model_dump(mode="json"),
         "seed": request.seed,

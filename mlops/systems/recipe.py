@@ -6,9 +6,9 @@ reads is an error.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mlops.files.typed_yaml import StrictSettings
 
@@ -30,6 +30,14 @@ Weights = Annotated[
 ]
 
 
+def _text_as_bool(given: object) -> object:
+    """`--set` passes text."""
+    return {"true": True, "false": False}.get(given.lower(), given) if isinstance(given, str) else given
+
+
+AutoOrBool: TypeAlias = Annotated[Literal["auto", True, False], BeforeValidator(_text_as_bool)]
+
+
 class Recipe(StrictSettings):
     """The settings that all tasks share."""
 
@@ -46,6 +54,13 @@ class Recipe(StrictSettings):
     )
     workers: Annotated[int, Field(ge=0, le=1024)] = Field(description="data-loading processes")
     amp: bool = Field(description="mixed precision, if the device benefits (CUDA)")
+
+    def of_identity(self) -> dict[str, Any]:
+        """The settings that identify a training or a study: without those that only change its speed."""
+        settings = self.model_dump(mode="json", exclude={"workers", "cache"})
+        if settings.get("compile") == "auto":
+            settings["compile"] = False  # the default of releases that knew no "auto"
+        return settings
 
 
 class DetectionRecipe(Recipe):
@@ -126,7 +141,10 @@ class ClassificationRecipe(Recipe):
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
-    compile: bool = Field(default=False, description="torch.compile; worthwhile for long trainings")
+    compile: AutoOrBool = Field(
+        default="auto",
+        description="torch.compile; auto: after a measured epoch, if the epochs left are long enough to pay",
+    )
 
 
 class JointRecipe(Recipe):

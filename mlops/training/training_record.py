@@ -75,7 +75,7 @@ def identity_of(config: TrainConfig[AnyRecipe]) -> str:
     weights.
     """
     said = [
-        config.recipe.model_dump(exclude={"workers", "cache"}),
+        config.recipe.of_identity(),
         config.dataset.identity.digest,
         config.seed,
     ]

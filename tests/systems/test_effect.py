@@ -29,7 +29,7 @@ from mlops.systems.spec import RECIPE_OF_TASK
             "warmup_epochs",
             "schedule=cosine",
         ),
-        ("blood-cell-classifier", ["space.compile=false,true"], "space.compile", "changes only the speed"),
+        ("blood-cell-classifier", ["space.compile=auto,true"], "space.compile", "changes only the speed"),
         ("joint-detector", ["balance=fixed"], "space.gradnorm_alpha", "balance=gradnorm"),
         ("joint-detector", ["classify=false"], "space.gradnorm_alpha", "nothing to balance"),
         ("joint-detector", ["space.classify=true,false"], "space.classify", "ranked by one metric"),

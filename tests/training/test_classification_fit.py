@@ -35,8 +35,10 @@ from mlops.search.engines.local import termination_as_interrupt
 from mlops.training import trainer_for
 from mlops.training.classification import ClassificationTrainer
 from mlops.training.classification import timm_network as networks
+from mlops.training.classification.compiling import CompileChoice
 from mlops.training.classification.lightning_module import ClassifierModule
 from mlops.training.protocol import EpochReport, Verdict
+from mlops.training.training_record import identity_of
 from tests.training.classification_case import (
     CLASSES,
     Reports,
@@ -414,3 +416,64 @@ def test_torch_compile_learns_the_same_frozen_and_released(tmp_path: Path, undra
     start = networks.build(tiny_recipe(), len(CLASSES), 0).state_dict()
     with safe_open(result.last_weights, framework="pt") as held:
         assert not torch.equal(held.get_tensor("conv1.0.weight"), start["conv1.0.weight"])
+
+
+# torch.compile
+
+
+class Switched:
+    """A module that says what it trains with."""
+
+    device = torch.device("cpu")
+    backbone_frozen = False
+    compiled = False
+
+    def use_compiled(self) -> None:
+        self.compiled = True
+
+    def use_eager(self) -> None:
+        self.compiled = False
+
+
+def after_epochs(*seconds: float, epochs: int, module: Switched) -> list[bool]:
+    choice, states = CompileChoice(), []
+    for number, each in enumerate(seconds, start=1):
+        choice.after_epoch(module, each, epochs - number)  # type: ignore[arg-type]
+        states.append(module.compiled)
+    return states
+
+
+def test_a_long_training_is_compiled_after_its_first_epoch() -> None:
+    assert after_epochs(60.0, 100.0, 45.0, 80.0, epochs=40, module=Switched()) == [True] * 4
+
+
+def test_a_compiled_network_that_is_not_faster_is_taken_back() -> None:
+    assert after_epochs(60.0, 100.0, 61.0, 10.0, epochs=40, module=Switched()) == [True, True, False, False]
+
+
+def test_a_short_training_is_not_compiled() -> None:
+    assert after_epochs(5.0, 5.0, 5.0, epochs=20, module=Switched()) == [False] * 3
+
+
+def test_frozen_epochs_are_not_measured() -> None:
+    module = Switched()
+    choice = CompileChoice()
+    module.backbone_frozen = True
+    choice.after_epoch(module, 600.0, 40)  # type: ignore[arg-type]
+    assert not module.compiled
+    module.backbone_frozen = False
+    choice.after_epoch(module, 600.0, 39)  # type: ignore[arg-type]
+    assert module.compiled
+
+
+def test_without_a_compiler_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert after_epochs(60.0, 60.0, 60.0, epochs=40, module=Switched()) == [False] * 3
+    assert "needs a C++ compiler" in capfd.readouterr().err
+
+
+def test_the_choice_does_not_change_the_identity_of_a_training(tmp_path: Path) -> None:
+    eager, auto = (tiny_config(tmp_path, compile=value) for value in (False, "auto"))
+    assert identity_of(eager) == identity_of(auto)

@@ -140,7 +140,7 @@ def variants_of(recipe: AnyRecipe, device: str, cores: int) -> tuple[SettingsVar
     if cuda:
         found.append(SettingsVariant("amp", {"amp": not recipe.amp}))
     if isinstance(recipe, ClassificationRecipe):
-        found.append(SettingsVariant("compile", {"compile": not recipe.compile}))
+        found.append(SettingsVariant("compile", {"compile": recipe.compile is not True}))
     if isinstance(recipe, DetectionRecipe):
         found.append(SettingsVariant("cache", {"cache": "none" if recipe.cache == "ram" else "ram"}))
     found.append(_batch(recipe, 4 * recipe.batch))

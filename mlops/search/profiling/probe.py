@@ -72,6 +72,8 @@ def main(request_file: str, changes: str, folder: str, parent: str, wanted_s: st
 
 def _measure(request: StudyRequest, changes: dict[str, object], folder: Path, wanted_s: float) -> None:
     recipe = with_values(request.spec.recipe, {**_known(request.spec.recipe, _AS_MEASURED), **changes})
+    if getattr(recipe, "compile", False) == "auto":  # it would decide by the 1000 epochs
+        recipe = with_values(recipe, {"compile": False})
     dataset = first_batches(read_data(request), recipe.batch)
     on_cuda = find_device(request.device).startswith("cuda")
     clock = Clock(warm_up=10 if on_cuda else 2, wanted_s=wanted_s)

@@ -18,6 +18,7 @@ from mlops.metrics.class_metrics import headline, per_source
 from mlops.systems.recipe import MOST
 from mlops.training.classification import timm_network as networks
 from mlops.training.classification.batches import epoch_seed
+from mlops.training.classification.compiling import CompileChoice
 from mlops.training.classification.state_file import StateFile, write_recorded
 from mlops.training.conversion import convert
 from mlops.training.protocol import EpochReport, OnEpoch, Verdict
@@ -53,6 +54,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self._places, self._on_epoch, self._bar = places, on_epoch, bar
         self._epoch = len(record.epochs)
         self._started = self._train_s = 0.0
+        self._compiling = CompileChoice() if config.recipe.compile == "auto" else None
 
     def number(self) -> int:
         """The current epoch, counted from 0."""
@@ -82,6 +84,8 @@ class Epochs(Callback):  # type: ignore[misc]
         write_record(self._places.record, self.record)
         self._keep(trainer, module)
         trainer.should_stop = bool(ended)
+        if self._compiling is not None and not ended:
+            self._compiling.after_epoch(module, self._train_s, self._recipe.epochs - report.epoch)
         self._bar.done(report.epoch, report.metrics, report.seconds)
 
     def _ended(self, epoch: int) -> str:

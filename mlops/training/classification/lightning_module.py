@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.optim import lr_scheduler
 
 from mlops.training.classification.batches import augmentation
+from mlops.training.classification.compiling import compiled
 from mlops.training.classification.timm_network import head_parameters, normalisation
 
 if TYPE_CHECKING:
@@ -42,13 +43,21 @@ class ClassifierModule(pl.LightningModule):  # type: ignore[misc]
         self.augment = augmentation(recipe)
         self.backbone_frozen = False
         self.seen, self.validated = Predictions(), Predictions()
-        forward = self.network.forward  # a compiled copy of the network would be saved twice
-        self._trained: Any = torch.compile(forward, dynamic=False) if recipe.compile else forward
+        self._trained: Any = self.network.forward
+        if recipe.compile is True:
+            self.use_compiled()
         norm = normalisation(network)
         self.register_buffer("mean", torch.tensor(norm.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(norm.std).view(1, 3, 1, 1), persistent=False)
         weights = balanced_weights(class_counts) if recipe.class_weights == "balanced" else None
         self.register_buffer("class_weights", weights, persistent=False)
+
+    def use_compiled(self) -> None:
+        """Train by a compiled function; a compiled copy of the network would be saved twice."""
+        self._trained = compiled(self.network.forward)
+
+    def use_eager(self) -> None:
+        self._trained = self.network.forward
 
     # freezing
 

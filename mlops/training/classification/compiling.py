@@ -1,0 +1,84 @@
+"""torch.compile where it pays within the training (`compile=auto`), decided by measured epochs."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mlops.terminal.messages import note
+
+if TYPE_CHECKING:
+    from mlops.training.classification.lightning_module import ClassifierModule
+
+log = logging.getLogger(__name__)
+COMPILING_S = 60.0  # of EfficientNet-Lite0 on two cores: 50 s; less on a GPU's host
+GAIN = 0.2  # of the time of an epoch; 0.1 to 0.35 were measured
+MARGIN = 2.0  # what is saved must be this many times what compiling takes
+
+
+def pays(epoch_s: float, epochs_left: int) -> bool:
+    """Whether compiling now probably shortens the rest of the training.
+
+    >>> pays(epoch_s=5, epochs_left=10), pays(epoch_s=60, epochs_left=20)
+    (False, True)
+    """
+    return GAIN * epoch_s * epochs_left > MARGIN * COMPILING_S
+
+
+def compiled(forward: Any) -> Any:
+    """`forward`, compiled at its first call; the number of threads may change afterwards."""
+    return torch.compile(forward, dynamic=False, options={"cpp.dynamic_threads": True})
+
+
+class CompileChoice:
+    """Compiles after the first measured epoch if it pays, and takes it back if the network was not faster."""
+
+    def __init__(self) -> None:
+        self._eager_s = 0.0
+        self._compiled_epochs = 0
+        self._decided = False
+
+    def after_epoch(self, module: ClassifierModule, seconds: float, epochs_left: int) -> None:
+        """seconds: of the training part of the epoch that ended. Frozen epochs are not measured."""
+        if self._decided or module.backbone_frozen:
+            return
+        if not self._eager_s:
+            self._eager_s = seconds
+            self._start(module, epochs_left)
+            return
+        self._compiled_epochs += 1
+        if self._compiled_epochs == 1:  # which includes compiling
+            return
+        self._decided = True
+        change = f"{self._eager_s:.1f} s an epoch before, {seconds:.1f} s with it"
+        if seconds < self._eager_s:
+            note(f"torch.compile stays on: {change}.")
+        else:
+            module.use_eager()
+            note(f"torch.compile is switched off again: {change}.")
+
+    def _start(self, module: ClassifierModule, epochs_left: int) -> None:
+        left = f"{epochs_left} epochs of {self._eager_s:.1f} s are left"
+        self._decided = not pays(self._eager_s, epochs_left)
+        if self._decided:
+            log.info("torch.compile is not used: %s, and compiling takes %.0f s", left, COMPILING_S)
+        elif missing := _missing(module.device.type):
+            self._decided = True
+            note(f"torch.compile would pay ({left}), but needs {missing}.")
+        else:
+            torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+            module.use_compiled()
+            note(f"torch.compile is used from the next epoch on: {left}.")
+
+
+def _missing(device: str) -> str:
+    """What torch.compile needs on this device and does not find; "" if nothing."""
+    if device == "cuda":
+        from torch.utils._triton import has_triton
+
+        return "" if has_triton() else "Triton"
+    compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+    return "" if compiler else "a C++ compiler (g++)"
