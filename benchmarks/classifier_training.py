@@ -62,10 +62,13 @@ def read(asked: Asked, cache: Path) -> ClassificationDataset:
 
 
 def ours(asked: Asked, folder: Path) -> Outcome:
+    from mlops.machine.processors import prepare_environment
     from mlops.systems.recipe import ClassificationRecipe
     from mlops.training import trainer_for
     from mlops.training.protocol import EpochReport, TrainConfig, Verdict
+    from mlops.training.threads import TrainingThreads
 
+    prepare_environment()
     dataset = read(asked, folder / "cache")
     recipe = ClassificationRecipe(
         model=MODEL,
@@ -85,6 +88,7 @@ def ours(asked: Asked, folder: Path) -> Outcome:
         freeze_epochs=0,
         compile=asked.compile,
     )
+    threads = TrainingThreads()
     reports: list[EpochReport] = []
 
     def on_epoch(report: EpochReport) -> Verdict:
@@ -93,7 +97,8 @@ def ours(asked: Asked, folder: Path) -> Outcome:
 
     start = time.perf_counter()
     config = TrainConfig(recipe, dataset, folder / "trial", asked.device, progress=False)
-    trainer_for("classification").fit(config, on_epoch)
+    threads.choose()
+    trainer_for("classification").fit(config, threads.after_each_epoch(on_epoch))
     return Outcome(
         images=sum(report.images for report in reports),
         seconds=time.perf_counter() - start,

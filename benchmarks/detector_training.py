@@ -118,11 +118,15 @@ def store_in(folder: Path) -> str:
 
 def ours(given: argparse.Namespace, work: Path) -> None:
     from mlops.data import open_dataset
+    from mlops.machine.processors import prepare_environment
     from mlops.tracking import Tracker
     from mlops.tracking.system_metrics import SystemMetricsRecorder
     from mlops.training import trainer_for
     from mlops.training.protocol import EpochReport, TrainConfig, Verdict
+    from mlops.training.threads import TrainingThreads
 
+    prepare_environment()
+    threads = TrainingThreads()
     dataset = open_dataset([str(work / "data")], "detection", cache=work / "cache")
     chosen = recipe(given)
     with Tracker(work / "home", store_in(work.parent), deliver=given.deliver) as tracker:
@@ -138,7 +142,8 @@ def ours(given: argparse.Namespace, work: Path) -> None:
             chosen, dataset, work / "out", device=given.device, progress=False, cache=work / "cache"
         )
         with SystemMetricsRecorder(run):
-            result = trainer_for("detection").fit(config, on_epoch)
+            threads.choose()
+            result = trainer_for("detection").fit(config, threads.after_each_epoch(on_epoch))
         for path, folder in result.artifacts.items():
             run.log_artifact(path, folder)
         run.finish("FINISHED")
@@ -155,11 +160,12 @@ def theirs(given: argparse.Namespace, work: Path) -> None:
     chosen = training_arguments(
         recipe(given),
         model="yolo11n.yaml",
-        weights=None,
         data=work / "data" / "data.yaml",
         folder=work / "out",
         device=given.device,
         seed=0,
+        workers=0,
+        cache=False,
     )
     chosen.pop("mode")
     YOLO(str(chosen.pop("model")), task="detect").train(**chosen)
