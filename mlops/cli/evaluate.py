@@ -60,7 +60,7 @@ from mlops.cli.train import split_parts
     type=click.IntRange(0, MOST_PROCESSES),
     default=0,
     show_default=True,
-    help="Threads of ONNX Runtime; 0: one per core.",
+    help="Threads of ONNX Runtime; 0: as many as this machine or container gives.",
 )
 @click.option("--out", metavar="FOLDER", help="Also write the files to FOLDER.")
 @json_option

@@ -119,7 +119,8 @@ class EvaluationRequest:
     data: (): the training data. other_data: allow data with another digest.
     rule: None: the system's default. again: run inference even if per-sample results exist.
     froc: None: only for medical systems. others: versions to ensemble with.
-    examples: images of each kind in the gallery; 0: none. threads: of ONNX Runtime; 0: one per core.
+    examples: images of each kind in the gallery; 0: none. threads: of ONNX Runtime; 0: as many as the machine
+        or the container gives.
     out: additional output folder; None: none.
     """
 

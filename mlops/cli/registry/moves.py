@@ -255,7 +255,7 @@ def _say(
     type=click.IntRange(0, MOST_PROCESSES),
     default=0,
     show_default=True,
-    help="Threads of ONNX Runtime; 0: one per core.",
+    help="Threads of ONNX Runtime; 0: as many as this machine or container gives.",
 )
 @json_option
 def measure(model: str, version: str, calls: int, threads: int, as_json: bool) -> None:
