@@ -438,7 +438,7 @@ class Switched:
 def after_epochs(*seconds: float, epochs: int, module: Switched) -> list[bool]:
     choice, states = CompileChoice(), []
     for number, each in enumerate(seconds, start=1):
-        choice.after_epoch(module, each, epochs - number)  # type: ignore[arg-type]
+        choice.after_epoch(module, each, epochs - number)
         states.append(module.compiled)
     return states
 
@@ -459,10 +459,10 @@ def test_frozen_epochs_are_not_measured() -> None:
     module = Switched()
     choice = CompileChoice()
     module.backbone_frozen = True
-    choice.after_epoch(module, 600.0, 40)  # type: ignore[arg-type]
+    choice.after_epoch(module, 600.0, 40)
     assert not module.compiled
     module.backbone_frozen = False
-    choice.after_epoch(module, 600.0, 39)  # type: ignore[arg-type]
+    choice.after_epoch(module, 600.0, 39)
     assert module.compiled
 
 

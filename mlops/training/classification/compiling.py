@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
 from mlops.terminal.messages import note
-
-if TYPE_CHECKING:
-    from mlops.training.classification.lightning_module import ClassifierModule
 
 log = logging.getLogger(__name__)
 COMPILING_S = 60.0  # of EfficientNet-Lite0 on two cores: 50 s; less on a GPU's host
@@ -33,6 +30,19 @@ def compiled(forward: Any) -> Any:
     return torch.compile(forward, dynamic=False, options={"cpp.dynamic_threads": True})
 
 
+class Compilable(Protocol):
+    """A network in training that can be compiled, and taken back."""
+
+    backbone_frozen: bool
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def use_compiled(self) -> None: ...
+
+    def use_eager(self) -> None: ...
+
+
 class CompileChoice:
     """Compiles after the first measured epoch if it pays, and takes it back if the network was not faster."""
 
@@ -41,7 +51,7 @@ class CompileChoice:
         self._compiled_epochs = 0
         self._decided = False
 
-    def after_epoch(self, module: ClassifierModule, seconds: float, epochs_left: int) -> None:
+    def after_epoch(self, module: Compilable, seconds: float, epochs_left: int) -> None:
         """seconds: of the training part of the epoch that ended. Frozen epochs are not measured."""
         if self._decided or module.backbone_frozen:
             return
@@ -60,7 +70,7 @@ class CompileChoice:
             module.use_eager()
             note(f"torch.compile is switched off again: {change}.")
 
-    def _start(self, module: ClassifierModule, epochs_left: int) -> None:
+    def _start(self, module: Compilable, epochs_left: int) -> None:
         left = f"{epochs_left} epochs of {self._eager_s:.1f} s are left"
         self._decided = not pays(self._eager_s, epochs_left)
         if self._decided:
