@@ -36,7 +36,7 @@ import detector_training
 
 from mlops.machine.processors import prepare_environment
 
-CLASSIFIER = classifier_training.Asked(Path("cells"), "none", 3, compile=False, device="cpu")
+CLASSIFIER = classifier_training.Asked(Path("cells"), "none", 2, compile=False, device="cpu")
 DETECTOR = argparse.Namespace(epochs=4, image_size=256, device="cpu", deliver=False)
 JOINT_EPOCHS, JOINT_SIDE = 4, 160
 CALLS = 400

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SPINNING = (
     "torch was imported before this call, so its threads spin while they wait, which is slow beside "
-    "other work; `export GOMP_SPINCOUNT=3000` before Python starts prevents it"
+    "other work; `export GOMP_SPINCOUNT=20000` before Python starts prevents it"
 )
 _LAST_DELIVERY_S = 60.0
 _LAST_WORD_S = 10.0  # a user waits for the prompt
