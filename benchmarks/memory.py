@@ -44,20 +44,16 @@ def make_images(folder: Path, count: int, side: int) -> Path:
 
 def peak_bytes(folder: Path, *arguments: str) -> tuple[int, float]:
     """The peak of a command, and its seconds."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlops", *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    most = 0
-    while process.poll() is None:
-        most = max(most, _bytes_of(process.pid))
-        time.sleep(0.25)
-    assert process.stderr is not None
-    if process.returncode:
-        sys.exit(process.stderr.read().decode()[-2000:])
+    start, most = time.perf_counter(), 0
+    command = [sys.executable, "-m", "mlops", *arguments]
+    with (folder / "said").open("w+b") as said:
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
+        while process.poll() is None:
+            most = max(most, _bytes_of(process.pid))
+            time.sleep(0.25)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(said.read().decode()[-2000:])
     return most, time.perf_counter() - start
 
 
