@@ -20,9 +20,10 @@ from mlops.evaluation.review import write_review
 from mlops.evaluation.sample_sources import SampleSource
 from mlops.evaluation.tracked import FOLDER, keep_files, keep_metrics, refuse_unwritable
 from mlops.evaluation.tta_and_ensembles import other_ways
-from mlops.machine.processors import LoadMeter, most_threads
+from mlops.machine.processors import LoadMeter
 from mlops.metrics.samples.image_names import picture_names
 from mlops.prediction.onnx_model import open_onnx
+from mlops.prediction.sessions import own_threads
 from mlops.store.client import asking
 from mlops.store.model_digests import digests
 from mlops.store.resolve import Subject, find_subject, model_files
@@ -72,7 +73,7 @@ def opened_source(
         if subject.model:
             refuse_changed(client, subject.model, subject.version, digests(folder), "evaluated")
         try:
-            threads = request.threads or most_threads()
+            threads = request.threads or own_threads()
             predictor = open_onnx(found[0], threads=threads, spinning=not LoadMeter().read().busy)
         except ValueError as error:
             raise UnknownVersion(f"{subject.name}: {error}") from error

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
-from mlops.machine.processors import most_threads, processors
+from mlops.machine.processors import processors
+from mlops.prediction.sessions import open_session
 from mlops.store.model_digests import digests
 from registry.evidence.gated_metrics import write_latency
 from registry.evidence.version_files import onnx_file, version_files
@@ -43,16 +44,12 @@ def measure_version(
 def measure_onnx(file: Path, *, calls: int = CALLS, threads: int = 0) -> Latency:
     """p50 and p95 of `calls` runs with one random image, after a warm-up; without decoding.
 
-    threads: ONNX Runtime's intra-op threads; 0: its default (one per core), or as many as the quota of the
-        control group allows.
+    threads: ONNX Runtime's intra-op threads; 0: see `own_threads`.
     """
     import numpy as np
-    import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or (most_threads() if processors().quota is not None else 0)
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = open_session(file, threads)
     except Exception as error:  # onnxruntime has its own exception class for each status
         raise UnknownVersion(f"{file.name} cannot be run: {str(error).splitlines()[0]}") from error
     entry = session.get_inputs()[0]

@@ -21,6 +21,7 @@ from mlops.machine.processors import (
     quota,
     users_threads,
 )
+from mlops.prediction.sessions import own_threads
 
 OMP = ("OMP_NUM_THREADS", "MLOPS_OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -181,3 +182,16 @@ def test_the_meter_sees_another_command_and_tells_our_children_apart() -> None:
         os.kill(int(started.stdout), 9)
     assert theirs.processes >= 1
     assert theirs.others > 0.1
+
+
+def test_onnx_runtime_gets_the_number_only_where_something_limits_it(no_omp: pytest.MonkeyPatch) -> None:
+    def given(limits: Processors) -> int:
+        no_omp.setattr("mlops.machine.processors.processors", lambda: limits)
+        no_omp.setattr("mlops.prediction.sessions.processors", lambda: limits)
+        return own_threads()
+
+    assert given(Processors(8, 8, None)) == 0
+    assert given(Processors(8, 2, None)) == 2
+    assert given(Processors(8, 8, 3.5)) == 3
+    no_omp.setenv("OMP_NUM_THREADS", "1")
+    assert given(Processors(8, 8, None)) == 1

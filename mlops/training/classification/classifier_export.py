@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mlops.errors import TrainingCrashed
 from mlops.prediction.mlflow_model import ServingModel
+from mlops.prediction.sessions import open_session
 from mlops.training.classification import timm_network as networks
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def export(recipe: ClassificationRecipe, classes: Sequence[str], weights: Path, 
 
 
 def _compare(served: nn.Module, file: Path, side: int) -> None:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = open_session(file)
     for count in (1, 3):
         pictures = np.random.default_rng(count).random((count, 3, side, side), dtype=np.float32)
         with torch.inference_mode():

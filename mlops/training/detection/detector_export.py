@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops.errors import TrainingCrashed
 from mlops.prediction.mlflow_model import ServingModel
+from mlops.prediction.sessions import open_session
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection.resume import as_safetensors
 from mlops.training.failures import named
@@ -103,9 +104,8 @@ def _checked(file: Path, side: int) -> dict[str, tuple[int, ...]]:
     batch.
     """
     import numpy as np
-    import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = open_session(file)
     names = [output.name for output in session.get_outputs()]
     pictures = np.random.default_rng(0).random((2, 3, side, side), dtype=np.float32)
     both = session.run(names, {INPUT: pictures})

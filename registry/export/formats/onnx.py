@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
+from mlops.prediction.sessions import open_session
 from registry.export.formats.contract import NotRun, Original, Precision, Session, file_name, first_line
 from registry.export.formats.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.formats.quantize import in_half, quantised
@@ -57,13 +57,14 @@ class OnnxFormat:
         return file
 
     def open(self, made: Path, *, score: float | None = None) -> Session:
-        model = str(made)
+        model: Path | bytes = made
         try:
             if score is not None:
-                changed = onnx.load(model)
+                changed = onnx.load(str(made))
                 if set_score(changed, score):
-                    return _session(changed.SerializeToString())
-            return _session(model)
+                    model = changed.SerializeToString()
+            session: Session = open_session(model)
+            return session
         except Exception as error:  # onnx and onnxruntime have their own exception class for each status
             raise NotRun(f"ONNX Runtime cannot load it: {first_line(error)}") from error
 
@@ -83,14 +84,9 @@ def _in_precision(source: Original, precision: Precision, folder: Path) -> onnx.
     return quantised(source.onnx, source.calibration, source.calibrates, folder)
 
 
-def _session(model: str | bytes) -> Session:
-    given: Session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return given
-
-
 def _head(source: Original) -> tuple[int, int, int]:
     """The shape of the raw head's output for one image, measured, as the file may not state it."""
-    session = onnxruntime.InferenceSession(str(source.onnx), providers=["CPUExecutionProvider"])
+    session = open_session(source.onnx)
     side = source.side
     grey = np.full((1, 3, side, side), 0.5, np.float32)
     answers = session.run(None, {session.get_inputs()[0].name: grey})
