@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from mlops.machine.processors import LoadMeter, fair_threads, most_threads, users_threads
@@ -9,6 +10,9 @@ from mlops.terminal.messages import note
 
 if TYPE_CHECKING:
     from mlops.training.protocol import EpochReport, OnEpoch, Verdict
+
+
+_EVERY_S = 5.0  # looking at all processes takes some hundredths of a second
 
 
 def loading_processes(wanted: int) -> int:
@@ -22,6 +26,7 @@ class TrainingThreads:
     def __init__(self) -> None:
         self._meter = LoadMeter()
         self._told = False
+        self._chosen_at = 0.0
 
     def choose(self) -> None:
         """Set the number by the load since the last choice. Tells the first time that it is not the most."""
@@ -30,6 +35,7 @@ class TrainingThreads:
             return
         import torch
 
+        self._chosen_at = time.monotonic()
         load = self._meter.read()
         threads = fair_threads(most, load)
         torch.set_num_threads(threads)
@@ -41,11 +47,12 @@ class TrainingThreads:
             )
 
     def after_each_epoch(self, on_epoch: OnEpoch) -> OnEpoch:
-        """`on_epoch`, followed by a new choice."""
+        """`on_epoch`, followed by a new choice unless the last one was a moment ago."""
 
         def on_epoch_and_choose(report: EpochReport) -> Verdict:
             verdict = on_epoch(report)
-            self.choose()
+            if time.monotonic() - self._chosen_at >= _EVERY_S:
+                self.choose()
             return verdict
 
         return on_epoch_and_choose
