@@ -23,7 +23,7 @@ from mlops.evaluation.tta_and_ensembles import other_ways
 from mlops.machine.processors import LoadMeter
 from mlops.metrics.samples.image_names import picture_names
 from mlops.prediction.onnx_model import open_onnx
-from mlops.prediction.sessions import own_threads
+from mlops.prediction.onnx_sessions import own_threads
 from mlops.store.client import asking
 from mlops.store.model_digests import digests
 from mlops.store.resolve import Subject, find_subject, model_files

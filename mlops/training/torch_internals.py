@@ -2,7 +2,8 @@
 
 The pickle in a checkpoint is checked as torch will read it: another zip reader may find another entry of the
 same name, and torch gives no public way to its own reader. A checkpoint that is read as data has its tensors
-made by the functions that `torch.save` names, and torch gives these no public name.
+made by the functions that `torch.save` names, and torch gives these no public name. Nor has what a compiler
+does with code that it cannot compile.
 pyproject.toml bounds the version; a test names the attribute that an upgrade breaks.
 """
 
@@ -13,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 _BUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
+
+
+def run_uncompilable_code_as_it_is() -> None:
+    """Let torch.compile fall back to the function as it was, for all that is compiled from now on."""
+    import torch._dynamo
+
+    torch._dynamo.config.suppress_errors = True
 
 
 def pickle_in(checkpoint: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlops.errors import UnknownVersion
 from mlops.machine.processors import processors
-from mlops.prediction.sessions import open_session
+from mlops.prediction.onnx_sessions import open_session
 from mlops.store.model_digests import digests
 from registry.evidence.gated_metrics import write_latency
 from registry.evidence.version_files import onnx_file, version_files

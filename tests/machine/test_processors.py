@@ -21,7 +21,7 @@ from mlops.machine.processors import (
     quota,
     users_threads,
 )
-from mlops.prediction.sessions import own_threads
+from mlops.prediction.onnx_sessions import own_threads
 
 OMP = ("OMP_NUM_THREADS", "MLOPS_OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -187,7 +187,7 @@ def test_the_meter_sees_another_command_and_tells_our_children_apart() -> None:
 def test_onnx_runtime_gets_the_number_only_where_something_limits_it(no_omp: pytest.MonkeyPatch) -> None:
     def given(limits: Processors) -> int:
         no_omp.setattr("mlops.machine.processors.processors", lambda: limits)
-        no_omp.setattr("mlops.prediction.sessions.processors", lambda: limits)
+        no_omp.setattr("mlops.prediction.onnx_sessions.processors", lambda: limits)
         return own_threads()
 
     assert given(Processors(8, 8, None)) == 0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mlops.errors import TrainingCrashed
 from mlops.prediction.mlflow_model import ServingModel
-from mlops.prediction.sessions import open_session
+from mlops.prediction.onnx_sessions import open_session
 from mlops.training.classification import timm_network as networks
 
 if TYPE_CHECKING:

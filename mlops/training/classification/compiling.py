@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
 
 from mlops.terminal.messages import note
+from mlops.training.torch_internals import run_uncompilable_code_as_it_is
 
 log = logging.getLogger(__name__)
 COMPILING_S = 60.0  # of EfficientNet-Lite0 on two cores: 50 s; less on a GPU's host
@@ -79,7 +81,7 @@ class CompileChoice:
             self._decided = True
             note(f"torch.compile would pay ({left}), but needs {missing}.")
         else:
-            torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+            run_uncompilable_code_as_it_is()
             module.use_compiled()
             note(f"torch.compile is used from the next epoch on: {left}.")
 
@@ -87,8 +89,6 @@ class CompileChoice:
 def _missing(device: str) -> str:
     """What torch.compile needs on this device and does not find; "" if nothing."""
     if device == "cuda":
-        from torch.utils._triton import has_triton
-
-        return "" if has_triton() else "Triton"
+        return "" if find_spec("triton") else "Triton"
     compiler = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
     return "" if compiler else "a C++ compiler (g++)"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops.errors import TrainingCrashed
 from mlops.prediction.mlflow_model import ServingModel
-from mlops.prediction.sessions import open_session
+from mlops.prediction.onnx_sessions import open_session
 from mlops.systems.recipe import DetectionRecipe
 from mlops.training.detection.resume import as_safetensors
 from mlops.training.failures import named

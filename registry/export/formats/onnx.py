@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from mlops.prediction.sessions import open_session
+from mlops.prediction.onnx_sessions import open_session
 from registry.export.formats.contract import NotRun, Original, Precision, Session, file_name, first_line
 from registry.export.formats.onnx_nms import OUTPUT, set_score, with_nms
 from registry.export.formats.quantize import in_half, quantised
