@@ -201,8 +201,10 @@ class _Usage:
                     others[process.pid, process.create_time()] = spent
             except psutil.Error:  # ended meanwhile, or hidden from us
                 continue
-        whole = psutil.cpu_times()._asdict()
-        busy = sum(whole.get(kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+        whole = psutil.cpu_times()
+        busy = sum(
+            float(getattr(whole, kind, 0.0)) for kind in ("user", "nice", "system", "irq", "softirq", "steal")
+        )
         return cls(time.monotonic(), busy, sum(ours.cpu_times()[:4]), children, others)
 
     def since(self, before: _Usage) -> Load:
