@@ -66,6 +66,7 @@ def opened_source(
     """Open a version's ONNX file. Raises UnknownVersion if it is missing or cannot be run, GateRefused if the
     version's files differ from those in the ledger.
     """
+    meter = LoadMeter()
     with model_files(client, subject) as folder:
         found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
@@ -74,7 +75,7 @@ def opened_source(
             refuse_changed(client, subject.model, subject.version, digests(folder), "evaluated")
         try:
             threads = request.threads or own_threads()
-            predictor = open_onnx(found[0], threads=threads, spinning=not LoadMeter().read().busy)
+            predictor = open_onnx(found[0], threads=threads, spinning=not meter.read().busy)
         except ValueError as error:
             raise UnknownVersion(f"{subject.name}: {error}") from error
         yield SampleSource(client, subject.run_id, found[0], predictor, request.again, scratch)

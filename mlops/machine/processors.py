@@ -17,9 +17,8 @@ from mlops.machine.control_groups import PROC, group_folders, number_in
 
 _THREADS, _OURS = "OMP_NUM_THREADS", "MLOPS_OMP_NUM_THREADS"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-# libgomp's threads spin for about a millisecond (300,000 turns) where they wait for each other, which beside
-# other processes costs ten times what it gains. Without any, training alone takes half as long again.
-# These turns cost nothing in either case (docs/processors.md).
+# libgomp's threads spin 300,000 turns where they wait for each other, which beside other processes takes the
+# processor from the thread that they wait for. Without any, training alone becomes slower.
 _SPINS = 20_000
 _BUSY = 0.25  # a process that uses this share of a processor takes part in the division
 _SHORTEST_S = 0.2  # of a measurement

@@ -39,6 +39,7 @@ def test_a_training_goes_on_with_another_setting(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, tiny_dataset(tmp_path / "data"))
     other = replace(config, recipe=config.recipe.model_copy(update={"cache": "ram"}))
     assert identity_of(other) == identity_of(config)
+    assert image_cache(other.recipe, other.dataset) == "ram"  # type: ignore[arg-type]
 
 
 def test_images_that_do_not_fit_into_the_memory_that_is_left_are_not_kept(

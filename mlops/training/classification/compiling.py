@@ -13,8 +13,8 @@ from mlops.terminal.messages import note
 from mlops.training.torch_internals import run_uncompilable_code_as_it_is
 
 log = logging.getLogger(__name__)
-COMPILING_S = 60.0  # of EfficientNet-Lite0 on two cores: 50 s; less on a GPU's host
-GAIN = 0.2  # of the time of an epoch; 0.1 to 0.35 were measured
+COMPILING_S = 60.0  # assumed
+GAIN = 0.2  # of the time of an epoch, assumed; what it really is decides whether the network stays compiled
 MARGIN = 2.0  # what is saved must be this many times what compiling takes
 
 
